@@ -1,0 +1,1 @@
+"""How to sample fast: plans, caches, parallel denoising prediction. Needs torch alone."""

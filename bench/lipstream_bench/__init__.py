@@ -1,0 +1,1 @@
+"""Speed and fidelity, measured. Not in the wheel."""

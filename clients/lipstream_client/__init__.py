@@ -1,0 +1,1 @@
+"""The `lipstream` command and the Python SDK."""

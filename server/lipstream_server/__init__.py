@@ -1,0 +1,1 @@
+"""Everything between the engine and the wire. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Synthetic talking heads and the training of the bundled model. Not in the wheel."""
