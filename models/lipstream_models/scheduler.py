@@ -1,0 +1,32 @@
+"""The noise schedule of a model, from diffusers' scheduler to accel's arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import torch
+from diffusers import DDIMScheduler
+from lipstream_accel.schedule import DDIMSchedule
+from torch import Tensor
+
+from .config import SchedulerConfig
+
+
+def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
+    """(num_train_timesteps,) float32: how much of the clean latents' variance is left at each timestep."""
+    scheduler = DDIMScheduler(**asdict(config or SchedulerConfig()))
+    return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)
+
+
+def ddim_schedule(config: SchedulerConfig, steps: int) -> DDIMSchedule:
+    """The steps that diffusers' DDIMScheduler would take with this configuration.
+
+    Raises ValueError for a configuration other than v-prediction with trailing spacing, which is all that Hallo-family
+    checkpoints use.
+    """
+    if config.prediction_type != "v_prediction" or config.timestep_spacing != "trailing":
+        raise ValueError(
+            "expected a scheduler with prediction_type 'v_prediction' and timestep_spacing 'trailing', got "
+            f"{config.prediction_type!r} and {config.timestep_spacing!r}"
+        )
+    return DDIMSchedule.trailing(alphas_cumprod(config).tolist(), steps)

@@ -1,0 +1,20 @@
+"""The shape of the bundled model. Sized by measurement: see the README of this room."""
+
+from __future__ import annotations
+
+from lipstream_models.config import AudioProjectionConfig, NetworkConfig
+
+NETWORK = NetworkConfig(
+    latent_channels=32,
+    block_out_channels=(64, 96, 96),
+    heads=2,
+    motion_heads=2,
+    norm_groups=16,
+    cross_attention_dim=64,
+    audio_attention_dim=64,
+    unused_motion_modules=False,
+    face_locator_channels=(16, 32, 32, 32),
+    audio_projection=AudioProjectionConfig(
+        seq_len=5, blocks=2, channels=384, intermediate_dim=128, output_dim=64, context_tokens=8
+    ),
+)

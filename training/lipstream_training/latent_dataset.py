@@ -1,0 +1,130 @@
+"""Clips as the diffusion model sees them: latents, audio features and reference portraits, all held in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """One clip of T frames, encoded.
+
+    latents: (T, C, h, w) float16; features: (T, blocks, channels) float16;
+    reference_frames: (R,) indices of frames that serve as portraits; embeddings: (R, 512) float16;
+    face_regions: (R, S, S) uint8 in {0, 255} at eight pixels a latent token; masks: per level (R, 3, tokens) float16 (full, face, lip);
+    mouth: (T, h, w) float16, share of a latent token inside the mouth box; face: the same for the face box.
+    """
+
+    latents: NDArray[np.float16]
+    features: NDArray[np.float16]
+    reference_frames: NDArray[np.int64]
+    embeddings: NDArray[np.float16]
+    face_regions: NDArray[np.uint8]
+    masks: tuple[NDArray[np.float16], ...]
+    mouth: NDArray[np.float16]
+    face: NDArray[np.float16]
+
+
+def save_latent_clip(path: Path, clip: LatentClip) -> None:
+    arrays = {name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"}
+    levels = {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
+    part = path.with_suffix(".part.npz")
+    np.savez(part, **arrays, **levels)
+    part.rename(path)
+
+
+def load_latent_clips(root: Path) -> list[LatentClip]:
+    return [_load(path) for path in sorted(root.glob("*.npz")) if not path.name.endswith(".part.npz")]
+
+
+def _load(path: Path) -> LatentClip:
+    with np.load(path) as arrays:
+        names = [name for name in LatentClip.__dataclass_fields__ if name != "masks"]
+        levels = sorted(name for name in arrays.files if name.startswith("mask_"))
+        return LatentClip(
+            **{name: arrays[name] for name in names}, masks=tuple(arrays[level] for level in levels)
+        )
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A training batch of B windows of F frames and M motion frames in front of them.
+
+    latents: (B, C, F, h, w); motion: (B, M, C, h, w); reference: (B, C, h, w); audio: (B, F, 5, blocks, channels);
+    embedding: (B, 512); face_region: (B, 3, S, S) in [0, 1]; masks: per level (B, 3, tokens); weight: (B, 1, F, h, w).
+    """
+
+    latents: Tensor
+    motion: Tensor
+    reference: Tensor
+    audio: Tensor
+    embedding: Tensor
+    face_region: Tensor
+    masks: tuple[Tensor, ...]
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    motion_frames: int = 2
+    first_window_share: float = 0.15
+    motion_noise: float = 0.15
+    mouth_weight: float = 6.0
+    face_weight: float = 1.5
+
+
+def sample_windows(
+    clips: list[LatentClip], batch: int, frames: int, options: WindowOptions, rng: np.random.Generator
+) -> Windows:
+    """``batch`` random windows; some repeat the portrait as their motion frames, as the first window of a video does."""
+    rows = [_sample_window(clips[i], frames, options, rng) for i in rng.integers(len(clips), size=batch)]
+    return Windows(
+        *(torch.stack(parts) for parts in zip(*(row[:6] for row in rows), strict=True)),
+        masks=tuple(torch.stack(level) for level in zip(*(row[6] for row in rows), strict=True)),
+        weight=torch.stack([row[7] for row in rows]),
+    )
+
+
+Row = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, tuple[Tensor, ...], Tensor]
+
+
+def _sample_window(clip: LatentClip, frames: int, options: WindowOptions, rng: np.random.Generator) -> Row:
+    count = options.motion_frames
+    start = int(rng.integers(count, len(clip.latents) - frames + 1))
+    r = int(rng.integers(len(clip.reference_frames)))
+    reference = _tensor(clip.latents[clip.reference_frames[r]])
+    if rng.random() < options.first_window_share:
+        motion = reference.expand(count, *reference.shape)
+    else:
+        # Noise on the motion frames: at inference they are the model's own, imperfect output.
+        motion = _tensor(clip.latents[start - count : start])
+        motion = motion + options.motion_noise * float(rng.random()) * torch.randn_like(motion)
+    window = slice(start, start + frames)
+    weight = 1 + options.mouth_weight * clip.mouth[window] + options.face_weight * clip.face[window]
+    region = torch.from_numpy(clip.face_regions[r]).float() / 255
+    return (
+        _tensor(clip.latents[window]).transpose(0, 1),
+        motion,
+        reference,
+        _context(clip.features, start, frames),
+        _tensor(clip.embeddings[r]),
+        region.expand(3, *region.shape),
+        tuple(_tensor(level[r]) for level in clip.masks),
+        _tensor(weight)[None],
+    )
+
+
+def _context(features: NDArray[np.float16], start: int, frames: int) -> Tensor:
+    """(F, 5, blocks, channels): each frame with two neighbours on either side, clamped at the ends of the clip."""
+    index = np.arange(start, start + frames)[:, None] + np.arange(-2, 3)
+    return _tensor(features[index.clip(0, len(features) - 1)])
+
+
+def _tensor(array: NDArray[np.floating]) -> Tensor:  # type: ignore[type-arg]
+    return torch.from_numpy(np.ascontiguousarray(array)).float()
