@@ -1,1 +1,3 @@
 """The `lipstream` command and the Python SDK."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,78 @@
+# Everything starts here, with nothing but make and Python 3.11 or newer: the first target that needs it
+# makes .venv from constraints.txt, and makes it again when that file or pyproject.toml changes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# TORCH=cpu is a fifth of the size; TORCH=cuda is what the default index serves for Linux. The choice stays
+# with the environment: it need be named only once.
+TORCH ?= $(if $(wildcard $(VENV)/core-cuda),cuda,cpu)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_BUILD := torch==$(TORCH_VERSION)$(if $(filter cpu-Linux,$(TORCH)-$(shell uname -s)),+cpu)
+
+CORE := $(VENV)/core-$(TORCH)
+TOOLS := $(VENV)/tools-$(TORCH)
+
+.PHONY: help venv demo test check format evaluate-model train clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+
+venv: $(CORE) ## only the environment, .venv  (with a GPU: make venv TORCH=cuda)
+
+demo: $(CORE) ## a bundled face speaks a bundled recording: writes demo.mp4 and prints the figures
+	@$(BIN)/lipstream demo --output demo.mp4
+
+test: $(TOOLS) ## all tests, under 15 minutes on two cores
+	@$(BIN)/pytest
+
+check: $(TOOLS) ## what must hold before a change lands: lint, format, types, who imports whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(TOOLS) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+evaluate-model: $(TOOLS) ## the bundled model on faces, voices and sentences that it never saw
+	@$(BIN)/python -m lipstream_bench.evaluate_model
+
+train: $(TOOLS) ## train the bundled model again; continues where it stopped (Debian packages: training/README.md)
+	@$(BIN)/python -m lipstream_training.train
+
+clean: ## forget the environment and what the tools left
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+
+# The +cpu build is never on the default index, so asking there first costs a second and can never bring in
+# CUDA; it succeeds where pip was told of a local copy. Only then is PyTorch's own index asked.
+$(CORE): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Lipstream needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	    "name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments here; on Debian and Ubuntu:" \
+	    "sudo apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) with $(TORCH_BUILD): once, some minutes"
+	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) '$(TORCH_BUILD)' 2>/dev/null \
+	  || $(PIP) --extra-index-url $(TORCH_INDEX) '$(TORCH_BUILD)' || { \
+	  echo "No $(TORCH_BUILD) for $$($(PYTHON) --version) here: see above, try another Python," \
+	    "or take what your index has with TORCH=cuda" >&2; exit 1; }
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS): $(CORE)
+	@echo "Adding the tools for tests, checks and training"
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@

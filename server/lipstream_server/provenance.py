@@ -1,0 +1,36 @@
+"""How a file says of itself that a machine made it.
+
+Twice: in the plain tags that every player shows (title, comment, description), and as the IPTC digital
+source type in an XMP packet, which is what editors and platforms look for (IPTC Photo Metadata Standard;
+XMP Specification Part 3, "MPEG-4").
+"""
+
+import struct
+import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
+
+MADE_BY_AI: Mapping[str, str] = MappingProxyType(
+    {
+        "title": "AI-generated talking head",
+        "comment": "AI-generated: Lipstream made this video from a still picture and a recording of a voice.",
+        "description": "AI-generated video. What it shows was never filmed.",
+    }
+)
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+XMP_UUID = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac")
+
+_PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+   Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="r"?>"""
+
+
+def xmp_box() -> bytes:
+    """An ISO base media `uuid` box with the XMP packet; it may follow the last box of any MP4 file."""
+    payload = XMP_UUID.bytes + _PACKET.encode()
+    return struct.pack(">I4s", 8 + len(payload), b"uuid") + payload
