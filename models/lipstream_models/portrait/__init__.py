@@ -1,0 +1,1 @@
+"""Portrait in: image file, landmarks, crop, masks, and all of it as one value."""
