@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class FaceLandmarker:
         min_presence: float = 0.5,
         refinements: int = 1,
         threads: int = 1,
-        bundle: BinaryIO | None = None,
+        bundle: IO[bytes] | None = None,
     ) -> None:
         """`refinements`: how often to run the landmark network again on the square that its own answer gives
         (0 is MediaPipe's image mode; 1 makes a still and a tracked frame agree)."""
@@ -105,7 +105,7 @@ class FaceLandmarker:
     def _landmarks(self, image: Pixels, region: Region) -> tuple[Floats, float]:
         pixels = region.sample(image, INPUT_SIZE).astype(np.float32) / 255.0
         outputs = self._mesh.run(pixels[None])
-        points = outputs[0].reshape(LANDMARKS, 3) / INPUT_SIZE
+        points = outputs[0].reshape(LANDMARKS, 3) / np.float32(INPUT_SIZE)
         logit = max(-80.0, min(80.0, float(outputs[1].reshape(-1)[0])))
         return region.to_image(points), 1.0 / (1.0 + math.exp(-logit))
 
@@ -116,13 +116,13 @@ class FaceLandmarker:
         return Face(box, landmarks, score, presence)
 
 
-def _load(bundle: BinaryIO | None, threads: int) -> dict[str, Network]:
+def _load(bundle: IO[bytes] | None, threads: int) -> dict[str, Network]:
     with bundle or _packaged_bundle() as stream, zipfile.ZipFile(stream) as archive:
         names = ("face_detector", "face_landmarks_detector", "face_blendshapes")
         return {name: Network(archive.read(f"{name}.tflite"), threads) for name in names}
 
 
-def _packaged_bundle() -> BinaryIO:
+def _packaged_bundle() -> IO[bytes]:
     return (files(__package__) / "assets" / "face_landmarker.task").open("rb")
 
 

@@ -62,7 +62,8 @@ def geometry_embedding(landmarks: Floats) -> Floats:
     aligned = align(landmarks, basis.mean, basis.rigid)
     ids = basis.chosen
     deviation = (aligned[ids, :2] - basis.mean[ids, :2]) / basis.spread
-    return np.clip(deviation, -5, 5).reshape(EMBEDDING_SIZE).astype(np.float32)
+    embedding: Floats = np.clip(deviation, -5, 5).reshape(EMBEDDING_SIZE).astype(np.float32)
+    return embedding
 
 
 def align(points: Floats, target: Floats, weights: Floats) -> Floats:
