@@ -19,8 +19,8 @@ def to_rgb(image: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
     """
     if image.mode in ("I", "F"):
         raise PictureColourError(
-            f"expected 8 or 16 bits a channel; got 32-bit pixels (mode {image.mode}), whose white nobody can know."
-            " Save the picture as an 8-bit JPEG or PNG"
+            f"expected 8 or 16 bits a channel; got 32-bit pixels (mode {image.mode}), whose white nobody"
+            " can know. Save the picture as an 8-bit JPEG or PNG"
         )
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.float32) / 257.0

@@ -22,7 +22,8 @@ class Framing:
     The face is measured by the bounding box of its outline (hairline to chin, 36 landmarks): `face_height`
     of the side, its middle at (`centre_x`, `centre_y`). When that square leaves the picture it may come
     closer, up to `tightest` face height, and shift by `max_shift`, before the border is continued.
-    `min_face` is in pixels of the source, as is `soft_face`, below which the result is noted to look soft.
+    Faces lower than `min_face` pixels in the source
+    are refused, and enlarging by more than `max_enlargement` is noted.
     """
 
     face_height: float = 0.60
@@ -31,7 +32,7 @@ class Framing:
     centre_y: float = 0.5
     max_shift: float = 0.08
     min_face: float = 48.0
-    soft_face: float = 110.0
+    max_enlargement: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Square:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """`image` (size, size, 3) uint8; `landmarks` (478, 3) in its pixels; `square`: where it was cut from; `notes`:
-    what the user should know."""
+    """`image` (size, size, 3) uint8; `landmarks` (478, 3) in its pixels; `square`: where it was cut from;
+    `notes`: what the user should know."""
 
     image: Pixels
     landmarks: Floats
@@ -66,8 +67,8 @@ def choose_face(faces: list[Face], framing: Framing) -> tuple[Face, tuple[str, .
     """The largest face and, if there were several, a note. Raises NoFaceError or FaceTooSmallError."""
     if not faces:
         raise NoFaceError(
-            "expected a picture with one face; found none. Use an upright, well lit portrait that looks towards"
-            " the camera and shows the whole face"
+            "expected a picture with one face; found none. Use an upright, well lit portrait that looks"
+            " towards the camera and shows the whole face"
         )
     face = max(faces, key=lambda face: face.size)
     height = outline_box(face.landmarks)[3] - outline_box(face.landmarks)[1]
@@ -96,8 +97,12 @@ def crop_head(
     """
     framing = framing or Framing()
     face, notes = choose_face(faces, framing)
-    notes += _notes_on(face.landmarks, image.shape[1], image.shape[0], framing)
+    notes += _notes_on(face.landmarks, image.shape[1], image.shape[0])
     square = user_square or frame_head(face.landmarks, image.shape[1], image.shape[0], framing)
+    if size > framing.max_enlargement * square.side:
+        notes += (
+            f"the head fills only {square.side:.0f} pixels and was enlarged to {size}; it will look soft",
+        )
     if _outside(square, image.shape[1], image.shape[0]) > 0.02:
         notes += ("the picture ends close to the head; its border was continued",)
     return Crop(cut(image, square, size), square.place(face.landmarks, size), square, notes)
@@ -134,13 +139,11 @@ def _outside(square: Square, width: int, height: int) -> float:
     return max(-square.left, -square.top, right - width, bottom - height, 0.0) / square.side
 
 
-def _notes_on(landmarks: Floats, width: int, height: int, framing: Framing) -> tuple[str, ...]:
+def _notes_on(landmarks: Floats, width: int, height: int) -> tuple[str, ...]:
     x0, y0, x1, y1 = (float(value) for value in outline_box(landmarks))
     notes = []
     if min(x0, y0) < -0.5 or x1 > width - 0.5 or y1 > height - 0.5:
         notes.append("the face is cut by the edge of the picture; show the whole head for a better result")
-    if y1 - y0 < framing.soft_face:
-        notes.append(f"the face is only {y1 - y0:.0f} pixels high; the result will look soft")
     nose, right, left = (float(landmarks[index, 0]) for index in (1, 234, 454))
     nearer, farther = sorted((abs(nose - right), abs(left - nose)))
     if nearer < 0.3 * farther:

@@ -1,4 +1,4 @@
-"""A picture file to upright 8-bit RGB pixels, whatever its colour model, and a clear refusal of everything else.
+"""A picture file to upright 8-bit RGB pixels, whatever its colours, and a clear refusal of everything else.
 
 Only still-image decoders that are chosen by the first bytes of the content are ever run; names, extensions
 and declared types do not count. No metadata is followed or executed.
@@ -45,8 +45,8 @@ ACCEPTED = "a JPEG, PNG, WebP, BMP, TIFF or GIF picture"
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """`max_bytes` of the file, `max_pixels` that its header may announce, and the longer side, in pixels, that
-    decoded pictures are reduced to (a face fills a few hundred pixels of what comes later)."""
+    """`max_bytes` of the file, `max_pixels` that its header may announce, and the longer side, in pixels,
+    that decoded pictures are reduced to (a face fills a few hundred pixels of what comes later)."""
 
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 64_000_000
@@ -58,7 +58,7 @@ def load_portrait(
     limits: ImageLimits | None = None,
     backdrop: tuple[int, int, int] = (128, 128, 128),
 ) -> Pixels:
-    """(H, W, 3) uint8 RGB, upright (EXIF), the first frame of an animation, at most `limits.working_side` long.
+    """(H, W, 3) uint8 RGB, upright (EXIF), first frame of an animation, at most `limits.working_side` long.
 
     Transparent parts are laid over `backdrop`: mid-grey, which shows the least fringe around cut-out hair,
     light or dark. 16-bit values keep their upper 8 bits. An embedded colour profile is converted to sRGB.
@@ -166,8 +166,8 @@ def _check_pixels(name: str, size: tuple[int, int], limits: ImageLimits) -> None
         )
     if width * height > limits.max_pixels:
         raise PictureTooLargeError(
-            f"expected at most {limits.max_pixels / 1e6:.0f} megapixels; this {name} announces {width} x {height}"
-            f" ({width * height / 1e6:.0f} megapixels) and was not decoded. Scale it down first"
+            f"expected at most {limits.max_pixels / 1e6:.0f} megapixels; this {name} announces"
+            f" {width} x {height} ({width * height / 1e6:.0f} megapixels) and was not decoded. Scale it down first"
         )
 
 

@@ -1,9 +1,9 @@
 """Where the whole picture, the face and the lips are: Hallo's soft masks, and the face tokens for DFA.
 
-Soft masks follow Hallo (hallo/utils/util.py and image_processor.py: rectangles of landmarks, 64 x 64, Gaussian
-blur, min-max), in numpy. They equal what OpenCV 5.0 computes bit for bit, checked on 300 random faces in pictures
-of many sizes; `tests/data/masks_opencv.npz` keeps four of them. Two deliberate differences, in cases where Hallo
-fails: see `_soft` and `_expanded`.
+Soft masks follow Hallo (hallo/utils/util.py and image_processor.py: rectangles of landmarks, 64 x 64,
+Gaussian blur, min-max), in numpy. They equal what OpenCV 5.0 computes bit for bit, checked on 300 random
+faces in pictures of many sizes; `tests/data/masks_opencv.npz` keeps four of them. Two deliberate
+differences, in cases where Hallo fails: see `_soft` and `_expanded`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .opencv_filters import gaussian_blur, resize_linear, stretch
 from .landmark_ids import FACE_OVAL, LIPS_OUTER
+from .opencv_filters import gaussian_blur, resize_linear, stretch
 from .region import Floats, Pixels
 
 MASK_SIZE = 64
@@ -86,8 +86,8 @@ def foreground_tokens(
 ) -> Tokens:
     """(side*side,) bool: the latent tokens of a (size, size) picture that the face covers; never empty.
 
-    The outline is enlarged `dilation` times about its middle, and its upper half lifted by up to `hair` of its
-    height (the mesh ends below the hairline). A token belongs to it when a quarter of it is covered.
+    The outline is enlarged `dilation` times about its middle, and its upper half lifted by up to `hair` of
+    its height (the mesh ends below the hairline). A token belongs to it when a quarter of it is covered.
     """
     outline = landmarks[list(FACE_OVAL), :2].astype(np.float64)
     low, high = outline.min(axis=0), outline.max(axis=0)
@@ -115,7 +115,7 @@ def _expanded_box(points: Floats, height: int, width: int, ratio: float) -> Rect
 
 
 def _expanded(low: float, high: float, length: int, ratio: float) -> tuple[int, int]:
-    """An interval about its middle in whole pixels, pushed back into [0, length] without shrinking it first."""
+    """An interval enlarged about its middle in whole pixels, pushed back into [0, length] if it left it."""
     middle, half = (low + high) // 2, ((high - low) * ratio) // 2
     low, high = middle - half, middle + half
     if low < 0:

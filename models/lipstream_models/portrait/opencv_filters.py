@@ -18,7 +18,8 @@ def resize_linear(image: Pixels, size: int) -> Pixels:
     across = (values[:, columns] * column_weights).sum(axis=2)  # (H, size)
     # the vertical pass drops bits in this order in OpenCV's 8-bit kernel
     scaled = ((across >> 4)[rows] * row_weights[..., None]) >> 16  # (size, 2, size)
-    return np.clip((scaled.sum(axis=1) + 2) >> 2, 0, 255).astype(np.uint8)
+    resized: Pixels = np.clip((scaled.sum(axis=1) + 2) >> 2, 0, 255).astype(np.uint8)
+    return resized
 
 
 def _taps(length: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -58,7 +59,8 @@ def gaussian_blur(image: Pixels, taps: int) -> Pixels:
     padded = np.pad(image.astype(np.int64), reach, mode="reflect")
     across = np.lib.stride_tricks.sliding_window_view(padded, taps, axis=1) @ weights
     down = np.lib.stride_tricks.sliding_window_view(across, taps, axis=0) @ weights
-    return np.clip((down + (1 << 15)) >> 16, 0, 255).astype(np.uint8)
+    blurred: Pixels = np.clip((down + (1 << 15)) >> 16, 0, 255).astype(np.uint8)
+    return blurred
 
 
 def stretch(image: Pixels) -> Pixels:

@@ -41,7 +41,8 @@ class Portrait:
     `image` (size, size, 3) uint8 RGB; `landmarks` (478, 3) float32 in its pixels; `masks`: full, face and lip
     for each latent level, (1, h*w) float32 0..1; `face_region` (size, size, 3) uint8, 0 or 255;
     `foreground` (h*w,) bool, the face tokens of the first level; `embedding` (512,) float32, the face's
-    geometry; `square`: where the crop lies in the upright picture, None if it was squeezed whole; `notes` for the user.
+    geometry; `square`: where the crop lies in the upright picture, None if that was squeezed whole; `notes`
+    for the user.
     """
 
     image: Pixels
