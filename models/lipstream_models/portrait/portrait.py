@@ -1,0 +1,129 @@
+"""Everything the model needs to know about one portrait, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from .crop import Crop, Framing, Square, choose_face, crop_head
+from .image_file import ImageLimits, ImageSource, load_portrait
+from .landmarks import Face, FaceLandmarker
+from .masks import RegionMasks, SoftMasks, Tokens, face_region, foreground_tokens, mask_pyramid, soft_masks
+from .measures import geometry_embedding
+from .region import Floats, Pixels
+
+
+@dataclass(frozen=True)
+class PortraitSettings:
+    """What a model asks of a portrait.
+
+    `size` of the picture in pixels; `levels`: sides of the latent at the UNet's depths (Hallo: 512 and
+    64, 32, 16, 8). `framing` None takes the picture as it is and squeezes it to a square, as Hallo does.
+    """
+
+    size: int = 256
+    levels: tuple[int, ...] = (16, 8, 4)
+    framing: Framing | None = field(default_factory=Framing)
+    limits: ImageLimits = field(default_factory=ImageLimits)
+
+    @classmethod
+    def hallo(cls) -> PortraitSettings:
+        """Hallo's size and latents, with automatic framing (Hallo asks the user for a face of 50 to 70 %)."""
+        return cls(512, (64, 32, 16, 8))
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A prepared portrait; arrays are read-only.
+
+    `image` (size, size, 3) uint8 RGB; `landmarks` (478, 3) float32 in its pixels; `masks`: full, face and lip
+    for each latent level, (1, h*w) float32 0..1; `face_region` (size, size, 3) uint8, 0 or 255;
+    `foreground` (h*w,) bool, the face tokens of the first level; `embedding` (512,) float32, the face's
+    geometry; `square`: where the crop lies in the upright picture, None if that was squeezed whole; `notes`
+    for the user.
+    """
+
+    image: Pixels
+    landmarks: Floats
+    masks: tuple[RegionMasks, ...]
+    face_region: Pixels
+    foreground: Tokens
+    embedding: Floats
+    square: Square | None
+    notes: tuple[str, ...]
+
+
+def prepare_portrait(
+    source: ImageSource | Pixels,
+    landmarker: FaceLandmarker,
+    settings: PortraitSettings | None = None,
+    user_square: Square | None = None,
+) -> Portrait:
+    """Load a picture (file, bytes, stream, or (H, W, 3) uint8 pixels), find its face, crop it and mask it.
+
+    `user_square` in pixels of the upright picture replaces the automatic framing. Raises PictureError, of
+    which every kind of bad picture has its own subclass.
+    """
+    settings = settings or PortraitSettings()
+    image = source if isinstance(source, np.ndarray) else load_portrait(source, settings.limits)
+    faces = landmarker.detect(image)
+    if settings.framing is None and user_square is None:
+        return _squeezed(image, faces, settings)
+    crop = crop_head(image, faces, settings.size, settings.framing, user_square)
+    return _from_crop(crop, settings)
+
+
+def _from_crop(crop: Crop, settings: PortraitSettings) -> Portrait:
+    size = settings.size
+    masks = soft_masks(crop.landmarks, size, size)
+    region = face_region(crop.landmarks, size, size, size)
+    return _assemble(crop.image, crop.landmarks, masks, region, settings, crop.square, crop.notes)
+
+
+def _squeezed(image: Pixels, faces: list[Face], settings: PortraitSettings) -> Portrait:
+    """Hallo's way: masks drawn at the picture's own size, and everything resized to the square."""
+    face, notes = choose_face(faces, Framing())
+    height, width = image.shape[:2]
+    size = settings.size
+    resized = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    scale = np.array([size / width, size / height, size / width], np.float32)
+    half = np.array([0.5, 0.5, 0.0], np.float32)
+    landmarks = ((face.landmarks + half) * scale - half).astype(np.float32)
+    masks = soft_masks(face.landmarks, height, width)
+    region = face_region(face.landmarks, height, width, size)
+    return _assemble(resized, landmarks, masks, region, settings, None, notes)
+
+
+def _assemble(
+    image: Pixels,
+    landmarks: Floats,
+    masks: SoftMasks,
+    region: Pixels,
+    settings: PortraitSettings,
+    square: Square | None,
+    notes: tuple[str, ...],
+) -> Portrait:
+    portrait = Portrait(
+        image=image,
+        landmarks=landmarks,
+        masks=mask_pyramid(masks, settings.levels),
+        face_region=region,
+        foreground=foreground_tokens(landmarks, settings.size, settings.levels[0]),
+        embedding=geometry_embedding(landmarks),
+        square=square,
+        notes=notes,
+    )
+    for array in (
+        portrait.image,
+        portrait.landmarks,
+        portrait.face_region,
+        portrait.foreground,
+        portrait.embedding,
+    ):
+        array.flags.writeable = False
+    for level in portrait.masks:
+        for mask in (level.full, level.face, level.lip):
+            mask.flags.writeable = False
+    return portrait
