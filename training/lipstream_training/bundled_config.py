@@ -13,7 +13,8 @@ NETWORK = NetworkConfig(
     cross_attention_dim=64,
     audio_attention_dim=64,
     unused_motion_modules=False,
-    face_locator_channels=(16, 32, 32, 32),
+    tiled_identity=False,
+    face_locator_channels=(8, 16, 32, 32, 32),
     audio_projection=AudioProjectionConfig(
         seq_len=5, blocks=2, channels=384, intermediate_dim=128, output_dim=64, context_tokens=8
     ),

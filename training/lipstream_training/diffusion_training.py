@@ -56,7 +56,7 @@ class Trainee(torch.nn.Module):
         count = windows.motion.shape[1]
         motion = network.reference_unet(windows.motion.flatten(0, 1), identity.repeat_interleave(count, 0))
         conditions = network.denoising_unet.prepare(
-            source,
+            {name: feature[:, None] for name, feature in source.items()},
             {name: feature.unflatten(0, (-1, count)) for name, feature in motion.items()},
             identity,
             audio,

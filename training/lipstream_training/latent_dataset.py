@@ -17,7 +17,7 @@ class LatentClip:
 
     latents: (T, C, h, w) float16; features: (T, blocks, channels) float16;
     reference_frames: (R,) indices of frames that serve as portraits; embeddings: (R, 512) float16;
-    face_regions: (R, S, S) uint8 in {0, 255} at eight pixels a latent token; masks: per level (R, 3, tokens) float16 (full, face, lip);
+    face_regions: (R, S, S) uint8 in {0, 255}, S the side of the picture; masks: per level (R, 3, tokens) float16 (full, face, lip);
     mouth: (T, h, w) float16, share of a latent token inside the mouth box; face: the same for the face box.
     """
 

@@ -1,0 +1,179 @@
+"""The engine: portraits and audio features in, frames out, window after window.
+
+Weights are furniture, state is a value: a `Stream` is everything that one talking head remembers, it goes into `generate` and a
+new one comes out. Streams that are denoised in one batch do not see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from lipstream_accel.plan import Plan, preset
+from lipstream_accel.sampling import sample
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .conditions import SessionConditions, join
+from .errors import LipstreamError
+from .model import Model
+from .portrait import Portrait
+from .preparation import Identity, identity_tokens, motion_features, prepare_clip, prepare_session
+from .scheduler import ddim_schedule
+
+Frames = NDArray[np.uint8]
+
+
+class SettingsError(LipstreamError):
+    """A sampling setting is out of its range."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a stream is denoised. guidance 1 or less switches guidance off; seed decides the noise of every window."""
+
+    preset: str = "base"
+    steps: int = 20
+    guidance: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 1000:
+            raise SettingsError(f"steps must be between 1 and 1000, got {self.steps}")
+        if not 0 <= self.guidance <= 30:
+            raise SettingsError(f"guidance must be between 0 and 30, got {self.guidance}")
+        if not 0 <= self.seed < 2**63:
+            raise SettingsError(f"seed must be between 0 and 2**63 - 1, got {self.seed}")
+
+    def plan(self) -> Plan:
+        try:
+            return preset(self.preset, self.steps)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Avatar:
+    """A registered portrait: what is computed once for all its streams. source: latents (1, C, h, w)."""
+
+    portrait: Portrait
+    source: Tensor
+    identity: Identity
+    region: Tensor
+    masks: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What one stream remembers. motion: (1, M, C, h, w) latents of its last frames; windows: how many it has made."""
+
+    avatar: Avatar
+    sampling: Sampling
+    session: SessionConditions
+    motion: Tensor
+    windows: int = 0
+
+
+class Engine:
+    """Holds a model on its device. Not thread-safe: one thread owns the device."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def register(self, portrait: Portrait) -> Avatar:
+        """Encodes a portrait that was prepared with this model's settings."""
+        size = self.model.size
+        if portrait.image.shape != (size, size, 3):
+            raise LipstreamError(f"expected a portrait of {size} x {size} pixels, got {portrait.image.shape}")
+        embedding = self._tensor(portrait.embedding[None])
+        masks = tuple(
+            self._tensor(np.stack([level.full, level.face, level.lip], axis=-1)[:, None])
+            for level in portrait.masks
+        )
+        return Avatar(
+            portrait,
+            self._encode(portrait.image[None]),
+            identity_tokens(self.model.network, embedding),
+            self._tensor(portrait.face_region[None] / np.float32(255)).permute(0, 3, 1, 2),
+            masks,
+        )
+
+    @torch.no_grad()
+    def open(self, avatar: Avatar, sampling: Sampling) -> Stream:
+        """A stream at its beginning: the portrait stands in for the frames before the first."""
+        sampling.plan()
+        session = prepare_session(
+            self.model.network,
+            avatar.source,
+            avatar.identity,
+            avatar.masks,
+            avatar.region,
+            guided=sampling.guidance > 1,
+            motion_scale=self.model.defaults.motion_scale,
+        )
+        motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
+        return Stream(avatar, sampling, session, motion)
+
+    @torch.no_grad()
+    def generate(
+        self, requests: Sequence[tuple[Stream, NDArray[np.float32]]]
+    ) -> list[tuple[Stream, Frames]]:
+        """One window for each stream, in one batch.
+
+        requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
+        frames, F the same for all. Returns each stream as it is afterwards, and its frames (F, H, W, 3) uint8.
+        """
+        streams = [stream for stream, _ in requests]
+        sampling = _common(streams)
+        audio = self._tensor(np.stack([features for _, features in requests]))
+        tokens = self.model.network.audioproj(audio)
+        clips = []
+        for stream, heard in zip(streams, tokens, strict=True):
+            guided = stream.session.unconditional > 0
+            motion = motion_features(self.model.network, stream.motion, stream.avatar.identity, guided)
+            clips.append(prepare_clip(self.model.network, stream.session, heard[None], motion))
+        noise = torch.cat([self._noise(stream, audio.shape[1]) for stream in streams])
+        schedule = ddim_schedule(self.model.scheduler, sampling.steps)
+        conditions = clips[0] if len(clips) == 1 else join(clips)
+        latents = sample(
+            self.model.network.denoising_unet, sampling.plan(), schedule, noise, conditions, sampling.guidance
+        )
+        return [self._finish(stream, clean) for stream, clean in zip(streams, latents, strict=True)]
+
+    def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
+        """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
+        images = self.model.codec.decode(latents.transpose(0, 1))
+        pixels = ((images.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        count = self.model.motion_frames
+        recent = images.clamp(-1, 1)[-count:]
+        motion = self.model.codec.encode(recent)[None]
+        if motion.shape[1] < count:
+            motion = torch.cat([stream.motion[:, motion.shape[1] :], motion], dim=1)
+        return replace(stream, motion=motion, windows=stream.windows + 1), pixels
+
+    def _noise(self, stream: Stream, frames: int) -> Tensor:
+        """The same noise for the same seed and window, whatever else is in the batch; drawn on the CPU as Hallo draws it."""
+        generator = torch.Generator().manual_seed((stream.sampling.seed * 1_000_003 + stream.windows) % 2**63)
+        channels, height, width = stream.avatar.source.shape[1:]
+        noise = torch.randn((1, channels, frames, height, width), generator=generator)
+        return noise.to(self.model.device, self.model.dtype)
+
+    def _encode(self, images: Frames) -> Tensor:
+        pixels = self._tensor(images.astype(np.float32) / 127.5 - 1)
+        return self.model.codec.encode(pixels.permute(0, 3, 1, 2))
+
+    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.model.device, self.model.dtype)
+
+
+def _common(streams: Sequence[Stream]) -> Sampling:
+    """The one way in which all streams of a batch are sampled; seeds may differ."""
+    if not streams:
+        raise ValueError("generate needs at least one stream")
+    first = streams[0].sampling
+    if any(replace(stream.sampling, seed=first.seed) != first for stream in streams):
+        raise ValueError("streams of one batch must share preset, steps and guidance")
+    return first

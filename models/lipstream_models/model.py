@@ -1,0 +1,51 @@
+"""A loaded talking-head model: networks, codec, audio encoder, and how they are meant to be sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .audio.encoder import AudioEncoder
+from .codec import Codec
+from .config import SchedulerConfig
+from .networks import Network
+from .portrait import PortraitSettings
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """What a model was tuned for; each may be overridden when a stream is opened.
+
+    steps: DDIM steps; guidance: guidance scale; window: frames a clip window; motion_scale: weights of the audio attention over
+    the whole picture, the face and the lips.
+    """
+
+    steps: int = 40
+    guidance: float = 3.5
+    window: int = 16
+    motion_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Everything the engine needs. ``size`` is the side of the square picture in pixels, ``fps`` its frames a second."""
+
+    name: str
+    network: Network
+    codec: Codec
+    audio: AudioEncoder
+    scheduler: SchedulerConfig
+    portrait: PortraitSettings
+    defaults: SamplingDefaults
+    device: torch.device
+    dtype: torch.dtype
+    fps: int = 25
+
+    @property
+    def size(self) -> int:
+        return self.portrait.size
+
+    @property
+    def motion_frames(self) -> int:
+        return self.network.config.motion_frames

@@ -1,0 +1,127 @@
+"""Rendered clips into latents, audio features and portraits: `python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from lipstream_models.audio.whisper_features import WhisperFeatures
+from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
+from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait, PortraitSettings, prepare_portrait
+from numpy.typing import NDArray
+
+from .checkpoint import load_state
+from .dataset import Clip, load_clip
+from .latent_dataset import LatentClip, save_latent_clip
+
+REFERENCES = 3
+
+
+def trained_autoencoder(run: Path) -> Autoencoder:
+    """The averaged weights of a training run, without latent statistics (see `normalise`)."""
+    state = load_state(run / "autoencoder.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'autoencoder.pt'}: train the autoencoder first")
+    values = {**state["model"], **state["average"]}
+    autoencoder = Autoencoder(AutoencoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()}))
+    prefix = "autoencoder."
+    autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
+    return autoencoder.eval().to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def encode_frames(autoencoder: Autoencoder, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """(T, H, W, 3) uint8 -> normalised latents (T, C, h, w)."""
+    parts = []
+    for start in range(0, len(frames), 32):
+        images = torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.autocast("cpu", torch.bfloat16):
+            parts.append(autoencoder.encode(images).float())
+    return torch.cat(parts).numpy().astype(np.float16)
+
+
+@torch.no_grad()
+def normalise(autoencoder: Autoencoder, clips: list[Clip]) -> None:
+    """Measures mean and spread of the latents on one frame of every clip."""
+    frames = np.stack([clip.frames[len(clip.frames) // 2] for clip in clips])
+    latents = torch.from_numpy(encode_frames(autoencoder, frames).astype(np.float32))
+    autoencoder.latent_mean.copy_(latents.mean(dim=(0, 2, 3)))
+    autoencoder.latent_std.copy_(latents.std(dim=(0, 2, 3)))
+
+
+def token_share(boxes: NDArray[np.float32], side: int, latent: int) -> NDArray[np.float16]:
+    """How much of each latent token lies inside a frame's box: (T, 4) pixels -> (T, h, w)."""
+    edges = np.arange(latent + 1) * side / latent
+    left, top, right, bottom = (boxes[:, i, None] for i in range(4))
+    across = np.clip(np.minimum(right, edges[1:]) - np.maximum(left, edges[:-1]), 0, None)
+    down = np.clip(np.minimum(bottom, edges[1:]) - np.maximum(top, edges[:-1]), 0, None)
+    return (down[:, :, None] * across[:, None, :] * (latent / side) ** 2).astype(np.float16)
+
+
+def references(clip: Clip, landmarker: FaceLandmarker, rng: np.random.Generator) -> list[tuple[int, Portrait]]:
+    """Frames that can serve as portraits: those in which a face is found, spread over the clip."""
+    settings = PortraitSettings(framing=None)
+    found = []
+    for part in np.array_split(np.arange(len(clip.frames)), REFERENCES):
+        frame = int(rng.choice(part))
+        try:
+            found.append((frame, prepare_portrait(np.array(clip.frames[frame]), landmarker, settings)))
+        except PictureError:
+            continue
+    return found
+
+
+def encode_clip(
+    clip: Clip, autoencoder: Autoencoder, whisper: WhisperFeatures, landmarker: FaceLandmarker, seed: int
+) -> LatentClip | None:
+    """None when no frame of the clip shows a face that can be found."""
+    views = references(clip, landmarker, np.random.default_rng([7, seed]))
+    if not views:
+        return None
+    latents = encode_frames(autoencoder, clip.frames)
+    side, latent = clip.frames.shape[1], latents.shape[-1]
+    portraits = [portrait for _, portrait in views]
+    levels = range(len(portraits[0].masks))
+    return LatentClip(
+        latents=latents,
+        features=whisper.offline(clip.truth.audio).astype(np.float16),
+        reference_frames=np.array([frame for frame, _ in views]),
+        embeddings=np.stack([p.embedding for p in portraits]).astype(np.float16),
+        face_regions=np.stack([p.face_region[..., 0] for p in portraits]),
+        masks=tuple(
+            np.stack([np.concatenate([p.masks[i].full, p.masks[i].face, p.masks[i].lip]) for p in portraits]).astype(np.float16)
+            for i in levels
+        ),
+        mouth=token_share(clip.truth.mouth_box, side, latent),
+        face=token_share(clip.truth.face_box, side, latent),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    autoencoder = trained_autoencoder(arguments.run)
+    folders = sorted(path.parent for path in arguments.clips.glob("*/*/truth.npz"))
+    normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
+    torch.save(autoencoder.state_dict(), arguments.run / "autoencoder_final.pt")
+    whisper, landmarker = WhisperFeatures(), FaceLandmarker()
+    for number, folder in enumerate(folders):
+        out = arguments.out / folder.parent.name / f"{folder.name}.npz"
+        if out.exists():
+            continue
+        out.parent.mkdir(parents=True, exist_ok=True)
+        encoded = encode_clip(load_clip(folder), autoencoder, whisper, landmarker, number)
+        if encoded is None:
+            print(f"{folder.name}: no face found, left out", flush=True)
+            continue
+        save_latent_clip(out, encoded)
+    print(f"{len(folders)} clips encoded", flush=True)
+
+
+if __name__ == "__main__":
+    main()
