@@ -1,0 +1,132 @@
+"""`python -m lipstream_models.golden FILE [--json]`: run a golden file and print the largest difference of every output.
+
+Exit status 0: all within tolerance; 1: not; 2: the file cannot be run. fp32 on the CPU.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+from torch import Tensor
+
+from .conditions import Conditions
+from .config import ConfigError
+from .golden_file import GoldenError, GoldenFile, build_network, build_vae, read_golden, scheduler_config
+from .networks import Network
+from .preparation import identity_tokens, motion_features, prepare_clip, prepare_session
+
+TOLERANCES = {"video": 1e-3}
+TOLERANCE = 1e-4
+
+
+@torch.no_grad()
+def run_golden(golden: GoldenFile) -> dict[str, Tensor]:
+    """All outputs that a golden file may hold, computed from its inputs."""
+    network, vae = build_network(golden), build_vae(golden)
+    guidance = float(golden.settings["guidance_scale"])
+    audio_tokens: Tensor = network.audioproj(golden.inputs["audio"])
+    latents = _encode(vae, golden)
+    guided = guidance > 1.0
+    identity = identity_tokens(network, golden.inputs["face_embedding"])
+    motion = motion_features(network, latents[:, 1:], identity, guided) if latents.shape[1] > 1 else None
+    session = prepare_session(
+        network,
+        latents[:, 0],
+        identity,
+        golden.masks(),
+        golden.inputs["face_region"],
+        guided=guided,
+        motion_scale=golden.settings["motion_scale"],
+    )
+    conditions = prepare_clip(network, session, audio_tokens, motion)
+    uncut = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
+    outputs = _denoise(network, golden, conditions, guidance, uncut)
+    final = outputs.pop("latents")
+    outputs["audio_tokens"] = audio_tokens
+    outputs["video"] = _decode(vae, golden, final)
+    return outputs
+
+
+def _denoise(
+    network: Network, golden: GoldenFile, conditions: Conditions, guidance: float, uncut: Tensor | None
+) -> dict[str, Tensor]:
+    """The whole DDIM loop; keeps what the first and the last step saw."""
+    denoiser = network.denoising_unet
+    scheduler = DDIMScheduler(**dataclasses.asdict(scheduler_config(golden)))
+    scheduler.set_timesteps(int(golden.settings["steps"]))
+    steps = scheduler.timesteps
+    latents = golden.inputs["initial_latents"] * scheduler.init_noise_sigma
+    outputs = {"timesteps": steps}
+    for index, t in enumerate(steps):
+        z = latents.repeat(conditions.rows, 1, 1, 1, 1)
+        if index == 0:
+            outputs["f_u31.first"] = denoiser.trunk(z, t, conditions, uncut).transpose(1, 2)
+        prediction = denoiser.whole(z, t, conditions)
+        for name in ["first"] * (index == 0) + ["last"] * (index == len(steps) - 1):
+            outputs[f"latents_in.{name}"] = z
+            outputs[f"model_output.{name}"] = prediction
+        if conditions.unconditional:
+            without, with_conditions = prediction.chunk(2)
+            prediction = without + guidance * (with_conditions - without)
+        latents = scheduler.step(prediction, t, latents, eta=0.0).prev_sample
+    outputs["latents"] = latents
+    return outputs
+
+
+def _encode(vae: AutoencoderKL, golden: GoldenFile) -> Tensor:
+    """(1, 1+motion, 3, H, W) in -1..1 -> scaled means (1, 1+motion, L, h, w)."""
+    means: Tensor = vae.encode(golden.inputs["ref_image"].flatten(0, 1)).latent_dist.mean
+    return (means * golden.settings["vae"]["scaling"])[None]
+
+
+def _decode(vae: AutoencoderKL, golden: GoldenFile, latents: Tensor) -> Tensor:
+    """(1, L, F, h, w) -> (1, 3, F, H, W) in 0..1, frame by frame."""
+    scaled = latents[0].transpose(0, 1) / golden.settings["vae"]["scaling"]
+    frames = torch.cat([vae.decode(frame[None]).sample for frame in scaled])
+    return (frames / 2 + 0.5).clamp(0, 1).transpose(0, 1)[None]
+
+
+def compare(golden: GoldenFile, outputs: dict[str, Tensor]) -> dict[str, dict[str, float | bool]]:
+    """Largest absolute difference per output of the file; a missing output or another shape counts as infinite."""
+    report: dict[str, dict[str, float | bool]] = {}
+    for name, expected in golden.outputs.items():
+        got = outputs.get(name)
+        same = got is not None and got.shape == expected.shape
+        difference = (
+            (got.double() - expected.double()).abs().max().item() if same and got is not None else torch.inf
+        )
+        tolerance = TOLERANCES.get(name, TOLERANCE)
+        report[name] = {"difference": difference, "tolerance": tolerance, "passed": difference <= tolerance}
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m lipstream_models.golden", description=__doc__)
+    parser.add_argument("file", type=Path, metavar="FILE", help="golden .safetensors file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    try:
+        golden = read_golden(options.file)
+        report = compare(golden, run_golden(golden))
+    except (GoldenError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    passed = all(row["passed"] for row in report.values())
+    if options.json:
+        print(json.dumps({"file": str(options.file), "passed": passed, "outputs": report}, indent=2))
+    else:
+        for name, row in sorted(report.items()):
+            print(
+                f"output.{name:<22} max abs diff {row['difference']:.3g}  "
+                f"(tolerance {row['tolerance']:.0e})  {'ok' if row['passed'] else 'FAILED'}"
+            )
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Multi-head attention whose parts can be used separately, so that constants are projected once."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..conditions import KeyValue
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Softmax attention on unsplit tensors: (B, N, C), (B, M, C), (B, M, C) -> (B, N, C).
+
+    Always four dimensions (B, heads, N, d): other ranks leave the fast CPU kernel.
+    """
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+class Attention(nn.Module):
+    """Projections without bias, output projection with bias; names as in diffusers."""
+
+    def __init__(self, channels: int, heads: int, context_channels: int | None = None) -> None:
+        super().__init__()
+        context = channels if context_channels is None else context_channels
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(context, channels, bias=False)
+        self.to_v = nn.Linear(context, channels, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def keys_values(self, context: Tensor) -> KeyValue:
+        """(..., tokens, context channels) -> keys and values (..., tokens, C)."""
+        return KeyValue(self.to_k(context), self.to_v(context))
+
+    def forward(self, x: Tensor, context: KeyValue | None = None) -> Tensor:
+        """Attend from x (B, N, C) to the context, or to x itself."""
+        context = self.keys_values(x) if context is None else context
+        return self.output(attend(self.to_q(x), context.key, context.value, self.heads))
+
+    def output(self, x: Tensor) -> Tensor:
+        result: Tensor = self.to_out[0](x)
+        return result
+
+
+class GatedGelu(nn.Module):
+    """Linear to twice the width, one half gates the other."""
+
+    def __init__(self, channels: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, 2 * inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        result: Tensor = value * F.gelu(gate)
+        return result
+
+
+class FeedForward(nn.Module):
+    """GEGLU with four times the width inside."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.ModuleList(
+            [GatedGelu(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.net:
+            x = layer(x)
+        return x

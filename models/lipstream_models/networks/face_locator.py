@@ -1,0 +1,29 @@
+"""Where the face is: an image of its rectangle becomes a feature that is added after conv_in."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .resnet import zero_
+
+
+class FaceLocator(nn.Module):
+    """(images, 3, H, W) in 0..1 -> (images, out, H/s, W/s), s = 2 ** (len(channels) - 1)."""
+
+    def __init__(self, channels: Sequence[int], out_channels: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.blocks = nn.ModuleList()
+        for narrow, wide in zip(channels[:-1], channels[1:], strict=True):
+            self.blocks.append(nn.Conv2d(narrow, narrow, 3, padding=1))
+            self.blocks.append(nn.Conv2d(narrow, wide, 3, padding=1, stride=2))
+        self.conv_out = nn.Conv2d(channels[-1], out_channels, 3, padding=1)
+        zero_(self.conv_out)
+
+    def forward(self, region: Tensor) -> Tensor:
+        x = F.silu(self.conv_in(region))
+        for block in self.blocks:
+            x = F.silu(block(x))
+        result: Tensor = self.conv_out(x)
+        return result
