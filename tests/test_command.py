@@ -23,8 +23,7 @@ def a_command(monkeypatch: pytest.MonkeyPatch, function: object) -> dict[str, Co
 
 def test_help_is_instant_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys; from lipstream_client import __version__
-from lipstream_client.command import run, COMMANDS; run(['--help'], COMMANDS);"
+        "import sys; from lipstream_client.command import run, COMMANDS; run(['--help'], COMMANDS);"
         "print(*(m for m in ('torch', 'numpy', 'av', 'typer') if m in sys.modules), file=sys.stderr)"
     )
     start = time.perf_counter()
