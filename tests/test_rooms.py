@@ -66,7 +66,11 @@ def test_every_pinned_version_of_torch_is_one() -> None:
     assert re.findall(r"^torch==.*$", (ROOT / "constraints.txt").read_text(), re.M) == ["torch==2.13.0"]
 
 
-@pytest.mark.parametrize("readme", [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))], ids=str)
+@pytest.mark.parametrize(
+    "readme",
+    [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_what_a_readme_names_is_there(readme: Path) -> None:
     text = readme.read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
