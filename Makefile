@@ -53,21 +53,21 @@ train: $(TOOLS) ## train the bundled model again; continues where it stopped (De
 clean: ## forget the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 
-# The +cpu build is never on the default index, so asking there first costs a second and can never bring in
+# The +cpu build is never on the default index, so asking there first costs a second and cannot bring in
 # CUDA; it succeeds where pip was told of a local copy. Only then is PyTorch's own index asked.
 $(CORE): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Lipstream needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Lipstream needs Python 3.11 or newer, and '$(PYTHON)' is not;" \
 	    "name another one: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments here; on Debian and Ubuntu:" \
 	    "sudo apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $(TORCH_BUILD): once, some minutes"
 	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) '$(TORCH_BUILD)' 2>/dev/null \
-	  || $(PIP) --extra-index-url $(TORCH_INDEX) '$(TORCH_BUILD)' || { \
-	  echo "No $(TORCH_BUILD) for $$($(PYTHON) --version) here: see above, try another Python," \
-	    "or take what your index has with TORCH=cuda" >&2; exit 1; }
+	@$(PIP) '$(TORCH_BUILD)' $(if $(filter cpu,$(TORCH)),2>/dev/null \
+	  || $(PIP) --extra-index-url $(TORCH_INDEX) '$(TORCH_BUILD)') || { \
+	  echo "$(TORCH_BUILD) could not be installed for $$($(PYTHON) --version) from the indexes that pip knows" \
+	    "or from TORCH_INDEX=$(TORCH_INDEX)" >&2; exit 1; }
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@

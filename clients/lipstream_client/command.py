@@ -70,7 +70,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, Command]) -> int:
         return 0
     if name not in commands:
         return _say(unknown(name, commands), _USAGE_ERROR)
-    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         return _call(name, commands[name], rest)
     except KeyboardInterrupt:
@@ -80,6 +80,8 @@ def run(arguments: Sequence[str], commands: Mapping[str, Command]) -> int:
         if not isinstance(code, int):
             raise
         return _say(_one_line(error), code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def overview(commands: Mapping[str, Command]) -> str:

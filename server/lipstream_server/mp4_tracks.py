@@ -7,6 +7,8 @@ import numpy as np
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
+from .errors import MediaError
+
 Samples = NDArray[np.float32] | NDArray[np.int16]
 """Sound (n,) or (n, channels): float32 in [-1, 1], or int16."""
 
@@ -21,10 +23,8 @@ _KEY_EVERY_SECONDS = 2  # how finely a player can seek
 _THREADS = 2
 
 
-class VideoError(ValueError):
-    """A video cannot be written like this; the message says what was expected and what came."""
-
-    exit_code = 2
+class VideoError(MediaError):
+    """A video cannot be written like this."""
 
 
 class Pictures:
