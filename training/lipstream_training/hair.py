@@ -34,16 +34,15 @@ class Style:
 STYLES: dict[str, Style] = {
     "bald": Style(0, 0, 0, 0, "none", cap=0.0),
     "buzz": Style(0, 0, 0, 0, "none", cap=0.92),
-    "crop": Style(560, 0.36, 0.10, 0.065, "crop", steps=5),
-    "side": Style(420, 0.95, 0.10, 0.075, "side", steps=8),
-    "back": Style(380, 1.1, 0.10, 0.075, "back", steps=8),
-    "receding": Style(420, 0.40, 0.08, 0.04, "crop", steps=5, recede=0.22),
-    "bob": Style(340, 1.9, 0.13, 0.10, "part", steps=12),
-    "long": Style(340, 3.0, 0.14, 0.10, "part", steps=13),
-    "wavy": Style(340, 2.1, 0.14, 0.13, "part", steps=14),
-    "bun": Style(300, 1.25, 0.12, 0.05, "bun", steps=9),
-    "afro": Style(620, 0.30, 0.16, 0.30, "afro", steps=4),
-    "scarf": Style(0, 0, 0, 0, "none", cap=1.0, shell=0.07),
+    "crop": Style(560, 0.36, 0.10, 0.065, "crop", steps=5, shell=0.035),
+    "side": Style(420, 0.95, 0.12, 0.080, "side", steps=8, shell=0.04),
+    "back": Style(380, 1.1, 0.12, 0.080, "back", steps=8, shell=0.04),
+    "receding": Style(480, 0.36, 0.09, 0.04, "crop", steps=5, recede=0.22),
+    "bob": Style(420, 1.75, 0.20, 0.11, "part", steps=12, shell=0.05),
+    "long": Style(420, 2.9, 0.22, 0.11, "part", steps=13, shell=0.05),
+    "wavy": Style(400, 2.2, 0.20, 0.13, "part", steps=14, shell=0.06),
+    "bun": Style(340, 1.25, 0.14, 0.05, "bun", steps=9, shell=0.025),
+    "afro": Style(900, 0.13, 0.13, 0.05, "afro", steps=3, shell=0.30),
     "beanie": Style(0, 0, 0, 0, "none", cap=1.0, shell=0.10),
 }
 
@@ -61,11 +60,15 @@ class HairGeometry:
 
 
 def hairline(template: Floats, recede: float) -> Floats:
-    """Signed height above the hairline (n,), decimetres; negative on the face and neck."""
+    """Signed distance inside the hairline (n,), decimetres; negative on the face and neck."""
     azimuth = np.degrees(np.arctan2(np.abs(template[:, 0]), template[:, 2] - CENTRE[2]))
-    height = np.interp(azimuth, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
-    height = height + recede * np.clip(1 - np.abs(azimuth - 32) / 32, 0, 1) + recede * 0.5 * (azimuth < 30)
-    return (template[:, 1] - height).astype(np.float32)
+    grid = np.arange(0.0, 180.5, 1.0)
+    curve = np.interp(grid, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
+    curve = curve + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1) + recede * 0.5 * (grid < 30)
+    # distance on the cylinder of the head's mean radius, so that steep temples do not read as deep hair
+    arc = np.radians(azimuth[:, None] - grid[None]) * 0.72
+    apart = np.sqrt(arc**2 + (template[:, 1:2] - curve[None]) ** 2).min(1)
+    return (np.sign(template[:, 1] - np.interp(azimuth, grid, curve)) * apart).astype(np.float32)
 
 
 class Skull:
@@ -95,16 +98,57 @@ class Skull:
 def grow(mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_]) -> HairGeometry | None:
     """Grow the locks of a style over an identity's neutral `shape`; None for styles without locks."""
     style = STYLES[hair.style]
-    if style.locks == 0:
-        return None
     rng = np.random.default_rng(hair.seed)
     moved = (shape[outer] - mesh.template[outer]).mean(0)
     skull = Skull(mesh, shape, outer, moved)
-    roots = _roots(mesh, shape, line, outer, style.locks, rng)
+    thick = style.shell * (0.7 + 0.6 * hair.size) * _rise(line, style)
+    swollen = shape + _unit(shape - skull.centre) * thick[:, None].astype(np.float32)
+    shell = _shell(mesh, swollen, skull, line, outer) if style.shell else None
+    if style.locks == 0:
+        return shell
+    roots = _roots(mesh, swollen if style.flow == "afro" else shape, line, outer, style.locks, rng)
+    if style.flow == "afro":
+        skull = Skull(mesh, swollen, outer, moved)
     paths = _paths(roots, skull, style, hair, moved, rng)
     if style.flow == "bun":
         paths = np.concatenate([paths, _bun(skull, paths.shape[1], rng)])
-    return _ribbons(paths, skull, style, rng)
+    ribbons = _ribbons(paths, skull, style, rng)
+    return ribbons if shell is None else _joined(shell, ribbons)
+
+
+def _rise(line: Floats, style: Style) -> Floats:
+    """Shell thickness from the hairline inwards, 0..1; a hat's brim stands off at once."""
+    at = np.clip((line - 0.0) / (0.04 if style.locks == 0 else 0.16 + 0.5 * style.shell), 0, 1)
+    return np.asarray(np.sqrt(at * (2 - at)), np.float32)
+
+
+def _shell(mesh: HeadMesh, swollen: Floats, skull: Skull, line: Floats, outer: NDArray[np.bool_]) -> HairGeometry:
+    """The scalp's own triangles, swollen: volume under the locks, and the whole of a hat."""
+    corners = mesh.source[mesh.triangles]
+    good = outer[corners].all(1) & (line[corners].min(1) > -0.06) & (line[corners].max(1) > 0.02)
+    rows, flat = np.unique(corners[good], return_inverse=True)
+    points = swollen[rows]
+    away = _unit(points - skull.centre)
+    triangles = flat.reshape(-1, 3).astype(np.int32)
+    faces = np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]])
+    normals = np.zeros_like(points)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], faces)
+    normals = _unit(_unit(normals) + 0.5 * away)
+    down = np.cross(np.cross(away, np.array([0.02, 1, 0.3], np.float32)), away)
+    strand = np.stack([0 * line[rows], np.full(len(rows), 0.3), np.full(len(rows), 0.5), line[rows]], 1)
+    shaped = [np.ascontiguousarray(x, np.float32) for x in (points, normals, _unit(down), strand)]
+    return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles)
+
+
+def _joined(first: HairGeometry, second: HairGeometry) -> HairGeometry:
+    return HairGeometry(
+        np.concatenate([first.positions, second.positions]),
+        np.concatenate([first.normals, second.normals]),
+        np.concatenate([first.tangents, second.tangents]),
+        np.concatenate([first.strand, second.strand]),
+        np.concatenate([first.triangles, second.triangles + np.int32(len(first.positions))]),
+    )
 
 
 def _roots(
@@ -149,7 +193,8 @@ def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floa
         target = np.array([0.0, 7.30 if style.flow == "bun" else 6.7, -0.55], np.float32)
         return _unit(target - p)
     if style.flow == "afro":
-        return _unit(p - CENTRE) * 0.9 + 0.9 * turn[:, None] * np.array([0.6, -0.5, 0.3], np.float32)
+        curl = np.stack([np.sin(turn * 40), np.cos(turn * 31), np.sin(turn * 57 + 1)], -1)
+        return np.asarray(_unit(p - CENTRE) * 0.35 + curl, np.float32)
     ahead = _unit(p - CROWN) * np.array([1, 0.3, 1], np.float32)
     ahead[:, 0] += 0.35 * hair.side * (p[:, 2] > 0.2)
     ahead[:, 1] -= 0.5 * (p[:, 1] < 7.3)
@@ -230,7 +275,7 @@ def _ribbons(paths: Floats, skull: Skull, style: Style, rng: np.random.Generator
     normal = _unit(out - tangent * (out * tangent).sum(-1, keepdims=True))
     across = np.cross(tangent, normal)
     along = np.linspace(0, 1, steps, dtype=np.float32)
-    width = style.width * rng.uniform(0.7, 1.25, (count, 1)) * (0.55 + 0.45 * np.minimum(1, along * 3)) * (1 - 0.75 * along**2.5)
+    width = style.width * rng.uniform(0.7, 1.25, (count, 1)) * (0.55 + 0.45 * np.minimum(1, along * 3)) * (1 - (0.55 if style.length > 1.5 else 0.75) * along**2.5)
     half = (width * 0.5)[..., None].astype(np.float32)
     side = [paths - across * half, paths + normal * half * 0.55, paths + across * half]
     lean = [_unit(out - 0.55 * across), _unit(out), _unit(out + 0.55 * across)]
@@ -240,7 +285,7 @@ def _ribbons(paths: Floats, skull: Skull, style: Style, rng: np.random.Generator
     chance = np.broadcast_to(rng.random((count, 1, 1)), (count, steps, 3))
     wide = np.broadcast_to(np.array([-1.0, 0.0, 1.0]), (count, steps, 3))
     run = np.broadcast_to(along[None, :, None], (count, steps, 3))
-    strand = np.stack([wide, run, chance, 0 * chance], -1)
+    strand = np.stack([wide, run, chance, 0 * chance + 1], -1)
     first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]).reshape(-1, 1) * 3
     quad = np.array([[0, 1, 3], [1, 4, 3], [1, 2, 4], [2, 5, 4]])
     triangles = (first[:, :, None] + quad[None]).reshape(-1, 3)

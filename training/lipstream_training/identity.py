@@ -34,7 +34,7 @@ CLOTHES: tuple[Colour, ...] = (
     (0.46, 0.47, 0.50), (0.62, 0.51, 0.38), (0.33, 0.42, 0.58), (0.36, 0.30, 0.44), (0.74, 0.57, 0.52),
     (0.29, 0.36, 0.24), (0.78, 0.66, 0.36),
 )  # fmt: skip
-FEMALE_HAIR = ("long", "long", "bob", "bob", "bun", "side", "afro", "scarf", "crop", "wavy", "wavy")
+FEMALE_HAIR = ("long", "long", "bob", "bob", "bun", "side", "afro", "crop", "wavy", "wavy")
 MALE_HAIR = ("crop", "crop", "side", "side", "buzz", "back", "bald", "receding", "afro", "wavy", "beanie")
 NECKS = ("tee", "crew", "shirt", "turtleneck", "vneck")
 

@@ -24,6 +24,7 @@ SHADOW_SIZE = 512
 SHADOW_REACH = 1.9
 UPPER_LIP = (474, 520, 537)
 LOOK_LIMIT = 0.38
+ALPHA_TO_COVERAGE = 0x809E
 
 
 class RenderError(LipstreamError):
@@ -98,8 +99,10 @@ class HeadRenderer:
 
     def _programs(self) -> None:
         make = self.ctx.program
-        self.skin_program = make(vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.SKIN_FRAGMENT)
-        self.hair_program = make(vertex_shader=shaders.HAIR_VERTEX, fragment_shader=shaders.HAIR_FRAGMENT)
+        self.parts = [
+            make(vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.part_fragment(part)) for part in range(6)
+        ]
+        self.hair_program = make(vertex_shader=shaders.HAIR_VERTEX, fragment_shader=shaders.hair_fragment())
         self.skin_depth = make(vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.DEPTH_FRAGMENT)
         self.hair_depth = make(vertex_shader=shaders.HAIR_VERTEX, fragment_shader=shaders.DEPTH_FRAGMENT)
         self.backdrop_program = make(vertex_shader=shaders.BACKDROP_VERTEX, fragment_shader=shaders.BACKDROP_FRAGMENT)
@@ -122,6 +125,10 @@ class HeadRenderer:
         lash = np.flatnonzero(group == GROUPS.index("lash"))
         away = np.sqrt(((t[lash, None] - skin[None]) ** 2).sum(-1).min(1))
         eye[lash, 0] = np.clip(away / 0.05, 0, 1)
+        # the stock teeth sit high and the tongue fills the mouth: lower them a little
+        self.settled = np.zeros_like(t)
+        self.settled[group == GROUPS.index("teeth"), 1] = -0.045
+        self.settled[group == GROUPS.index("tongue"), 1] = -0.055
         self.weight = self._turning(t)
         mask = self._sampled_masks()
         self.outer = (group == 0) & (t[:, 1] > 5.75) & (mask[:, 1] < 90) & (mask[:, 3] < 60)
@@ -129,10 +136,14 @@ class HeadRenderer:
         self.static = self.ctx.buffer(static.astype("f4").tobytes())
         self.moving = self.ctx.buffer(reserve=count * 24, dynamic=True)
         self.painted = self.ctx.buffer(reserve=count * 8, dynamic=True)
-        # lashes last, so that their soft edges blend over the skin
-        order = np.argsort(mesh.group[mesh.triangles[:, 0]], kind="stable")
-        self.index = self.ctx.buffer(mesh.triangles[order].astype("i4").tobytes())
-        self.skin_array = self._skin_array(self.skin_program, self.moving, self.static, self.painted, self.index)
+        codes = mesh.group[mesh.triangles[:, 0]]
+        depth = t[corners][:, :, 2].mean(1)
+        self.part_arrays = []
+        for part in range(5):
+            # nearest first: hidden fragments then fail the depth test before they are shaded
+            chosen = mesh.triangles[codes == part][np.argsort(-depth[codes == part], kind="stable")]
+            index = self.ctx.buffer(chosen.astype("i4").tobytes())
+            self.part_arrays.append(self._skin_array(self.parts[part], self.moving, self.static, self.painted, index))
         solid = mesh.triangles[mesh.group[mesh.triangles[:, 0]] != GROUPS.index("lash")]
         solid_index = self.ctx.buffer(solid.astype("i4").tobytes())
         self.skin_shadow = self._skin_array(self.skin_depth, self.moving, self.static, self.painted, solid_index)
@@ -193,6 +204,7 @@ class HeadRenderer:
         mesh = self.mesh
         self.identity = identity
         self.neutral = mesh.shaped(identity.morphs)
+        self.neutral += self.settled
         self.style = STYLES[identity.hair.style]
         self.line = hairline(mesh.template, self.style.recede * (0.6 + 0.8 * identity.hair.size))
         self.line = np.where(self.outer | (mesh.template[:, 1] > 7.2), self.line, np.minimum(self.line, 0.02)).astype(np.float32)
@@ -218,7 +230,7 @@ class HeadRenderer:
         painted = self.ctx.buffer(np.ones((len(rows), 2), "f4").tobytes())
         index = self.ctx.buffer(self.cloth_triangles.tobytes())
         fixed = self.ctx.buffer(static.astype("f4").tobytes())
-        arrays = [self._skin_array(p, moving, fixed, painted, index) for p in (self.skin_program, self.skin_depth)]
+        arrays = [self._skin_array(p, moving, fixed, painted, index) for p in (self.parts[5], self.skin_depth)]
         self._drop(self.cloth)
         self.cloth = (arrays[0], arrays[1])
         self.cloth_painted = painted
@@ -240,6 +252,10 @@ class HeadRenderer:
             (self.hair_painted, "1f", ("ao",)),
         ]
         self.hair = (self._array(self.hair_program, layout, index), self._array(self.hair_depth, layout, index))
+
+    def _set(self, **values: Any) -> None:
+        for program in self.parts:
+            _assign(program, values)
 
     def _drop(self, arrays: tuple[Any, Any] | None) -> None:
         for array in arrays or ():
@@ -284,36 +300,32 @@ class HeadRenderer:
             self.hair_painted.write((0.25 + 0.75 * ao[m:]).astype("f4").tobytes())
 
     def _paint_identity(self, identity: Identity) -> None:
-        p = self.skin_program
-        capped = self.style.cap
-        p["skin"].value, p["lips"].value, p["iris"].value = identity.skin, identity.lips, identity.iris
-        p["hair"].value, p["brow_col"].value = identity.hair.colour, identity.brow.colour
         b = identity.brow
-        p["brow"].value = (b.lift, b.arch, b.thick, b.density)
         kinds = {"none": 0.0, "full": 1.0, "short": 1.0, "goatee": 2.0, "moustache": 3.0}
         share = {"full": 0.92, "short": 0.6}.get(identity.beard, 0.85)
-        p["beard"].value = (kinds[identity.beard], identity.stubble, share, 0.0)
-        p["look"].value = (identity.blush, identity.freckles, identity.lashes, identity.age)
-        p["cap"].value = (capped, 1.0, 1.0)
-        p["cloth"].value, p["cloth2"].value = identity.cloth, identity.cloth_second
         lines = {"tee": (5.22, 5.42, 1.0, 0.06), "crew": (5.28, 5.46, 1.0, 0.0), "shirt": (5.25, 5.52, 1.0, 0.25),
                  "turtleneck": (5.52, 5.66, 0.0, 0.0), "vneck": (5.20, 5.44, 1.0, 0.30)}  # fmt: skip
-        p["neckline"].value = lines[identity.neck]
-        p["eye_l"].value, p["eye_r"].value = tuple(self.centres[0]), tuple(self.centres[1])
-        p["mask_box"].value = MASK_BOX
-        self.hair_program["hair"].value = identity.hair.colour
+        self._set(
+            skin=identity.skin, lips=identity.lips, iris=identity.iris, hair=identity.hair.colour, brow_col=b.colour,
+            brow=(b.lift, b.arch, b.thick, b.density), beard=(kinds[identity.beard], identity.stubble, share, 0.0),
+            look=(identity.blush, identity.freckles, identity.lashes, identity.age), cap=(self.style.cap, 1.0, 1.0),
+            cloth=identity.cloth, cloth2=identity.cloth_second, neckline=lines[identity.neck],
+            eye_l=tuple(self.centres[0]), eye_r=tuple(self.centres[1]), mask_box=MASK_BOX,
+        )  # fmt: skip
+        hat = identity.hair.style == "beanie"
+        self.hair_program["hair"].value = identity.cloth_second if hat else identity.hair.colour
         shine = {"afro": 0.35, "crop": 0.7}.get(identity.hair.style, 1.0)
-        self.hair_program["hair_look"].value = (shine, 0.0, 0.0, 0.0)
+        self.hair_program["hair_look"].value = (0.0 if hat else shine, float(hat), 0.0, 0.0)
 
     def _stage(self, scene: Scene) -> None:
         self.scene = scene
         light = scene.light
-        for program in (self.skin_program, self.hair_program):
-            program["key_dir"].value, program["key_col"].value = light.key_direction, light.key
-            program["sky"].value, program["ground"].value = light.sky, light.ground
-            program["rim_dir"].value, program["rim_col"].value = light.rim_direction, light.rim
-            program["exposure"].value = light.exposure
-            program["eye_z"].value = EYE_DISTANCE
+        shared = {
+            "key_dir": light.key_direction, "key_col": light.key, "sky": light.sky, "ground": light.ground,
+            "rim_dir": light.rim_direction, "rim_col": light.rim, "exposure": light.exposure, "eye_z": EYE_DISTANCE,
+        }  # fmt: skip
+        self._set(**shared)
+        _assign(self.hair_program, shared)
         painted = paint_backdrop(scene.backdrop, self.size)
         if self.picture is None:
             self.picture = self.ctx.texture((self.size, self.size), 3)
@@ -344,9 +356,9 @@ class HeadRenderer:
 
     def _pose(self, head: Floats, shift: Floats) -> None:
         pivot = getattr(self, "pivot", np.zeros(3, np.float32))
-        for program in (self.skin_program, self.skin_depth, self.hair_program, self.hair_depth):
+        for program in (*self.parts, self.skin_depth, self.hair_program, self.hair_depth):
             program["head"].write(np.ascontiguousarray(head.T).tobytes())
-            program["pivot"].value, program["shift"].value = tuple(pivot), tuple(shift)
+            _assign(program, {"pivot": tuple(pivot), "shift": tuple(shift)})
 
     def _shadow_matrix(self, direction: Floats, centre: Floats | None = None) -> Floats:
         forward = -np.asarray(direction, np.float32)
@@ -419,33 +431,39 @@ class HeadRenderer:
         return self._measured(picture, points, head, shift)
 
     def _draw(self, weights: Mapping[str, float], matrix: Floats) -> None:
-        p = self.skin_program
         jaw = weights.get("jawOpen", 0.0) + 0.3 * weights.get("mouthLowerDownLeft", 0.0) + 0.3 * weights.get("mouthUpperUpLeft", 0.0)
         assert self.identity is not None
-        p["mouth"].value = (min(1.0, 0.30 + 0.9 * jaw), self.identity.lip_tint, self.identity.gloss, 0.0)
-        p["blink"].value = (weights.get("eyeBlinkLeft", 0.0), weights.get("eyeBlinkRight", 0.0))
-        for program in (self.skin_program, self.hair_program):
+        self._set(
+            mouth=(min(1.0, 0.30 + 0.9 * jaw), self.identity.lip_tint, self.identity.gloss, 0.0),
+            blink=(weights.get("eyeBlinkLeft", 0.0), weights.get("eyeBlinkRight", 0.0)),
+            masks=0,
+        )
+        for program in (*self.parts, self.hair_program):
             program["view"].write(np.ascontiguousarray(self.view.T).tobytes())
-            program["shadow_mat"].write(np.ascontiguousarray(matrix.T).tobytes())
-            program["shadow_map"].value = 1
-        p["masks"].value = 0
+            if "shadow_mat" in program:
+                program["shadow_mat"].write(np.ascontiguousarray(matrix.T).tobytes())
+                program["shadow_map"].value = 1
         self.backdrop_program["picture"].value = 2
         self.masks.use(0)
         self.shadow.use(1)
         self.picture.use(2)
         self.target.use()
         self.target.clear()
-        self.ctx.enable_only(moderngl.DEPTH_TEST | moderngl.BLEND)
-        self.ctx.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
-        self.backdrop_array.render()
-        self.skin_array.render()
+        self.ctx.enable_only(moderngl.DEPTH_TEST)
+        if self.hair is not None:
+            self.ctx.enable_direct(ALPHA_TO_COVERAGE)
+            self.hair[0].render()
+            self.ctx.disable_direct(ALPHA_TO_COVERAGE)
         if self.cloth is not None:
             self.cloth[0].render()
-        if self.hair is not None:
-            self.ctx.disable(moderngl.BLEND)
-            self.ctx.enable_direct(0x809E)
-            self.hair[0].render()
-            self.ctx.disable_direct(0x809E)
+        self.ctx.enable(moderngl.CULL_FACE)
+        for array in self.part_arrays[:4]:
+            array.render()
+        self.ctx.disable(moderngl.CULL_FACE)
+        self.backdrop_array.render()
+        self.ctx.enable(moderngl.BLEND)
+        self.ctx.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
+        self.part_arrays[4].render()
         self.ctx.copy_framebuffer(self.resolved, self.target)
 
     def _project(self, points: Floats, weight: Floats, head: Floats, shift: Floats) -> Floats:
@@ -485,6 +503,13 @@ class HeadRenderer:
             self.lip_rows = np.flatnonzero(mask[:, 0] > 128)
             self.face_rows = np.flatnonzero(self.outer & (t[:, 1] < 7.47) & (t[:, 2] > 0.75))
         return held
+
+
+def _assign(program: Any, values: Mapping[str, Any]) -> None:
+    """Set the uniforms a program kept; compilers drop the unused ones."""
+    for name, value in values.items():
+        if name in program:
+            program[name].value = value
 
 
 def _box(spots: Floats) -> tuple[float, float, float, float]:

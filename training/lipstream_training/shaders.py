@@ -1,7 +1,6 @@
 """GLSL of the head renderer. Lighting is linear; the last step writes sRGB."""
 
 COMMON = """
-#version 330
 uniform vec3 key_dir; uniform vec3 key_col; uniform vec3 sky; uniform vec3 ground; uniform vec3 rim_dir; uniform vec3 rim_col;
 uniform sampler2DShadow shadow_map; uniform mat4 shadow_mat; uniform float eye_z; uniform float exposure;
 float hash(vec2 p){ vec3 q=fract(vec3(p.xyx)*.1031); q+=dot(q,q.yzx+33.33); return fract((q.x+q.y)*q.z); }
@@ -78,17 +77,18 @@ vec3 eye_colour(out float gl){
   float fib=noise(vec2(ang*7.,d*5.))*.6+noise(vec2(ang*15.+3.,d*9.))*.4;
   vec3 ir=lin(iris)*(.65+.85*fib); ir=mix(ir,ir*vec3(1.7,1.35,.9)+.012,smoothstep(.30,.16,d)*.55);
   ir*=.75+.55*smoothstep(.2,-.25,normalize(e).y);
-  vec3 sc=vec3(.70,.655,.62); sc=mix(sc,vec3(.62,.36,.32),smoothstep(.62,1.25,d)*.55);
+  vec3 sc=vec3(.60,.555,.52); sc=mix(sc,vec3(.62,.36,.32),smoothstep(.62,1.25,d)*.55);
   vec3 c=mix(ir,sc,smoothstep(.385,.445,d));
   c*=1.-.72*smoothstep(.30,.395,d)*(1.-smoothstep(.40,.46,d));
   c=mix(vec3(.006),c,smoothstep(.135,.175,d)); gl=1.; return c; }
 
 void main(){
- vec3 n=normalize(N), V=normalize(vec3(0,0,eye_z)-w); bool back=!gl_FrontFacing; if(back) n=-n;
+ vec3 n=normalize(N), V=normalize(vec3(0,0,eye_z)-w); if(!gl_FrontFacing) n=-n;
  vec2 mt=(t-mask_box.xy)/(mask_box.zw-mask_box.xy);
  vec4 m=(mt.x>0.&&mt.y>0.&&mt.x<1.&&mt.y<1.)?texture(masks,mt):vec4(0.);
  float sh=lit(w,n,5.5); vec3 col;
- if(g==0){
+#if PART==0
+ {
   vec3 c=lin(skin); float dark=1.-smoothstep(.08,.5,dot(c,vec3(.33)));
   float flush=.55*blob(vec3(.44,6.46,1.12),vec3(.24,.20,.4))+.5*blob(vec3(0.,6.47,1.52),vec3(.15,.13,.16))
     +.3*blob(vec3(0.,5.86,1.34),vec3(.17,.12,.2))+.45*m.a+.22*blob(vec3(.29,6.80,1.2),vec3(.24,.15,.3));
@@ -105,10 +105,10 @@ void main(){
   float a=clamp(occ*1.25-.08,0.,1.);
   float lp=smoothstep(.25,.75,m.r)*(1.-m.g*.6);
   float line=(noise(vec2(Q.x*55.,Q.y*4.))-.5)*.14;
-  c=mix(c,lin(lips)*(1.+line)*mix(1.,.82,smoothstep(6.20,6.25,Q.y)),lp*mouth.y); gloss=mix(gloss,.35+.8*mouth.z,lp); power=mix(power,42.,lp);
+  c=mix(c,lin(lips)*(1.+line)*mix(1.,.82,smoothstep(6.20,6.25,Q.y)),lp*mouth.y); gloss=mix(gloss,.30+.45*mouth.z,lp); power=mix(power,26.,lp);
   a=mix(a,max(a,.62),lp);
   float bd=beard_mask(m.rgb); float bs=noise(vec2(Q.x*38.,Q.y*16.))*.5+noise(vec2(Q.x*70.+Q.z*30.,Q.y*30.))*.5;
-  float bk=smoothstep(.22,.62,bd*(.72+.5*bs)); c=mix(c,lin(hair)*(.55+.6*bs),bk*beard.z); gloss*=1.-.7*bk;
+  float bk=smoothstep(.10,.85,bd*(.65+.6*bs)); c=mix(c,lin(hair)*(.55+.6*bs),bk*beard.z); gloss*=1.-.7*bk;
   float br=brow_mask(); c=mix(c,lin(brow_col),clamp(br,0.,1.)*.93); gloss*=1.-.8*br;
   float lid=m.b*smoothstep(.5,.9,m.b);
   float hz=hairline+(noise(vec2(Q.x*26.+Q.z*9.,Q.y*7.))-.5)*.075*cap.y;
@@ -119,7 +119,9 @@ void main(){
   c=mix(c,wet,in_*(1.-lp*.7)); gloss=mix(gloss,.5,in_); power=mix(power,36.,in_);
   a=mix(a,mouth.x*smoothstep(1.0,1.36,Q.z),in_); sh=mix(sh,a,in_*.8);
   col=shade(c,n,V,a,sh,gloss*mix(1.,.8,dark),power,sss);
- } else if(g==1){
+ }
+#elif PART==1
+ {
   float gl; vec3 c=eye_colour(gl); bool left=local.x>0.; vec3 ec=left?eye_l:eye_r; float bl=left?blink.x:blink.y;
   vec3 p=(local-ec); float up=smoothstep(.085-.1*bl,.02-.1*bl,p.y); float side=1.-smoothstep(.07,.15,abs(p.x));
   float a=(.30+.70*up)*(.45+.55*side)*smoothstep(-.125,-.06,p.y);
@@ -128,18 +130,26 @@ void main(){
   col=shade(c,nn,V,a,s,0.,60.,.25);
   vec3 h=normalize(key_dir+V); vec3 hn=normalize(p); col+=key_col*(smoothstep(.978,.990,dot(hn,normalize(h*vec3(.72,.72,1.))))*.75)*mix(up,1.,.35);
   col+=.05*ambient(reflect(-V,hn))*a; float wetl=smoothstep(-.058,-.078,p.y)*side; col+=wetl*.05*key_col;
- } else if(g==2){
+ }
+#elif PART==2
+ {
   float depth=smoothstep(.92,1.30,Q.z); float gum=smoothstep(.055,.085,abs(Q.y-6.225+.02));
   vec3 c=mix(vec3(.74,.69,.60),vec3(.80,.76,.69),depth); c=mix(c,vec3(.52,.20,.19),gum*.9);
   float gap=abs(fract(Q.x*9.5)-.5); c*=1.-.16*smoothstep(.40,.5,gap)*depth;
   float a=depth*depth*(.25+.75*mouth.x); col=shade(c,n,V,a*.85,mix(sh,1.,.35)*a*.8,.45,46.,.25);
- } else if(g==3){
+ }
+#elif PART==3
+ {
   float depth=smoothstep(.80,1.26,Q.z); vec3 c=vec3(.50,.17,.17)*(.9+.2*noise(Q.xz*22.));
   float a=depth*(.2+.6*mouth.x); col=shade(c,n,V,a,mix(sh,1.,.3)*a,.4,24.,.7);
- } else if(g==4){
+ }
+#elif PART==4
+ {
   vec3 c=lin(brow_col)*.35+.003;
   col=shade(c,n,V,.5,.6,0.,10.,0.); o=vec4(tone(col),look.z*.8*smoothstep(.85,.1,e.x)); return;
- } else {
+ }
+#else
+ {
   float az=atan(abs(Q.x),Q.z-.12); float fr=smoothstep(1.35,.0,az);
   float lineY=mix(neckline.y,neckline.x,fr*fr)-neckline.w*smoothstep(.28,0.,abs(Q.x))*fr;
   float h=lineY-Q.y; if(h<0.) discard;
@@ -147,6 +157,7 @@ void main(){
   c*=1.-.25*smoothstep(.012,.0,abs(h-.075))*step(.5,neckline.z); c*=.94+.10*noise(Q.xy*9.)+.03*noise(Q.xz*40.);
   col=shade(c,n,V,occ,sh,.06,8.,.0);
  }
+#endif
  o=vec4(tone(col),1.); }
 """
 )
@@ -166,8 +177,8 @@ HAIR_FRAGMENT = (
 in vec3 w; in vec3 N; in vec3 T; in vec4 s; in float occ; uniform vec3 hair; uniform vec4 hair_look; out vec4 o;
 void main(){
  vec3 n=normalize(N), t=normalize(T), V=normalize(vec3(0,0,eye_z)-w); if(dot(n,V)<0.) n=normalize(n-1.6*dot(n,V)*V);
- float fine=noise(vec2(s.x*3.+s.z*91.,s.y*2.5)), fine2=noise(vec2(s.x*6.5+s.z*37.,s.y*4.));
- float v=(fine-.5)*.34+(fine2-.5)*.16; vec3 c=lin(hair)*(.82+v+.36*(s.z-.5))*mix(.72,1.12,smoothstep(0.,.8,s.y));
+ bool hat=hair_look.y>.5; if(s.w<(hat?.0:.012)) discard; float fine=noise(vec2(s.x*3.+s.z*91.,s.y*2.5)), fine2=noise(vec2(s.x*6.5+s.z*37.,s.y*4.));
+ float v=(fine-.5)*.34+(fine2-.5)*.16; if(hat) v=.25-.16*smoothstep(.30,.24,s.w)*step(0.,s.w)-.25*smoothstep(.02,.0,abs(s.w-.27)); vec3 c=lin(hair)*(.82+v+.36*(s.z-.5))*mix(.72,1.12,smoothstep(0.,.8,s.y));
  float sh=lit(w,n,5.), a=clamp(occ*1.15,0.,1.)*(1.-.30*s.x*s.x);
  float wrap=clamp((dot(n,key_dir)+.3)/1.3,0.,1.); float td=dot(t,key_dir), kd=sqrt(max(0.,1.-td*td));
  vec3 col=c*(key_col*mix(wrap,kd*wrap,.5)*(.12+.88*sh)+ambient(n)*a+rim_col*pow(clamp(dot(n,rim_dir)*.75+.25,0.,1.),2.)*1.3);
@@ -175,7 +186,7 @@ void main(){
  float a1=dot(t1,h), a2=dot(t2,h); float s1=pow(max(0.,sqrt(max(0.,1.-a1*a1))),90.), s2=pow(max(0.,sqrt(max(0.,1.-a2*a2))),26.);
  float face=smoothstep(-.1,.5,dot(n,key_dir))*sh;
  col+=hair_look.x*key_col*face*a*(.16*s1*(lin(hair)*.6+.10)+s2*lin(hair)*.55);
- float edge=hair_look.y>.5?1.:(1.-smoothstep(.55,1.,abs(s.x)+(fine-.5)*.5)*.9)*(1.-smoothstep(.72,1.,s.y+(fine2-.5)*.2)*.85);
+ float edge=hat?1.:(1.-smoothstep(.55,1.,abs(s.x)+(fine-.5)*.5)*.9)*(1.-smoothstep(.72,1.,s.y+(fine2-.5)*.2)*.85);
  o=vec4(tone(col),edge); }
 """
 )
@@ -184,3 +195,16 @@ DEPTH_FRAGMENT = "#version 330\nvoid main(){}\n"
 
 BACKDROP_VERTEX = "#version 330\nin vec2 at; out vec2 t; void main(){ t=at*.5+.5; gl_Position=vec4(at,.99999,1.); }\n"
 BACKDROP_FRAGMENT = "#version 330\nin vec2 t; uniform sampler2D picture; out vec4 o; void main(){ o=vec4(texture(picture,t).rgb,1.); }\n"
+
+
+def part_fragment(part: int) -> str:
+    """The skin shader cut to one part (0 skin, 1 eye, 2 teeth, 3 tongue, 4 lash, 5 cloth).
+
+    Software rasterisers run both sides of every branch, so each part is its own program.
+    """
+    return f"#version 330\n#define PART {part}\n" + SKIN_FRAGMENT
+
+
+def hair_fragment() -> str:
+    """The hair shader."""
+    return "#version 330\n" + HAIR_FRAGMENT
