@@ -14,6 +14,9 @@ float lit(vec3 w, vec3 n, float spread){
   v+=texture(shadow_map,c+vec3(-.35*r,-.94*r,0)); v+=texture(shadow_map,c+vec3(.94*r,-.35*r,0));
   v+=texture(shadow_map,c+vec3(.3*r,-.25*r,0))+texture(shadow_map,c+vec3(-.3*r,.25*r,0));
   return v/6.; }
+float lit2(vec3 w, vec3 n, float spread){
+  vec4 s=shadow_mat*vec4(w+n*.035,1.); vec3 c=s.xyz*.5+.5; c.z-=.0035; float r=spread/512.;
+  return .5*(texture(shadow_map,c+vec3(.7*r,.4*r,0))+texture(shadow_map,c-vec3(.7*r,.4*r,0))); }
 vec3 ambient(vec3 n){ return mix(ground,sky,n.y*.5+.5); }
 """
 
@@ -69,7 +72,7 @@ vec3 shade(vec3 c, vec3 n, vec3 V, float a, float sh, float gloss, float power, 
   float sp=(pow(max(dot(n,h),0.),power)*(power+8.)*.03*(.5+2.*f))*sh;
   float fres=pow(1.-max(dot(n,V),0.),4.);
   vec3 col=c*(key_col*k*s+ambient(n)*occl+rim);
-  col+=gloss*(sp*key_col+.22*fres*ambient(reflect(-V,n))*a);
+  col+=gloss*(sp*key_col+.20*fres*ambient(reflect(-V,n))*a*a);
   return col; }
 
 vec3 eye_colour(out float gl){
@@ -106,7 +109,7 @@ void main(){
   float lp=smoothstep(.25,.75,m.r)*(1.-m.g*.6);
   float line=(noise(vec2(Q.x*55.,Q.y*4.))-.5)*.14;
   c=mix(c,lin(lips)*(1.+line)*mix(1.,.82,smoothstep(6.20,6.25,Q.y)),lp*mouth.y); gloss=mix(gloss,.30+.45*mouth.z,lp); power=mix(power,26.,lp);
-  a=mix(a,max(a,.62),lp);
+  a=mix(a,mix(a*.45,max(a,.62),smoothstep(.12,.34,occ)),lp); gloss*=mix(1.,smoothstep(.10,.4,occ),max(lp,smoothstep(.2,.6,m.g)));
   float bd=beard_mask(m.rgb); float bs=noise(vec2(Q.x*38.,Q.y*16.))*.5+noise(vec2(Q.x*70.+Q.z*30.,Q.y*30.))*.5;
   float bk=smoothstep(.10,.85,bd*(.65+.6*bs)); c=mix(c,lin(hair)*(.55+.6*bs),bk*beard.z); gloss*=1.-.7*bk;
   float br=brow_mask(); c=mix(c,lin(brow_col),clamp(br,0.,1.)*.93); gloss*=1.-.8*br;
@@ -177,9 +180,9 @@ HAIR_FRAGMENT = (
 in vec3 w; in vec3 N; in vec3 T; in vec4 s; in float occ; uniform vec3 hair; uniform vec4 hair_look; out vec4 o;
 void main(){
  vec3 n=normalize(N), t=normalize(T), V=normalize(vec3(0,0,eye_z)-w); if(dot(n,V)<0.) n=normalize(n-1.6*dot(n,V)*V);
- bool hat=hair_look.y>.5; if(s.w<(hat?.0:.012)) discard; float fine=noise(vec2(s.x*3.+s.z*91.,s.y*2.5)), fine2=noise(vec2(s.x*6.5+s.z*37.,s.y*4.));
+ bool hat=hair_look.y>.5; if(s.w<(hat?.0:.012)) discard; float fine=noise(vec2(s.x*3.5+s.z*91.,s.y*3.)), fine2=fract(fine*3.7+s.x*.5);fine2=abs(fine2-.5)*2.;
  float v=(fine-.5)*.34+(fine2-.5)*.16; if(hat) v=.25-.16*smoothstep(.30,.24,s.w)*step(0.,s.w)-.25*smoothstep(.02,.0,abs(s.w-.27)); vec3 c=lin(hair)*(.82+v+.36*(s.z-.5))*mix(.72,1.12,smoothstep(0.,.8,s.y));
- float sh=lit(w,n,5.), a=clamp(occ*1.15,0.,1.)*(1.-.30*s.x*s.x);
+ float sh=lit2(w,n,3.5), a=clamp(occ*1.15,0.,1.)*(1.-.30*s.x*s.x);
  float wrap=clamp((dot(n,key_dir)+.3)/1.3,0.,1.); float td=dot(t,key_dir), kd=sqrt(max(0.,1.-td*td));
  vec3 col=c*(key_col*mix(wrap,kd*wrap,.5)*(.12+.88*sh)+ambient(n)*a+rim_col*pow(clamp(dot(n,rim_dir)*.75+.25,0.,1.),2.)*1.3);
  vec3 h=normalize(key_dir+V); vec3 t1=normalize(t+n*(.10+.16*(s.z-.5)+.10*(fine-.5))), t2=normalize(t-n*(.14+.1*(fine2-.5)));
