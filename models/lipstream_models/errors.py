@@ -3,3 +3,5 @@
 
 class LipstreamError(ValueError):
     """Bad input; the message says what was expected, what came and what to do."""
+
+    exit_code = 2

@@ -1,0 +1,49 @@
+"""Clip windows of audio features, cut as the features come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float32]
+CONTEXT = 2
+
+
+class Stream(Protocol):
+    """Takes samples, gives feature rows (m, blocks, channels), one a video frame."""
+
+    def push(self, samples: Rows) -> Rows: ...
+
+    def flush(self) -> Rows: ...
+
+
+def windowed(stream: Stream, blocks: Iterable[Rows], frames: int) -> Iterator[Rows]:
+    """Windows (frames, 5, blocks, channels): each frame with two neighbours on either side, across window borders.
+
+    Only at the very beginning and end are there no neighbours: the first and last row stand in. The last window is filled up
+    with repetitions of the last row; whoever counts samples knows how many of its frames count.
+    """
+    rows: Rows | None = None  # two rows of the window before, then what has not been given out
+    for fresh in chain((stream.push(block) for block in blocks), (stream.flush(),)):
+        if not len(fresh):
+            continue
+        rows = np.concatenate([np.repeat(fresh[:1], CONTEXT, 0) if rows is None else rows, fresh])
+        while len(rows) >= frames + 2 * CONTEXT:
+            yield _with_neighbours(rows, frames)
+            rows = rows[frames:]
+    if rows is None:
+        return
+    missing = len(rows) - CONTEXT
+    while missing > 0:
+        filled = np.concatenate([rows, np.repeat(rows[-1:], max(0, frames + 2 * CONTEXT - len(rows)), 0)])
+        yield _with_neighbours(filled, frames)
+        rows, missing = filled[frames:], missing - frames
+
+
+def _with_neighbours(rows: Rows, frames: int) -> Rows:
+    index = np.arange(frames)[:, None] + np.arange(2 * CONTEXT + 1)
+    return rows[index]
