@@ -1,7 +1,8 @@
 """Everything that stays constant while a clip is denoised, projected once.
 
-Rows are clips times guidance branches, unconditional rows first. A batch given to the denoiser may have k times as many rows
-as its conditions (several time steps evaluated at once); condition row r then serves batch rows r*k .. r*k+k-1, without copies.
+Rows are clips times guidance branches, unconditional rows first. A batch given to the denoiser may have k
+times as many rows as its conditions (several time steps evaluated at once); condition row r then serves
+batch rows r*k .. r*k+k-1, without copies.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,8 +27,9 @@ class KeyValue:
 class AudioMix:
     """The three region branches of an audio module folded into one (see `AudioModule.mix`).
 
-    query: (3C, C) the three query projections. output: (C, 3C) each branch's output projection followed by its 1x1 convolution.
-    weights: (rows|1, frames|1, tokens, 3, 1) region masks times motion scales. bias: (rows|1, frames|1, tokens, C).
+    query: (3C, C) the three query projections. output: (C, 3C) each branch's output projection followed by
+    its 1x1 convolution. weights: (rows|1, frames|1, tokens, 3, 1) region masks times motion scales. bias:
+    (rows|1, frames|1, tokens, C).
     """
 
     query: Tensor
@@ -38,7 +40,9 @@ class AudioMix:
 
 @dataclass(frozen=True)
 class MotionMemory:
-    """Motion frames inside a motion module: hidden state, and queries, keys, values of the first attention, each (rows, tokens, motion, C)."""
+    """Motion frames inside a motion module: hidden state, and queries, keys, values of the first attention,
+    each (rows, tokens, motion, C).
+    """
 
     hidden: Tensor
     query: Tensor
@@ -53,8 +57,8 @@ class MotionMemory:
 class SessionLayer:
     """What one layer keeps for a whole session.
 
-    `reference` is (conditional rows, variants, h*w, C): frame f reads variant f modulo variants (one variant unless `tiled_identity`);
-    None: no reference tokens.
+    `reference` is (conditional rows, variants, h*w, C): frame f reads variant f modulo variants (one
+    variant unless `tiled_identity`); None: no reference tokens.
     """
 
     reference: KeyValue | None
@@ -64,7 +68,9 @@ class SessionLayer:
 
 @dataclass(frozen=True)
 class LayerConditions(SessionLayer):
-    """What one layer keeps for a clip. `audio` is (rows, frames, tokens, 3C); `motion` is None without motion frames."""
+    """What one layer keeps for a clip. `audio` is (rows, frames, tokens, 3C); `motion` is None without
+    motion frames.
+    """
 
     audio: KeyValue
     motion: MotionMemory | None
@@ -72,7 +78,9 @@ class LayerConditions(SessionLayer):
 
 @dataclass(frozen=True)
 class SessionConditions:
-    """The part of the conditions that a portrait fixes. `face`: (rows|1, frames|1, C, h, w) face-locator feature."""
+    """The part of the conditions that a portrait fixes. `face`: (rows|1, frames|1, C, h, w) face-locator
+    feature.
+    """
 
     layers: Mapping[str, SessionLayer]
     face: Tensor | None
@@ -91,7 +99,9 @@ class Conditions:
     frames: int
 
     def without_reference(self, names: Collection[str]) -> "Conditions":
-        """The same conditions with the reference tokens removed from the named layers (reference feature removal)."""
+        """The same conditions with the reference tokens removed from the named layers (reference feature
+        removal).
+        """
         unknown = sorted(set(names) - set(self.layers))
         if unknown:
             raise KeyError(f"unknown layers {unknown}; known are {sorted(self.layers)}")
@@ -106,7 +116,9 @@ class Conditions:
 
 
 def join(parts: Sequence[Conditions]) -> Conditions:
-    """Conditions of several clips as one batch: all unconditional rows, then all conditional rows, clips in order."""
+    """Conditions of several clips as one batch: all unconditional rows, then all conditional rows, clips in
+    order.
+    """
     if not parts:
         raise ValueError("join needs at least one clip's conditions")
     if len({(p.frames, p.unconditional == 0, p.face is None) for p in parts}) != 1:

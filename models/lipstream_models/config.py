@@ -1,6 +1,7 @@
 """What a network looks like, as frozen values that round-trip through JSON.
 
-The defaults describe Hallo at full size; the golden files and the bundled model are other values of the same types.
+The defaults describe Hallo at full size; the golden files and the bundled model are other values of the
+same types.
 """
 
 import dataclasses
@@ -25,7 +26,9 @@ class JsonConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from plain JSON values (lists become tuples). Raises ConfigError on unknown keys or wrong types."""
+        """Build from plain JSON values (lists become tuples). Raises ConfigError on unknown keys or wrong
+        types.
+        """
         hints = {f.name: get_type_hints(cls)[f.name] for f in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(hints))
         if unknown:
@@ -72,7 +75,9 @@ def _coerce(where: str, hint: Any, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class AudioProjectionConfig(JsonConfig):
-    """A window of audio features around a frame becomes `context_tokens` tokens (Hallo: wav2vec2, 12 layers)."""
+    """A window of audio features around a frame becomes `context_tokens` tokens (Hallo: wav2vec2, 12
+    layers).
+    """
 
     title: ClassVar[str] = "audio_projection"
 
@@ -96,7 +101,9 @@ class IdentityProjectionConfig(JsonConfig):
 
 @dataclass(frozen=True)
 class SchedulerConfig(JsonConfig):
-    """Arguments of diffusers' DDIMScheduler, in Hallo's values: v-prediction with zero terminal SNR, trailing steps."""
+    """Arguments of diffusers' DDIMScheduler, in Hallo's values: v-prediction with zero terminal SNR,
+    trailing steps.
+    """
 
     title: ClassVar[str] = "scheduler"
 
@@ -116,9 +123,10 @@ class SchedulerConfig(JsonConfig):
 class NetworkConfig(JsonConfig):
     """Shape of the five networks. Attention lives on all levels but the deepest, as in SD-1.5.
 
-    `heads` is the number of heads of spatial and audio attention on every level, so the head size grows with the width.
-    `unused_motion_modules` creates the motion modules of the attention-less blocks, which Hallo's checkpoint has but never runs.
-    `tiled_identity` keeps Hallo's order of identity tokens in the reference net (see `reference_rows`).
+    `heads` is the number of heads of spatial and audio attention on every level, so the head size grows
+    with the width. `unused_motion_modules` creates the motion modules of the attention-less blocks, which
+    Hallo's checkpoint has but never runs. `tiled_identity` keeps Hallo's order of identity tokens in the
+    reference net (see `reference_rows`).
     """
 
     title: ClassVar[str] = "network"

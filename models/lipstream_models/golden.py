@@ -1,4 +1,4 @@
-"""`python -m lipstream_models.golden FILE [--json]`: run a golden file and print the largest difference of every output.
+"""`python -m lipstream_models.golden FILE [--json]`: print the largest difference of every output.
 
 Exit status 0: all within tolerance; 1: not; 2: the file cannot be run. fp32 on the CPU.
 """
@@ -9,9 +9,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import DDIMScheduler
 from torch import Tensor
 
 from .conditions import Conditions
@@ -23,15 +24,17 @@ from .preparation import identity_tokens, motion_features, prepare_clip, prepare
 TOLERANCES = {"video": 1e-3}
 TOLERANCE = 1e-4
 
+Report = dict[str, dict[str, float | bool]]
+
 
 @torch.no_grad()
 def run_golden(golden: GoldenFile) -> dict[str, Tensor]:
     """All outputs that a golden file may hold, computed from its inputs."""
     network, vae = build_network(golden), build_vae(golden)
     guidance = float(golden.settings["guidance_scale"])
-    audio_tokens: Tensor = network.audioproj(golden.inputs["audio"])
-    latents = _encode(vae, golden)
     guided = guidance > 1.0
+    audio_tokens: Tensor = network.audioproj(golden.inputs["audio"])
+    latents = vae.encode(golden.inputs["ref_image"])
     identity = identity_tokens(network, golden.inputs["face_embedding"])
     motion = motion_features(network, latents[:, 1:], identity, guided) if latents.shape[1] > 1 else None
     session = prepare_session(
@@ -45,19 +48,18 @@ def run_golden(golden: GoldenFile) -> dict[str, Tensor]:
     )
     conditions = prepare_clip(network, session, audio_tokens, motion)
     uncut = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
-    outputs = _denoise(network, golden, conditions, guidance, uncut)
-    final = outputs.pop("latents")
+    outputs, final = _denoise(network, golden, conditions, guidance, uncut)
     outputs["audio_tokens"] = audio_tokens
-    outputs["video"] = _decode(vae, golden, final)
+    outputs["video"] = vae.decode(final.transpose(1, 2)).transpose(1, 2)
     return outputs
 
 
 def _denoise(
     network: Network, golden: GoldenFile, conditions: Conditions, guidance: float, uncut: Tensor | None
-) -> dict[str, Tensor]:
-    """The whole DDIM loop; keeps what the first and the last step saw."""
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The whole DDIM loop: what the first and the last step saw, and the final latents."""
     denoiser = network.denoising_unet
-    scheduler = DDIMScheduler(**dataclasses.asdict(scheduler_config(golden)))
+    scheduler: Any = cast(Any, DDIMScheduler)(**dataclasses.asdict(scheduler_config(golden)))
     scheduler.set_timesteps(int(golden.settings["steps"]))
     steps = scheduler.timesteps
     latents = golden.inputs["initial_latents"] * scheduler.init_noise_sigma
@@ -74,32 +76,20 @@ def _denoise(
             without, with_conditions = prediction.chunk(2)
             prediction = without + guidance * (with_conditions - without)
         latents = scheduler.step(prediction, t, latents, eta=0.0).prev_sample
-    outputs["latents"] = latents
-    return outputs
+    return outputs, latents
 
 
-def _encode(vae: AutoencoderKL, golden: GoldenFile) -> Tensor:
-    """(1, 1+motion, 3, H, W) in -1..1 -> scaled means (1, 1+motion, L, h, w)."""
-    means: Tensor = vae.encode(golden.inputs["ref_image"].flatten(0, 1)).latent_dist.mean
-    return (means * golden.settings["vae"]["scaling"])[None]
-
-
-def _decode(vae: AutoencoderKL, golden: GoldenFile, latents: Tensor) -> Tensor:
-    """(1, L, F, h, w) -> (1, 3, F, H, W) in 0..1, frame by frame."""
-    scaled = latents[0].transpose(0, 1) / golden.settings["vae"]["scaling"]
-    frames = torch.cat([vae.decode(frame[None]).sample for frame in scaled])
-    return (frames / 2 + 0.5).clamp(0, 1).transpose(0, 1)[None]
-
-
-def compare(golden: GoldenFile, outputs: dict[str, Tensor]) -> dict[str, dict[str, float | bool]]:
-    """Largest absolute difference per output of the file; a missing output or another shape counts as infinite."""
-    report: dict[str, dict[str, float | bool]] = {}
+def compare(golden: GoldenFile, outputs: dict[str, Tensor]) -> Report:
+    """Largest absolute difference per output of the file; an output that is missing or shaped otherwise, or
+    not finite, counts as infinitely far.
+    """
+    report: Report = {}
     for name, expected in golden.outputs.items():
         got = outputs.get(name)
-        same = got is not None and got.shape == expected.shape
-        difference = (
-            (got.double() - expected.double()).abs().max().item() if same and got is not None else torch.inf
-        )
+        difference = torch.inf
+        if got is not None and got.shape == expected.shape:
+            largest = (got.double() - expected.double()).abs().max().item()
+            difference = largest if largest == largest else torch.inf
         tolerance = TOLERANCES.get(name, TOLERANCE)
         report[name] = {"difference": difference, "tolerance": tolerance, "passed": difference <= tolerance}
     return report
@@ -118,14 +108,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     passed = all(row["passed"] for row in report.values())
     if options.json:
-        print(json.dumps({"file": str(options.file), "passed": passed, "outputs": report}, indent=2))
+        finite = {
+            n: row if row["difference"] < torch.inf else row | {"difference": None}
+            for n, row in report.items()
+        }
+        print(json.dumps({"file": str(options.file), "passed": passed, "outputs": finite}, indent=2))
     else:
-        for name, row in sorted(report.items()):
-            print(
-                f"output.{name:<22} max abs diff {row['difference']:.3g}  "
-                f"(tolerance {row['tolerance']:.0e})  {'ok' if row['passed'] else 'FAILED'}"
-            )
+        print_report(report)
     return 0 if passed else 1
+
+
+def print_report(report: Report) -> None:
+    for name, row in sorted(report.items()):
+        print(
+            f"output.{name:<22} max abs diff {row['difference']:.3g}  "
+            f"(tolerance {row['tolerance']:.0e})  {'ok' if row['passed'] else 'FAILED'}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,19 +1,35 @@
-"""Reading a golden file: what network its metadata describes, its weights, inputs and expected outputs."""
+"""Reading a golden file: the network that its metadata describes, weights, inputs and expected outputs."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
-from .config import AudioProjectionConfig, NetworkConfig, SchedulerConfig
+from .stable_autoencoder import StableAutoencoder
+from .config import AudioProjectionConfig, IdentityProjectionConfig, NetworkConfig, SchedulerConfig
 from .errors import LipstreamError
 from .networks import Network
+
+MASKS = ("full_mask", "face_mask", "lip_mask")
+SETTINGS = (
+    "steps",
+    "guidance_scale",
+    "motion_scale",
+    "block_out_channels",
+    "cross_attention_dim",
+    "audio_attention_dim",
+    "heads",
+    "norm_groups",
+    "audio_proj",
+    "vae",
+    "scheduler",
+)
 
 
 class GoldenError(LipstreamError):
@@ -22,7 +38,7 @@ class GoldenError(LipstreamError):
 
 @dataclass(frozen=True)
 class GoldenFile:
-    """Metadata and tensors; tensor groups by prefix."""
+    """Metadata, and the tensors of each group without the group's prefix."""
 
     settings: Mapping[str, Any]
     weights: Mapping[str, Tensor]
@@ -32,16 +48,14 @@ class GoldenFile:
 
     def masks(self) -> list[Tensor]:
         """Per level (1, frames, tokens, 3): whole picture, face, lips."""
-        kinds = ("full_mask", "face_mask", "lip_mask")
         levels = len(self.settings["block_out_channels"])
         return [
-            torch.stack([self.inputs[f"{kind}.{level}"] for kind in kinds], dim=-1)[None]
-            for level in range(levels)
+            torch.stack([self.inputs[f"{m}.{level}"] for m in MASKS], dim=-1)[None] for level in range(levels)
         ]
 
 
 def read_golden(path: Path) -> GoldenFile:
-    """Raises GoldenError with what is wrong: missing, not safetensors, no or incomplete metadata, missing tensors."""
+    """Raises GoldenError that says what is wrong: no file, not safetensors, metadata or tensors missing."""
     if not path.is_file():
         raise GoldenError(f"{path}: no such file; expected a golden .safetensors file")
     try:
@@ -53,7 +67,7 @@ def read_golden(path: Path) -> GoldenFile:
     try:
         settings = json.loads(metadata["config"])
     except (KeyError, json.JSONDecodeError) as error:
-        raise GoldenError(f"{path}: metadata `config` with JSON expected, got {sorted(metadata)}") from error
+        raise GoldenError(f"{path}: expected metadata `config` with JSON, got {sorted(metadata)}") from error
 
     def group(prefix: str) -> dict[str, Tensor]:
         return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -64,31 +78,48 @@ def read_golden(path: Path) -> GoldenFile:
 
 
 def _check(path: Path, golden: GoldenFile) -> None:
-    needed = ("steps", "guidance_scale", "motion_scale", "block_out_channels", "cross_attention_dim")
-    needed += ("audio_attention_dim", "heads", "norm_groups", "audio_proj", "vae", "scheduler")
-    missing = [f"metadata {key}" for key in needed if key not in golden.settings]
+    if not isinstance(golden.settings, dict):
+        raise GoldenError(f"{path}: metadata `config` must be a JSON object")
+    missing = [f"metadata {key}" for key in SETTINGS if key not in golden.settings]
     names = ["ref_image", "face_region", "face_embedding", "audio", "initial_latents"]
     levels = range(len(golden.settings.get("block_out_channels", ())))
-    names += [f"{kind}_mask.{level}" for kind in ("full", "face", "lip") for level in levels]
+    names += [f"{mask}.{level}" for mask in MASKS for level in levels]
     missing += [f"input.{name}" for name in names if name not in golden.inputs]
-    if not golden.outputs:
-        missing.append("output.*")
+    missing += [
+        f"{name}*" for name, group in (("net.", golden.weights), ("output.", golden.outputs)) if not group
+    ]
     if missing:
         raise GoldenError(f"{path}: missing {', '.join(missing)}")
 
 
 def network_config(golden: GoldenFile) -> NetworkConfig:
-    """The network that the metadata describes; sizes it does not mention are read off the weights, as far as they are free."""
-    settings = golden.settings
+    """The network that the metadata describes; widths that it does not mention are read off the weights."""
+    settings, weights = golden.settings, golden.weights
+    cross = int(settings["cross_attention_dim"])
+    defaults = NetworkConfig()
+    strided = [
+        weights[k].shape[0]
+        for k in (f"face_locator.blocks.{i}.weight" for i in range(1, 99, 2))
+        if k in weights
+    ]
+    first = weights.get("face_locator.conv_in.weight")
+    positions = next((w.shape[1] for key, w in weights.items() if key.endswith("pos_encoder.pe")), None)
+    identity = weights.get("imageproj.proj.weight")
     return NetworkConfig(
         latent_channels=golden.inputs["initial_latents"].shape[1],
         block_out_channels=tuple(settings["block_out_channels"]),
-        layers_per_block=settings.get("layers_per_block", 2),
+        layers_per_block=settings.get("layers_per_block", defaults.layers_per_block),
         heads=settings["heads"],
+        motion_heads=settings.get("motion_heads", defaults.motion_heads),
         norm_groups=settings["norm_groups"],
-        cross_attention_dim=settings["cross_attention_dim"],
+        cross_attention_dim=cross,
         audio_attention_dim=settings["audio_attention_dim"],
         motion_frames=golden.inputs["ref_image"].shape[1] - 1,
+        max_positions=defaults.max_positions if positions is None else positions,
+        face_locator_channels=defaults.face_locator_channels if first is None else (first.shape[0], *strided),
+        identity_projection=IdentityProjectionConfig()
+        if identity is None
+        else IdentityProjectionConfig(embedding_dim=identity.shape[1], tokens=identity.shape[0] // cross),
         audio_projection=AudioProjectionConfig.from_dict(settings["audio_proj"]),
     )
 
@@ -101,11 +132,12 @@ def build_network(golden: GoldenFile) -> Network:
     return network.eval().requires_grad_(False)
 
 
-def build_vae(golden: GoldenFile) -> AutoencoderKL:
-    """diffusers' autoencoder with the file's weights; four blocks, as in Stable Diffusion."""
+def build_vae(golden: GoldenFile) -> StableAutoencoder:
+    """diffusers' autoencoder with the file's weights."""
     settings = golden.settings["vae"]
     widths = tuple(settings["block_out_channels"])
-    vae = AutoencoderKL(
+    build = cast(Any, AutoencoderKL)
+    vae = build(
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=widths,
@@ -115,14 +147,14 @@ def build_vae(golden: GoldenFile) -> AutoencoderKL:
         scaling_factor=settings["scaling"],
     )
     _load(vae, golden.vae_weights)
-    return vae.eval().requires_grad_(False)
+    return StableAutoencoder(vae.eval().requires_grad_(False), float(settings["scaling"]))
 
 
 def scheduler_config(golden: GoldenFile) -> SchedulerConfig:
     return SchedulerConfig.from_dict(golden.settings["scheduler"])
 
 
-def _load(module: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
+def _load(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     try:
         module.load_state_dict({k: v.float() for k, v in weights.items()}, strict=True, assign=True)
     except RuntimeError as error:

@@ -1,7 +1,8 @@
 """From portrait latents, a face embedding, masks and audio to conditions, with or without guidance.
 
-With guidance the rows are [unconditional clips..., conditional clips...]. The unconditional branch sees no reference tokens, zeros after the
-audio projection, the identity projection of the zero vector and a zero face-locator feature (facts 0.6, 1.1). Motion frames are seen by both.
+With guidance the rows are [unconditional clips..., conditional clips...]. The unconditional branch sees no
+reference tokens, zeros after the audio projection, the identity projection of the zero vector and a zero
+face-locator feature (facts 0.6, 1.1). Motion frames are seen by both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,22 +32,25 @@ def identity_tokens(network: Network, embedding: Tensor) -> Identity:
 
 
 def reference_identity(identity: Identity, branch: int, image: int, images: int, *, tiled: bool) -> Tensor:
-    """Identity tokens that the reference net sees with one image of one guidance branch (0 unconditional, 1 conditional).
+    """Identity tokens that the reference net sees with one image of one guidance branch (0 unconditional, 1
+    conditional).
 
-    Hallo runs the net on [source, m1, m2 | source, m1, m2] (unconditional half first) but tiles the pair of identity tokens as
-    u, c, u, c, ... (facts 0, trap 4), so that motion frames partly see the other branch's identity. `tiled` keeps that; without it
-    every image sees the identity of its own branch.
+    Hallo runs the net on [source, m1, m2 | source, m1, m2] (unconditional half first) but tiles the pair of
+    identity tokens as u, c, u, c, ... (facts 0, trap 4), so that motion frames partly see the other
+    branch's identity. `tiled` keeps that; without it every image sees the identity of its own branch.
     """
     own = (branch * images + image) % 2 if tiled else branch
     return (identity.unconditional, identity.conditional)[own]
 
 
 def source_features(network: Network, latents: Tensor, identity: Identity, guided: bool) -> dict[str, Tensor]:
-    """Reference features of portraits: latents (clips, L, h, w) -> per layer (clips, variants, h*w, C). Constant over a session.
+    """Reference features of portraits: latents (clips, L, h, w) -> per layer (clips, variants, h*w, C).
+    Constant over a session.
 
-    Only the conditional branch reads them. In Hallo with guidance it reads those of both branches in turn, frame by frame, because
-    `mutual_self_attention.py` repeats a three-dimensional tensor along four; so there are two variants (unconditional, conditional identity)
-    with `tiled_identity` and guidance, else one.
+    Only the conditional branch reads them. In Hallo with guidance it reads those of both branches in turn,
+    frame by frame, because `mutual_self_attention.py` repeats a three-dimensional tensor along four; so
+    there are two variants (unconditional, conditional identity) with `tiled_identity` and guidance, else
+    one.
     """
     config = network.config
     if guided and config.tiled_identity:
@@ -90,8 +94,8 @@ def prepare_session(
     guided: bool,
     motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> SessionConditions:
-    """What stays constant over a session. latents: (clips, L, h, w) of the portraits; masks: per level (clips|1, frames|1, h*w, 3);
-    face_region: (clips, 3, H, W) in 0..1.
+    """What stays constant over a session. latents: (clips, L, h, w) of the portraits; masks: per level
+    (clips|1, frames|1, h*w, 3); face_region: (clips, 3, H, W) in 0..1.
     """
     face = network.face_locator(face_region)[:, None]
     if guided:

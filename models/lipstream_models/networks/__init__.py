@@ -1,7 +1,19 @@
-"""Hallo's networks: state-dict names are Hallo's, the code is ours. Images are (rows*frames, C, h, w), channels last."""
+"""Hallo's networks: state-dict names are Hallo's, the code is ours. Images are (rows*frames, C, h, w),
+channels last.
+"""
 
-from .denoiser import Denoiser, EncoderFeatures, KeyStep
+from .blocks import AttentionOutputs
+from .denoiser import Denoiser, KeyStep
+from .denoiser_layers import ConditionsError, EncoderFeatures
 from .network import Network
 from .reference_net import ReferenceNet
 
-__all__ = ["Denoiser", "EncoderFeatures", "KeyStep", "Network", "ReferenceNet"]
+__all__ = [
+    "AttentionOutputs",
+    "ConditionsError",
+    "Denoiser",
+    "EncoderFeatures",
+    "KeyStep",
+    "Network",
+    "ReferenceNet",
+]

@@ -1,5 +1,6 @@
 """Multi-head attention whose parts can be used separately, so that constants are projected once."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +12,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
 
     Always four dimensions (B, heads, N, d): other ranks leave the fast CPU kernel.
     """
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    q, k, v = (torch.unflatten(x, -1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -37,8 +38,14 @@ class Attention(nn.Module):
         return self.output(attend(self.to_q(x), context.key, context.value, self.heads))
 
     def output(self, x: Tensor) -> Tensor:
-        result: Tensor = self.to_out[0](x)
+        result: Tensor = self.linear_out(x)
         return result
+
+    @property
+    def linear_out(self) -> nn.Linear:
+        linear = self.to_out[0]
+        assert isinstance(linear, nn.Linear)
+        return linear
 
 
 class GatedGelu(nn.Module):

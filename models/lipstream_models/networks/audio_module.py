@@ -1,4 +1,6 @@
-"""Audio into the picture: self-attention, then cross attention in three regions (whole picture, face, lips), then a feed-forward."""
+"""Audio into the picture: self-attention, then cross attention in three regions (whole picture, face,
+lips), then a feed-forward.
+"""
 
 from collections.abc import Sequence
 
@@ -8,7 +10,8 @@ from torch.nn import functional as F
 
 from ..conditions import AudioMix, KeyValue
 from .attention import Attention, FeedForward, attend
-from .resnet import GroupNorm, PointwiseConv, spread_rows, to_images, to_tokens, zero_
+from .layers import GroupNorm, PointwiseConv, zero_
+from .layouts import spread_rows, to_images, to_tokens
 
 REGIONS = ("full", "face", "lip")
 
@@ -58,13 +61,14 @@ class AudioModule(nn.Module):
     def mix(self, masks: Tensor, motion_scale: Sequence[float]) -> AudioMix:
         """Fold the three branches. masks: (rows|1, frames|1, h*w, 3).
 
-        Hallo computes sum_r s_r * conv_r(mask_r * out_r(a_r)). The mask is one number per token, so it commutes with the 1x1
-        convolution: with W_r = conv_r out_r, the sum is [m_r s_r a_r]_r [W_r]^T plus a bias per token. One product instead of six.
+        Hallo computes sum_r s_r * conv_r(mask_r * out_r(a_r)). The mask is one number per token, so it
+        commutes with the 1x1 convolution: with W_r = conv_r out_r, the sum is [m_r s_r a_r]_r [W_r]^T plus
+        a bias per token. One product instead of six.
         """
         block = self.block
         dtype = block.norm2.weight.dtype
         scale = torch.tensor(list(motion_scale), dtype=torch.float32, device=masks.device)
-        outs = [attn.to_out[0] for attn in block.attentions]
+        outs = [attn.linear_out for attn in block.attentions]
         matrices = [conv.matrix.float() for conv in block.convs]
         output = torch.cat([m @ out.weight.float() for m, out in zip(matrices, outs, strict=True)], dim=1)
         leaks = torch.stack([m @ out.bias.float() for m, out in zip(matrices, outs, strict=True)])
@@ -78,7 +82,9 @@ class AudioModule(nn.Module):
         )
 
     def keys_values(self, audio: Tensor) -> KeyValue:
-        """(rows, frames, T, audio channels) tokens -> keys and values (rows, frames, T, 3*inner) of the three branches."""
+        """(rows, frames, T, audio channels) tokens -> keys and values (rows, frames, T, 3*inner) of the
+        three branches.
+        """
         pairs = [attn.keys_values(audio) for attn in self.block.attentions]
         return KeyValue(
             torch.cat([p.key for p in pairs], dim=-1), torch.cat([p.value for p in pairs], dim=-1)

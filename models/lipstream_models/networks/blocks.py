@@ -66,7 +66,9 @@ def mid_shape(config: NetworkConfig) -> BlockShape:
 
 
 def up_shapes(config: NetworkConfig) -> list[BlockShape]:
-    """Decoder blocks U0..; each layer's resnet takes [hidden, skip]. Audio modules are as narrow as the next finer level."""
+    """Decoder blocks U0..; each layer's resnet takes [hidden, skip]. Audio modules are as narrow as the
+    next finer level.
+    """
     widths = config.block_out_channels[::-1]
     shapes = []
     previous = widths[0]
@@ -88,7 +90,9 @@ def up_shapes(config: NetworkConfig) -> list[BlockShape]:
 
 
 class ReferenceBlock(nn.Module):
-    """Resnets, spatial attention and resampling: all that the reference net has, and the base of the denoiser's blocks."""
+    """Resnets, spatial attention and resampling: all that the reference net has, and the base of the
+    denoiser's blocks.
+    """
 
     def __init__(self, shape: BlockShape, config: NetworkConfig) -> None:
         super().__init__()
@@ -118,7 +122,9 @@ class ReferenceBlock(nn.Module):
 
 @dataclass(frozen=True)
 class AttentionOutputs:
-    """Outputs of the attentions of one layer, kept so that a later step can reuse them outside the face (paper, section 3)."""
+    """Outputs of the attentions of one layer, kept so that a later step can reuse them outside the face
+    (paper, section 3).
+    """
 
     reference: Tensor
     audio: Tensor
@@ -138,7 +144,8 @@ class DenoisingBlock(ReferenceBlock):
                 if shape.attention
             ]
         )
-        # In Hallo's checkpoint the blocks without attention have motion modules too, which never run (facts 0, trap 2).
+        # In Hallo's checkpoint the blocks without attention have motion modules too, which never run (facts
+        # 0, trap 2).
         motion = shape.layers or (len(shape.resnets) if config.unused_motion_modules else 0)
         self.motion_modules = nn.ModuleList(
             [
@@ -170,7 +177,8 @@ class DenoisingBlock(ReferenceBlock):
         background: AttentionOutputs | None = None,
         uncut: Tensor | None = None,
     ) -> tuple[Tensor, AttentionOutputs | None]:
-        """One layer: resnet -> spatial attention -> audio -> motion. x: (images, C, h, w); `unconditional` counts images.
+        """One layer: resnet -> spatial attention -> audio -> motion. x: (images, C, h, w); `unconditional`
+        counts images.
 
         Without conditions (blocks without attention) only the resnet runs.
         """

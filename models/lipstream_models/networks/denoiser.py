@@ -1,11 +1,12 @@
 """The denoising UNet, entered and left at the cut points that cached sampling needs.
 
-Shapes: latents and predictions (rows, L, frames, h, w); features (rows, frames, C, h, w); a time step is a number or (rows,).
-Rows are a multiple of the rows of the conditions, see `lipstream_models.conditions`. With U_ij = `up_blocks.i` layer j of four levels:
+Shapes: latents and predictions (rows, L, frames, h, w); features (rows, frames, C, h, w); a time step is a
+number or (rows,). Rows are a multiple of the rows of the conditions, see `lipstream_models.conditions`.
+With U_ij = `up_blocks.i` layer j of four levels:
 
     whole = head . trunk                 LightningCP: trunk ends in f_U31, head is conv_in, U_32 and conv_out
     whole = decode . encode              FasterDiffusion: all skips and the mid block's output are the cut
-    whole = shallow . deep               DeepCache: deep ends in f_U30, shallow is conv_in, D_00, U_31, U_32 and conv_out
+    whole = shallow . deep               DeepCache: deep ends in f_U30, shallow is D_00, U_31 and head
 
 Other depths: "U_31" is the last layer but one of the last up block, "U_32" its last.
 """
@@ -13,28 +14,11 @@ Other depths: "U_31" is the last layer but one of the last up block, "U_32" its 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from ..conditions import Conditions, LayerConditions, SessionConditions, SessionLayer
-from ..config import NetworkConfig
-from ..errors import LipstreamError
-from .blocks import AttentionOutputs, DenoisingBlock, down_shapes, mid_shape, names, up_shapes
-from .resnet import GroupNorm, spread_rows
-from .timestep_embedding import TimestepEmbedding
-
-
-class ConditionsError(LipstreamError):
-    """Latents and conditions do not fit together."""
-
-
-@dataclass(frozen=True)
-class EncoderFeatures:
-    """What the encoder hands to the decoder: skips from coarse to fine order of creation, and the mid block's output."""
-
-    skips: tuple[Tensor, ...]
-    middle: Tensor
+from .blocks import AttentionOutputs
+from .denoiser_layers import DenoiserLayers, EncoderFeatures
 
 
 @dataclass(frozen=True)
@@ -48,47 +32,8 @@ class KeyStep:
     background: AttentionOutputs
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One call: activated time embedding, conditions, batch rows."""
-
-    time: Tensor
-    conditions: Conditions
-    rows: int
-
-    @property
-    def unconditional(self) -> int:
-        """Images at the front that see no reference tokens."""
-        c = self.conditions
-        return c.unconditional * (self.rows // c.rows) * c.frames
-
-    def images(self, feature: Tensor) -> Tensor:
-        """(r, frames, C, h, w) -> (rows*frames, C, h, w), rows repeated as needed."""
-        return spread_rows(feature, self.rows).flatten(0, 2)
-
-    def feature(self, images: Tensor) -> Tensor:
-        return images.unflatten(0, (self.rows, -1))
-
-
-class Denoiser(nn.Module):
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        self.config = config
-        width = config.block_out_channels[0]
-        self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
-        self.time_embedding = TimestepEmbedding(width)
-        self.down_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in down_shapes(config)])
-        self.mid_block = DenoisingBlock(mid_shape(config), config)
-        self.up_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in up_shapes(config)])
-        self.conv_norm_out = GroupNorm(config.norm_groups, width, eps=1e-5)
-        self.conv_out = nn.Conv2d(width, config.latent_channels, 3, padding=1)
-
-    # Conditions ----------------------------------------------------------------------------------------------------
-
-    @property
-    def layer_names(self) -> list[str]:
-        """Layers with attention, in the order of execution."""
-        return names([block.shape for block in self._all_blocks()])
+class Denoiser(DenoiserLayers):
+    """Prepare conditions, then evaluate whole or in parts."""
 
     def prepare_session(
         self,
@@ -99,10 +44,11 @@ class Denoiser(nn.Module):
         unconditional: int,
         motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> SessionConditions:
-        """What a portrait fixes. source: per layer (conditional rows, variants, h*w, C) reference features, one variant or two
-        (see `preparation.source_features`); identity: (rows, T, cross);
-        masks: per level (rows|1, frames|1, h*w, 3) in the order whole picture, face, lips; face: (rows|1, frames|1, C, h, w),
-        zeros for unconditional rows; unconditional: how many rows at the front are so; motion_scale: weight of each region.
+        """What a portrait fixes. source: per layer (conditional rows, variants, h*w, C) reference features,
+        one variant or two (see `preparation.source_features`); identity: (rows, T, cross); masks: per level
+        (rows|1, frames|1, h*w, 3) in the order whole picture, face, lips; face: (rows|1, frames|1, C, h,
+        w), zeros for unconditional rows; unconditional: how many rows at the front are so; motion_scale:
+        weight of each region.
         """
         layers = {}
         for block in self._all_blocks():
@@ -125,7 +71,9 @@ class Denoiser(nn.Module):
         frames = audio.shape[1]
 
         def in_turn(variants: Tensor) -> Tensor:
-            """Hallo tiles the variants over all frames of all rows, conditional rows last, so they begin with variant frames % count."""
+            """Hallo tiles the variants over all frames of all rows, conditional rows last, so they begin
+            with variant frames % count.
+            """
             count = variants.shape[1]
             order = [(frames + f) % count for f in range(frames)]
             return variants if frames % count == 0 else variants[:, order]
@@ -159,8 +107,6 @@ class Denoiser(nn.Module):
         session = self.prepare_session(source, identity, masks, face, unconditional, motion_scale)
         return self.prepare_clip(session, audio, motion)
 
-    # Cut points ----------------------------------------------------------------------------------------------------
-
     def whole(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> Tensor:
         """The plain prediction."""
         return self.key_step(z, t, conditions).prediction
@@ -180,7 +126,9 @@ class Denoiser(nn.Module):
     def trunk(
         self, z: Tensor, t: Tensor | float, conditions: Conditions, uncut: Tensor | None = None
     ) -> Tensor:
-        """f_U31 (rows, frames, C, h, w). With `uncut`, the raw motion features of that layer, the motion frames stay in front."""
+        """f_U31 (rows, frames, C, h, w). With `uncut`, the raw motion features of that layer, the motion
+        frames stay in front.
+        """
         run, stem = self._start(z, t, conditions)
         encoder = self._encode(run, stem)
         return run.feature(self._second_last(run, self._decode_deep(run, encoder), encoder.skips[1], uncut))
@@ -194,8 +142,9 @@ class Denoiser(nn.Module):
         foreground: Tensor | None = None,
         background: AttentionOutputs | None = None,
     ) -> Tensor:
-        """Prediction from a kept f_U31, whose rows may divide those of z. With `foreground` (token indices of the face) and
-        `background` (from the key step) attention runs inside the face only (paper, section 3).
+        """Prediction from a kept f_U31, whose rows may divide those of z. With `foreground` (token indices
+        of the face) and `background` (from the key step) attention runs inside the face only (paper,
+        section 3).
         """
         run, stem = self._start(z, t, conditions)
         return self._finish(run, run.images(f_u31), stem, foreground, background)[0]
@@ -207,7 +156,9 @@ class Denoiser(nn.Module):
         return EncoderFeatures(tuple(map(run.feature, encoder.skips)), run.feature(encoder.middle))
 
     def decode(self, encoder: EncoderFeatures, t: Tensor | float, conditions: Conditions) -> Tensor:
-        """Prediction from kept encoder features; a time step per row may give more rows than the features have."""
+        """Prediction from kept encoder features; a time step per row may give more rows than the features
+        have.
+        """
         rows = max(encoder.middle.shape[0], t.numel() if isinstance(t, Tensor) else 1)
         run = self._run(t, conditions, rows, encoder.middle.device)
         inner = EncoderFeatures(tuple(map(run.images, encoder.skips)), run.images(encoder.middle))
@@ -225,102 +176,3 @@ class Denoiser(nn.Module):
         d00 = self._layer(run, self._blocks(self.down_blocks)[0], 0, stem)
         f_u31 = self._second_last(run, run.images(f_u30), d00)
         return self._finish(run, f_u31, stem, None, None)[0]
-
-    # Pieces, on images ---------------------------------------------------------------------------------------------
-
-    def _run(self, t: Tensor | float, conditions: Conditions, rows: int, device: torch.device) -> _Run:
-        if rows % conditions.rows:
-            raise ConditionsError(
-                f"{rows} rows of latents are not a multiple of {conditions.rows} rows of conditions"
-            )
-        steps = torch.as_tensor(t, device=device).reshape(-1)
-        if steps.numel() not in (1, rows):
-            raise ConditionsError(f"expected 1 or {rows} time steps, got {steps.numel()}")
-        return _Run(self.time_embedding(steps), conditions, rows)
-
-    def _start(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> tuple[_Run, Tensor]:
-        """conv_in plus the face-locator feature: the first skip."""
-        rows, channels, frames, height, width = z.shape
-        multiple = self.config.size_multiple
-        if channels != self.config.latent_channels or height % multiple or width % multiple:
-            raise ConditionsError(
-                f"latents {tuple(z.shape)}: expected {self.config.latent_channels} channels and a height and width "
-                f"that are multiples of {multiple}"
-            )
-        if frames != conditions.frames:
-            raise ConditionsError(f"latents have {frames} frames, the conditions {conditions.frames}")
-        run = self._run(t, conditions, rows, z.device)
-        images = z.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x = self.conv_in(images)
-        if conditions.face is not None:
-            steps = rows // conditions.rows
-            x = x.unflatten(0, (conditions.rows, steps, frames)) + conditions.face[:, None]
-            x = x.flatten(0, 2)
-        return run, x
-
-    def _encode(self, run: _Run, stem: Tensor) -> EncoderFeatures:
-        x, skips = stem, [stem]
-        for block in self._blocks(self.down_blocks):
-            for j in range(len(block.resnets)):
-                x = self._layer(run, block, j, x)
-                skips.append(x)
-            if block.shape.downsample:
-                x = block.resample(x)
-                skips.append(x)
-        x = self._layer(run, self.mid_block, 0, x)
-        return EncoderFeatures(tuple(skips), self.mid_block.resnets[1](x, run.time))
-
-    def _decode_deep(self, run: _Run, encoder: EncoderFeatures) -> Tensor:
-        """All up layers but the last two."""
-        x, skips = encoder.middle, list(encoder.skips)
-        blocks = self._blocks(self.up_blocks)
-        for block in blocks:
-            count = len(block.resnets) - (2 if block is blocks[-1] else 0)
-            for j in range(count):
-                x = self._layer(run, block, j, torch.cat([x, skips.pop()], dim=1))
-            x = block.resample(x)
-        return x
-
-    def _second_last(self, run: _Run, f_u30: Tensor, d00: Tensor, uncut: Tensor | None = None) -> Tensor:
-        block = self._blocks(self.up_blocks)[-1]
-        return self._layer(run, block, len(block.resnets) - 2, torch.cat([f_u30, d00], dim=1), uncut)
-
-    def _finish(
-        self,
-        run: _Run,
-        f_u31: Tensor,
-        stem: Tensor,
-        foreground: Tensor | None,
-        background: AttentionOutputs | None,
-    ) -> tuple[Tensor, AttentionOutputs]:
-        """The last layer and the output convolution."""
-        block = self._blocks(self.up_blocks)[-1]
-        index = len(block.resnets) - 1
-        x, outputs = block.layer(
-            index,
-            torch.cat([f_u31, stem], dim=1),
-            run.time,
-            run.conditions.layers[f"{block.shape.name}.{index}"],
-            run.conditions.frames,
-            run.unconditional,
-            foreground=foreground,
-            background=background,
-        )
-        assert outputs is not None
-        x = self.conv_out(F.silu(self.conv_norm_out(x)))
-        return x.unflatten(0, (run.rows, run.conditions.frames)).transpose(1, 2), outputs
-
-    def _layer(
-        self, run: _Run, block: DenoisingBlock, index: int, x: Tensor, uncut: Tensor | None = None
-    ) -> Tensor:
-        conditions = run.conditions.layers.get(f"{block.shape.name}.{index}")
-        return block.layer(
-            index, x, run.time, conditions, run.conditions.frames, run.unconditional, uncut=uncut
-        )[0]
-
-    def _all_blocks(self) -> list[DenoisingBlock]:
-        return [*self._blocks(self.down_blocks), self.mid_block, *self._blocks(self.up_blocks)]
-
-    @staticmethod
-    def _blocks(modules: nn.ModuleList) -> list[DenoisingBlock]:
-        return [module for module in modules if isinstance(module, DenoisingBlock)]

@@ -1,11 +1,12 @@
 """Where the face is: an image of its rectangle becomes a feature that is added after conv_in."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .resnet import zero_
+from .layers import zero_
 
 
 class FaceLocator(nn.Module):
@@ -15,7 +16,7 @@ class FaceLocator(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for narrow, wide in zip(channels[:-1], channels[1:], strict=True):
+        for narrow, wide in pairwise(channels):
             self.blocks.append(nn.Conv2d(narrow, narrow, 3, padding=1))
             self.blocks.append(nn.Conv2d(narrow, wide, 3, padding=1, stride=2))
         self.conv_out = nn.Conv2d(channels[-1], out_channels, 3, padding=1)

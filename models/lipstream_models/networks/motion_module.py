@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from ..conditions import MotionMemory
 from .attention import Attention, FeedForward, attend
-from .resnet import GroupNorm, spread_rows, zero_
+from .layers import GroupNorm, zero_
+from .layouts import spread_rows
 
 ATTENTIONS = 2
 
@@ -77,11 +78,13 @@ class MotionModule(nn.Module):
         return block
 
     def remember(self, features: Tensor) -> MotionMemory:
-        """Project motion-frame features (rows, motion, h*w, C) as far as they stay constant: up to the first attention."""
+        """Project motion-frame features (rows, motion, h*w, C) as far as they stay constant: up to the
+        first attention.
+        """
         transformer = self.temporal_transformer
         rows, motion = features.shape[:2]
         images = features.flatten(0, 1).transpose(1, 2)[..., None]  # (rows*motion, C, h*w, 1)
-        normed = transformer.norm(images)[..., 0].transpose(1, 2).unflatten(0, (rows, motion))
+        normed = torch.unflatten(transformer.norm(images)[..., 0].transpose(1, 2), 0, (rows, motion))
         hidden = transformer.proj_in(normed.transpose(1, 2))  # (rows, h*w, motion, C)
         attn = self.block.attention(0)
         placed = attn.place(self.block.norms[0](hidden), 0)
@@ -97,11 +100,13 @@ class MotionModule(nn.Module):
         foreground: Tensor | None = None,
         background: tuple[Tensor, ...] | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(rows*frames, C, h, w) -> (rows*frames, C, h, w) and the outputs of the temporal attentions (rows, h*w, ., C).
+        """(rows*frames, C, h, w) -> (rows*frames, C, h, w) and the outputs of the temporal attentions
+        (rows, h*w, ., C).
 
-        The motion frames are cut off at the end, which spares their feed-forward. Given the raw motion-frame features as `uncut`
-        (rows, motion, h*w, C), they stay in front and the result has rows*(motion+frames) images.
-        `foreground` and `background`: only those pixels attend, the others take the given outputs.
+        The motion frames are cut off at the end, which spares their feed-forward. Given the raw motion-
+        frame features as `uncut` (rows, motion, h*w, C), they stay in front and the result has
+        rows*(motion+frames) images. `foreground` and `background`: only those pixels attend, the others
+        take the given outputs.
         """
         transformer = self.temporal_transformer
         _, channels, height, width = x.shape
@@ -120,10 +125,10 @@ class MotionModule(nn.Module):
         )
         hidden = hidden + self.block.ff(self.block.ff_norm(hidden))
         result = transformer.proj_out(hidden).transpose(1, 2)  # (rows, [motion+]frames, h*w, C)
-        result = result.unflatten(2, (height, width)).flatten(0, 1).permute(0, 3, 1, 2)
+        result = torch.unflatten(result, 2, (height, width)).flatten(0, 1).permute(0, 3, 1, 2)
         if uncut is not None:
-            past_images = uncut.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
-            x = torch.cat([past_images, x.unflatten(0, (rows, frames))], dim=1).flatten(0, 1)
+            past_images = torch.unflatten(uncut, 2, (height, width)).permute(0, 1, 4, 2, 3)
+            x = torch.cat([past_images, torch.unflatten(x, 0, (rows, frames))], dim=1).flatten(0, 1)
         return x + result, (first, second)
 
     def _attend_first(
@@ -164,4 +169,4 @@ class MotionModule(nn.Module):
 def _over_time(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention within each pixel on (rows, h*w, frames, C)."""
     q, k, v = (x.flatten(0, 1) for x in (query, key, value))
-    return attn.output(attend(q, k, v, attn.heads)).unflatten(0, query.shape[:2])
+    return torch.unflatten(attn.output(attend(q, k, v, attn.heads)), 0, query.shape[:2])

@@ -10,7 +10,9 @@ from .reference_net import ReferenceNet
 
 
 class Network(nn.Module):
-    """Reference net, denoiser, face locator, identity and audio projections. Build under `torch.device("meta")` to load without a copy."""
+    """Reference net, denoiser, face locator, identity and audio projections. Build under
+    `torch.device("meta")` to load without a copy.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

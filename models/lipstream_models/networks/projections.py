@@ -1,5 +1,6 @@
 """Face embedding and audio features become tokens."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -7,7 +8,9 @@ from ..config import AudioProjectionConfig, IdentityProjectionConfig
 
 
 class IdentityProjection(nn.Module):
-    """(rows, 512) face embedding -> (rows, 4, cross channels). The unconditional branch projects the zero vector."""
+    """(rows, 512) face embedding -> (rows, 4, cross channels). The unconditional branch projects the zero
+    vector.
+    """
 
     def __init__(self, config: IdentityProjectionConfig, cross_channels: int) -> None:
         super().__init__()
@@ -16,7 +19,7 @@ class IdentityProjection(nn.Module):
         self.norm = nn.LayerNorm(cross_channels)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        result: Tensor = self.norm(self.proj(embedding).unflatten(-1, (self.tokens, -1)))
+        result: Tensor = self.norm(torch.unflatten(self.proj(embedding), -1, (self.tokens, -1)))
         return result
 
 
@@ -37,5 +40,5 @@ class AudioProjection(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         h = F.relu(self.proj1(audio.flatten(-3)))
         h = F.relu(self.proj2(h))
-        result: Tensor = self.norm(self.proj3(h).unflatten(-1, (self.tokens, -1)))
+        result: Tensor = self.norm(torch.unflatten(self.proj3(h), -1, (self.tokens, -1)))
         return result

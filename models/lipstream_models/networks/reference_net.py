@@ -1,4 +1,6 @@
-"""The reference net: SD-1.5's UNet in 2D, run once at time step 0, read at the first norm of every spatial attention."""
+"""The reference net: SD-1.5's UNet in 2D, run once at time step 0, read at the first norm of every spatial
+attention.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,9 @@ from .timestep_embedding import TimestepEmbedding
 
 
 class ReferenceNet(nn.Module):
-    """The whole UNet without output convolution; nothing after the last feature is computed, because nobody reads it."""
+    """The whole UNet without output convolution; nothing after the last feature is computed, because nobody
+    reads it.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -21,9 +25,11 @@ class ReferenceNet(nn.Module):
         self.up_blocks = nn.ModuleList([ReferenceBlock(shape, config) for shape in up_shapes(config)])
 
     def forward(self, latents: Tensor, identity: Tensor) -> dict[str, Tensor]:
-        """latents: (images, L, h, w) scaled VAE means; identity: (images, T, cross) tokens, one set per image.
+        """latents: (images, L, h, w) scaled VAE means; identity: (images, T, cross) tokens, one set per
+        image.
 
-        Returns for every layer with attention, by its name, the normed tokens (images, h*w, C) (facts 1.3, "Write").
+        Returns for every layer with attention, by its name, the normed tokens (images, h*w, C) (facts 1.3,
+        "Write").
         """
         time = self.time_embedding(torch.zeros(1, device=latents.device))
         features: dict[str, Tensor] = {}

@@ -1,11 +1,14 @@
-"""Spatial attention of one layer: itself and the reference tokens, then the identity tokens, then a feed-forward."""
+"""Spatial attention of one layer: itself and the reference tokens, then the identity tokens, then a feed-
+forward.
+"""
 
 import torch
 from torch import Tensor, nn
 
 from ..conditions import KeyValue
 from .attention import Attention, FeedForward, attend
-from .resnet import GroupNorm, PointwiseConv, spread_rows, to_images, to_tokens
+from .layers import GroupNorm, PointwiseConv
+from .layouts import spread_rows, to_images, to_tokens
 
 
 class SpatialBlock(nn.Module):
@@ -19,7 +22,9 @@ class SpatialBlock(nn.Module):
         self.ff = FeedForward(channels)
 
     def rest(self, tokens: Tensor, identity: KeyValue) -> Tensor:
-        """Everything after the first attention. All tokens of an identity row are queries of one attention, so nothing repeats."""
+        """Everything after the first attention. All tokens of an identity row are queries of one attention,
+        so nothing repeats.
+        """
         grouped = self.norm2(tokens).reshape(identity.key.shape[0], -1, tokens.shape[-1])
         tokens = tokens + self.attn2(grouped, identity).view_as(tokens)
         result: Tensor = tokens + self.ff(self.norm3(tokens))
@@ -43,12 +48,16 @@ class SpatialTransformer(nn.Module):
         return block
 
     def feature(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(images, C, h, w) -> tokens and the normed input of the first attention, which is the reference feature."""
+        """(images, C, h, w) -> tokens and the normed input of the first attention, which is the reference
+        feature.
+        """
         tokens: Tensor = self.proj_in(to_tokens(self.norm(x)))
         return tokens, self.block.norm1(tokens)
 
     def write(self, x: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
-        """Reference net: plain self-attention. identity: (images, T, cross). Returns images and the reference feature (images, h*w, C)."""
+        """Reference net: plain self-attention. identity: (images, T, cross). Returns images and the
+        reference feature (images, h*w, C).
+        """
         block = self.block
         tokens, feature = self.feature(x)
         tokens = tokens + block.attn1(feature)
@@ -63,10 +72,12 @@ class SpatialTransformer(nn.Module):
         foreground: Tensor | None = None,
         background: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Denoiser. identity: (rows, T, C) projected; reference: (conditional rows, variants, h*w, C) projected.
+        """Denoiser. identity: (rows, T, C) projected; reference: (conditional rows, variants, h*w, C)
+        projected.
 
-        The first `unconditional` images see no reference tokens. With `foreground` (token indices) only those tokens attend, among
-        themselves, and the others take their attention output from `background` (images, h*w, C). Returns images and the attention output.
+        The first `unconditional` images see no reference tokens. With `foreground` (token indices) only
+        those tokens attend, among themselves, and the others take their attention output from `background`
+        (images, h*w, C). Returns images and the attention output.
         """
         tokens, normed = self.feature(x)
         if foreground is None or background is None:
@@ -101,7 +112,9 @@ class SpatialTransformer(nn.Module):
 
 
 def _beside(own: Tensor, reference: Tensor) -> Tensor:
-    """Put reference tokens (rows, variants, N, C) behind own tokens (images, N, C), the variants in turn: (images, 2N, C)."""
+    """Put reference tokens (rows, variants, N, C) behind own tokens (images, N, C), the variants in turn:
+    (images, 2N, C).
+    """
     rows, variants = reference.shape[:2]
-    grouped = own.unflatten(0, (rows, -1, variants))
+    grouped = torch.unflatten(own, 0, (rows, -1, variants))
     return torch.cat([grouped, reference[:, None].expand_as(grouped)], dim=-2).flatten(0, 2)

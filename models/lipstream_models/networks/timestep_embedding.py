@@ -16,7 +16,9 @@ def sinusoids(timesteps: Tensor, channels: int) -> Tensor:
 
 
 class TimestepEmbedding(nn.Module):
-    """(rows,) time steps -> (rows, 4*channels), already through the SiLU that every resnet starts its time branch with."""
+    """(rows,) time steps -> (rows, 4*channels), already through the SiLU that every resnet starts its time
+    branch with.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,0 +1,169 @@
+"""The layers of the denoising UNet and how they follow each other, on images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..conditions import Conditions
+from ..config import NetworkConfig
+from ..errors import LipstreamError
+from .blocks import AttentionOutputs, DenoisingBlock, down_shapes, mid_shape, names, up_shapes
+from .layers import GroupNorm
+from .layouts import spread_rows
+from .timestep_embedding import TimestepEmbedding
+
+
+class ConditionsError(LipstreamError):
+    """Latents and conditions do not fit together."""
+
+
+@dataclass(frozen=True)
+class EncoderFeatures:
+    """What the encoder hands to the decoder: skips from coarse to fine order of creation, and the mid
+    block's output.
+    """
+
+    skips: tuple[Tensor, ...]
+    middle: Tensor
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call: activated time embedding, conditions, batch rows."""
+
+    time: Tensor
+    conditions: Conditions
+    rows: int
+
+    @property
+    def unconditional(self) -> int:
+        """Images at the front that see no reference tokens."""
+        c = self.conditions
+        return c.unconditional * (self.rows // c.rows) * c.frames
+
+    def images(self, feature: Tensor) -> Tensor:
+        """(r, frames, C, h, w) -> (rows*frames, C, h, w), rows repeated as needed."""
+        return spread_rows(feature, self.rows).flatten(0, 2)
+
+    def feature(self, images: Tensor) -> Tensor:
+        return torch.unflatten(images, 0, (self.rows, -1))
+
+
+class DenoiserLayers(nn.Module):
+    """Modules under Hallo's names, and the stretches between the cut points that `Denoiser` offers."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.block_out_channels[0]
+        self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
+        self.time_embedding = TimestepEmbedding(width)
+        self.down_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in down_shapes(config)])
+        self.mid_block = DenoisingBlock(mid_shape(config), config)
+        self.up_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in up_shapes(config)])
+        self.conv_norm_out = GroupNorm(config.norm_groups, width, eps=1e-5)
+        self.conv_out = nn.Conv2d(width, config.latent_channels, 3, padding=1)
+
+    @property
+    def layer_names(self) -> list[str]:
+        """Layers with attention, in the order of execution."""
+        return names([block.shape for block in self._all_blocks()])
+
+    def _run(self, t: Tensor | float, conditions: Conditions, rows: int, device: torch.device) -> Run:
+        if rows % conditions.rows:
+            raise ConditionsError(
+                f"{rows} rows of latents are not a multiple of {conditions.rows} rows of conditions"
+            )
+        steps = torch.as_tensor(t, device=device).reshape(-1)
+        if steps.numel() not in (1, rows):
+            raise ConditionsError(f"expected 1 or {rows} time steps, got {steps.numel()}")
+        return Run(self.time_embedding(steps), conditions, rows)
+
+    def _start(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> tuple[Run, Tensor]:
+        """conv_in plus the face-locator feature: the first skip."""
+        rows, channels, frames, height, width = z.shape
+        multiple = self.config.size_multiple
+        if channels != self.config.latent_channels or height % multiple or width % multiple:
+            raise ConditionsError(
+                f"latents {tuple(z.shape)}: expected {self.config.latent_channels} channels and a height and "
+                f"width that are multiples of {multiple}"
+            )
+        if frames != conditions.frames:
+            raise ConditionsError(f"latents have {frames} frames, the conditions {conditions.frames}")
+        run = self._run(t, conditions, rows, z.device)
+        images = z.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = self.conv_in(images)
+        if conditions.face is not None:
+            steps = rows // conditions.rows
+            x = torch.unflatten(x, 0, (conditions.rows, steps, frames)) + conditions.face[:, None]
+            x = x.flatten(0, 2)
+        return run, x
+
+    def _encode(self, run: Run, stem: Tensor) -> EncoderFeatures:
+        x, skips = stem, [stem]
+        for block in self._blocks(self.down_blocks):
+            for j in range(len(block.resnets)):
+                x = self._layer(run, block, j, x)
+                skips.append(x)
+            if block.shape.downsample:
+                x = block.resample(x)
+                skips.append(x)
+        x = self._layer(run, self.mid_block, 0, x)
+        return EncoderFeatures(tuple(skips), self.mid_block.resnets[1](x, run.time))
+
+    def _decode_deep(self, run: Run, encoder: EncoderFeatures) -> Tensor:
+        """All up layers but the last two."""
+        x, skips = encoder.middle, list(encoder.skips)
+        blocks = self._blocks(self.up_blocks)
+        for block in blocks:
+            count = len(block.resnets) - (2 if block is blocks[-1] else 0)
+            for j in range(count):
+                x = self._layer(run, block, j, torch.cat([x, skips.pop()], dim=1))
+            x = block.resample(x)
+        return x
+
+    def _second_last(self, run: Run, f_u30: Tensor, d00: Tensor, uncut: Tensor | None = None) -> Tensor:
+        block = self._blocks(self.up_blocks)[-1]
+        return self._layer(run, block, len(block.resnets) - 2, torch.cat([f_u30, d00], dim=1), uncut)
+
+    def _finish(
+        self,
+        run: Run,
+        f_u31: Tensor,
+        stem: Tensor,
+        foreground: Tensor | None,
+        background: AttentionOutputs | None,
+    ) -> tuple[Tensor, AttentionOutputs]:
+        """The last layer and the output convolution."""
+        block = self._blocks(self.up_blocks)[-1]
+        index = len(block.resnets) - 1
+        x, outputs = block.layer(
+            index,
+            torch.cat([f_u31, stem], dim=1),
+            run.time,
+            run.conditions.layers[f"{block.shape.name}.{index}"],
+            run.conditions.frames,
+            run.unconditional,
+            foreground=foreground,
+            background=background,
+        )
+        assert outputs is not None
+        x = self.conv_out(F.silu(self.conv_norm_out(x)))
+        return run.feature(x).transpose(1, 2), outputs
+
+    def _layer(
+        self, run: Run, block: DenoisingBlock, index: int, x: Tensor, uncut: Tensor | None = None
+    ) -> Tensor:
+        conditions = run.conditions.layers.get(f"{block.shape.name}.{index}")
+        return block.layer(
+            index, x, run.time, conditions, run.conditions.frames, run.unconditional, uncut=uncut
+        )[0]
+
+    def _all_blocks(self) -> list[DenoisingBlock]:
+        return [*self._blocks(self.down_blocks), self.mid_block, *self._blocks(self.up_blocks)]
+
+    @staticmethod
+    def _blocks(modules: nn.ModuleList) -> list[DenoisingBlock]:
+        return [module for module in modules if isinstance(module, DenoisingBlock)]

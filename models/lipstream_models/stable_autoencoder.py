@@ -1,0 +1,36 @@
+"""Stable Diffusion's autoencoder (diffusers' AutoencoderKL) with Hallo's conventions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StableAutoencoder:
+    """`module`: a diffusers AutoencoderKL; latents are means times `scaling` (sd-vae-ft-mse: 0.18215)."""
+
+    module: Any
+    scaling: float
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.module.config.latent_channels)
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent cell, along each side."""
+        return int(2 ** (len(self.module.config.block_out_channels) - 1))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """(..., 3, H, W) in -1..1 -> (..., L, h, w): the mean of the posterior, not a sample."""
+        images = pixels.flatten(0, -4).to(self.module.dtype)
+        mean: Tensor = self.module.encode(images).latent_dist.mean
+        return torch.unflatten(mean * self.scaling, 0, pixels.shape[:-3])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(..., L, h, w) -> (..., 3, H, W) in 0..1, one frame at a time to keep memory flat."""
+        frames = (latents / self.scaling).flatten(0, -4).to(self.module.dtype)
+        pixels = torch.cat([self.module.decode(frame[None]).sample for frame in frames])
+        return torch.unflatten((pixels / 2 + 0.5).clamp(0, 1), 0, latents.shape[:-3])
