@@ -151,7 +151,7 @@ def test_the_kernel_is_whole_and_symmetric(taps: int) -> None:
     weights = gaussian_kernel(taps)
     assert weights.sum() == 256
     assert (weights == weights[::-1]).all()
-    assert weights.argmax() == taps // 2
+    assert weights[taps // 2] >= weights.max() - 1
 
 
 @given(value=st.integers(0, 255), size=st.integers(1, 90))
