@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from .errors import FaceTooSmallError, NoFaceError
-from .landmark_ids import FACE_OVAL
+from .errors import CropError, FaceTooSmallError, NoFaceError
+from .landmark_ids import FACE_OVAL, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from .landmarks import Face
 from .region import Floats, Pixels
 
@@ -93,16 +94,16 @@ def crop_head(
     """Cut the square around the largest of `faces` and resample it to `size`, antialiased.
 
     `user_square` (image coordinates) replaces the automatic framing; the face is then only measured.
-    Raises NoFaceError, FaceTooSmallError.
+    Raises NoFaceError, FaceTooSmallError, CropError.
     """
     framing = framing or Framing()
     face, notes = choose_face(faces, framing)
+    if user_square is not None:
+        _check_square(user_square, face, image.shape[1], image.shape[0])
     notes += _notes_on(face.landmarks, image.shape[1], image.shape[0])
     square = user_square or frame_head(face.landmarks, image.shape[1], image.shape[0], framing)
     if size > framing.max_enlargement * square.side:
-        notes += (
-            f"the head fills only {square.side:.0f} pixels and was enlarged to {size}; it will look soft",
-        )
+        notes += (f"the head was enlarged from {square.side:.0f} to {size} pixels; it will look soft",)
     if _outside(square, image.shape[1], image.shape[0]) > 0.02:
         notes += ("the picture ends close to the head; its border was continued",)
     return Crop(cut(image, square, size), square.place(face.landmarks, size), square, notes)
@@ -112,6 +113,12 @@ def outline_box(landmarks: Floats) -> Floats:
     """(4,) x0, y0, x1, y1 of the face outline."""
     outline = landmarks[list(FACE_OVAL), :2]
     return np.concatenate([outline.min(axis=0), outline.max(axis=0)])
+
+
+def face_roll(landmarks: Floats) -> float:
+    """Degrees by which the head is turned clockwise in the picture; 0 when the eyes lie level."""
+    right, left = (landmarks[list(ids), :2].mean(axis=0) for ids in (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS))
+    return math.degrees(math.atan2(float(left[1] - right[1]), float(left[0] - right[0])))
 
 
 def frame_head(landmarks: Floats, width: int, height: int, framing: Framing) -> Square:
@@ -139,6 +146,17 @@ def _outside(square: Square, width: int, height: int) -> float:
     return max(-square.left, -square.top, right - width, bottom - height, 0.0) / square.side
 
 
+def _check_square(square: Square, face: Face, width: int, height: int) -> None:
+    x, y = (float(value) for value in face.landmarks[:, :2].mean(axis=0))
+    # written so that NaN fails too
+    inside = 0 < x - square.left < square.side and 0 < y - square.top < square.side
+    if not (inside and square.side <= 2 * max(width, height)):
+        raise CropError(
+            f"expected a square around the face at x={x:.0f}, y={y:.0f} of this {width} x {height} picture;"
+            f" got left {square.left:g}, top {square.top:g}, side {square.side:g}. Move it, or leave it out"
+        )
+
+
 def _notes_on(landmarks: Floats, width: int, height: int) -> tuple[str, ...]:
     x0, y0, x1, y1 = (float(value) for value in outline_box(landmarks))
     notes = []
@@ -146,6 +164,8 @@ def _notes_on(landmarks: Floats, width: int, height: int) -> tuple[str, ...]:
         notes.append("the face is cut by the edge of the picture; show the whole head for a better result")
     nose, right, left = (float(landmarks[index, 0]) for index in (1, 234, 454))
     nearer, farther = sorted((abs(nose - right), abs(left - nose)))
+    if abs(face_roll(landmarks)) > 20:
+        notes.append("the head is tilted; an upright portrait works better")
     if nearer < 0.3 * farther:
         notes.append("the head is turned far to the side; a frontal portrait works better")
     return tuple(notes)

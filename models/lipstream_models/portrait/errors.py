@@ -37,3 +37,7 @@ class NoFaceError(PictureError):
 
 class FaceTooSmallError(PictureError):
     """A face was found, with too few pixels to animate."""
+
+
+class CropError(PictureError):
+    """A requested crop that does not show the face."""

@@ -167,7 +167,7 @@ def _check_pixels(name: str, size: tuple[int, int], limits: ImageLimits) -> None
     if width * height > limits.max_pixels:
         raise PictureTooLargeError(
             f"expected at most {limits.max_pixels / 1e6:.0f} megapixels; this {name} announces"
-            f" {width} x {height} ({width * height / 1e6:.0f} megapixels) and was not decoded. Scale it down first"
+            f" {width} x {height} ({width * height / 1e6:.0f} megapixels) and was not decoded. Scale it down"
         )
 
 

@@ -15,6 +15,7 @@ from typing import IO
 
 import numpy as np
 
+from ..errors import LipstreamError
 from .detector import Detection, FaceDetector, merge_overlapping
 from .landmark_ids import BLENDSHAPE_INPUTS, LANDMARKS
 from .region import Floats, Pixels, Region
@@ -192,7 +193,7 @@ def _without_repeats(faces: list[Face]) -> list[Face]:
 
 def _check_image(image: Pixels) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(
+        raise LipstreamError(
             f"expected an (H, W, 3) uint8 RGB image, got shape {image.shape} of {image.dtype};"
             " load files with load_portrait"
         )

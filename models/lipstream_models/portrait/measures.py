@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from ..errors import LipstreamError
 from .landmark_ids import LANDMARKS, LEFT_EYE_CORNERS, LIP_PAIRS, RIGHT_EYE_CORNERS
 from .region import Floats
 
@@ -57,7 +58,9 @@ def geometry_embedding(landmarks: Floats) -> Floats:
     256 points, minus the mean face, over their spread in a population of heads. Limited to -5..5.
     """
     if landmarks.shape != (LANDMARKS, 3):
-        raise ValueError(f"expected ({LANDMARKS}, 3) landmarks with depth, got {landmarks.shape}")
+        raise LipstreamError(
+            f"expected ({LANDMARKS}, 3) landmarks with depth; got {landmarks.shape}. Pass Face.landmarks"
+        )
     basis = _basis()
     aligned = align(landmarks, basis.mean, basis.rigid)
     ids = basis.chosen

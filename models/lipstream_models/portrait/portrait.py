@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from .crop import Crop, Framing, Square, choose_face, crop_head
+from .crop import Crop, Framing, Square, choose_face, crop_head, face_roll
 from .image_file import ImageLimits, ImageSource, load_portrait
 from .landmarks import Face, FaceLandmarker
 from .masks import RegionMasks, SoftMasks, Tokens, face_region, foreground_tokens, mask_pyramid, soft_masks
@@ -69,20 +69,39 @@ def prepare_portrait(
     settings = settings or PortraitSettings()
     image = source if isinstance(source, np.ndarray) else load_portrait(source, settings.limits)
     faces = landmarker.detect(image)
+    turned: tuple[str, ...] = ()
+    if user_square is None:
+        image, faces, turned = _upright(image, faces, landmarker)
     if settings.framing is None and user_square is None:
-        return _squeezed(image, faces, settings)
+        return _squeezed(image, faces, settings, turned)
     crop = crop_head(image, faces, settings.size, settings.framing, user_square)
-    return _from_crop(crop, settings)
+    return _from_crop(crop, settings, turned)
 
 
-def _from_crop(crop: Crop, settings: PortraitSettings) -> Portrait:
+def _upright(
+    image: Pixels, faces: list[Face], landmarker: FaceLandmarker
+) -> tuple[Pixels, list[Face], tuple[str, ...]]:
+    """Turn a picture that lies on its side (its EXIF tag was lost) by a quarter, and look again."""
+    quarters = round(face_roll(faces[0].landmarks) / 90) if faces else 0
+    if abs(quarters) != 1:
+        return image, faces, ()
+    turned = np.ascontiguousarray(np.rot90(image, quarters))
+    again = landmarker.detect(turned)
+    if not again:
+        return image, faces, ()
+    return turned, again, ("the picture lay on its side and was turned upright",)
+
+
+def _from_crop(crop: Crop, settings: PortraitSettings, turned: tuple[str, ...]) -> Portrait:
     size = settings.size
     masks = soft_masks(crop.landmarks, size, size)
     region = face_region(crop.landmarks, size, size, size)
-    return _assemble(crop.image, crop.landmarks, masks, region, settings, crop.square, crop.notes)
+    return _assemble(crop.image, crop.landmarks, masks, region, settings, crop.square, turned + crop.notes)
 
 
-def _squeezed(image: Pixels, faces: list[Face], settings: PortraitSettings) -> Portrait:
+def _squeezed(
+    image: Pixels, faces: list[Face], settings: PortraitSettings, turned: tuple[str, ...]
+) -> Portrait:
     """Hallo's way: masks drawn at the picture's own size, and everything resized to the square."""
     face, notes = choose_face(faces, Framing())
     height, width = image.shape[:2]
@@ -93,7 +112,7 @@ def _squeezed(image: Pixels, faces: list[Face], settings: PortraitSettings) -> P
     landmarks = ((face.landmarks + half) * scale - half).astype(np.float32)
     masks = soft_masks(face.landmarks, height, width)
     region = face_region(face.landmarks, height, width, size)
-    return _assemble(resized, landmarks, masks, region, settings, None, notes)
+    return _assemble(resized, landmarks, masks, region, settings, None, turned + notes)
 
 
 def _assemble(
