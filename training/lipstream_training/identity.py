@@ -194,7 +194,11 @@ def _natural_lips(skin: Colour) -> Colour:
 
 
 def _hair_colour(rng: np.random.Generator, ancestry: str, age: float) -> Colour:
-    odds = {"african": (0.8, 0.18, 0.0, 0.02), "asian": (0.75, 0.23, 0.0, 0.02), "caucasian": (0.12, 0.46, 0.30, 0.12)}
+    odds = {
+        "african": (0.8, 0.18, 0.0, 0.02),
+        "asian": (0.75, 0.23, 0.0, 0.02),
+        "caucasian": (0.12, 0.46, 0.30, 0.12),
+    }
     name = str(rng.choice(("black", "brown", "fair", "red"), p=odds[ancestry]))
     colour = _vary(rng, HAIRS[name][int(rng.integers(len(HAIRS[name])))], 0.02)
     grey = HAIRS["grey"][int(rng.integers(len(HAIRS["grey"])))]
@@ -205,7 +209,9 @@ def _hair_colour(rng: np.random.Generator, ancestry: str, age: float) -> Colour:
 
 def _iris(rng: np.random.Generator, ancestry: str) -> Colour:
     dark = ("dark", "dark", "brown")
-    name = str(rng.choice(("brown", "hazel", "green", "blue", "blue", "grey") if ancestry == "caucasian" else dark))
+    name = str(
+        rng.choice(("brown", "hazel", "green", "blue", "blue", "grey") if ancestry == "caucasian" else dark)
+    )
     return _vary(rng, IRISES[name], 0.015)
 
 

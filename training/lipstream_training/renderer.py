@@ -14,6 +14,7 @@ from . import shaders
 from .hair import STYLES, grow, hairline
 from .head_mesh import GROUPS, MASK_BOX, HeadMesh
 from .identity import Identity
+from .paint import beard_region, paint_skin
 from .scene import Scene, paint_backdrop
 
 Floats = NDArray[np.float32]
@@ -24,7 +25,6 @@ SHADOW_SIZE = 512
 SHADOW_REACH = 1.9
 UPPER_LIP = (474, 520, 537)
 LOOK_LIMIT = 0.38
-ALPHA_TO_COVERAGE = 0x809E
 
 
 class RenderError(LipstreamError):
@@ -45,7 +45,14 @@ class Frame:
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Floats:
-    cy, sy, cx, sx, cz, sz = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cx, sx, cz, sz = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     nod = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     tilt = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
@@ -78,13 +85,18 @@ class HeadRenderer:
         self.size = size
         self.mesh = HeadMesh.load()
         try:
-            self.ctx: Any = moderngl.create_context(standalone=True, backend="egl")
+            # the stubs type the backend as a mapping; the library takes its name
+            self.ctx: Any = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as cause:
-            raise RenderError(f"expected an EGL OpenGL context, got {cause!r}; install libegl1 libgl1-mesa-dri") from cause
+            raise RenderError(
+                f"expected an EGL OpenGL context, got {cause!r}; install libegl1 libgl1-mesa-dri"
+            ) from cause
         self._programs()
         self._statics()
         colour = self.ctx.renderbuffer((size, size), 4, samples=samples)
-        self.target = self.ctx.framebuffer([colour], self.ctx.depth_renderbuffer((size, size), samples=samples))
+        self.target = self.ctx.framebuffer(
+            [colour], self.ctx.depth_renderbuffer((size, size), samples=samples)
+        )
         self.resolved = self.ctx.framebuffer([self.ctx.renderbuffer((size, size), 4)])
         self.shadow = self.ctx.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
         self.shadow.compare_func = "<="
@@ -100,12 +112,21 @@ class HeadRenderer:
     def _programs(self) -> None:
         make = self.ctx.program
         self.parts = [
-            make(vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.part_fragment(part)) for part in range(6)
+            make(vertex_shader=shaders.read("skin.vert"), fragment_shader=shaders.part_fragment(part))
+            for part in range(6)
         ]
-        self.hair_program = make(vertex_shader=shaders.HAIR_VERTEX, fragment_shader=shaders.hair_fragment())
-        self.skin_depth = make(vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.DEPTH_FRAGMENT)
-        self.hair_depth = make(vertex_shader=shaders.HAIR_VERTEX, fragment_shader=shaders.DEPTH_FRAGMENT)
-        self.backdrop_program = make(vertex_shader=shaders.BACKDROP_VERTEX, fragment_shader=shaders.BACKDROP_FRAGMENT)
+        self.hair_program = make(
+            vertex_shader=shaders.read("hair.vert"), fragment_shader=shaders.hair_fragment()
+        )
+        self.skin_depth = make(
+            vertex_shader=shaders.read("skin.vert"), fragment_shader=shaders.read("depth.frag")
+        )
+        self.hair_depth = make(
+            vertex_shader=shaders.read("hair.vert"), fragment_shader=shaders.read("depth.frag")
+        )
+        self.backdrop_program = make(
+            vertex_shader=shaders.read("backdrop.vert"), fragment_shader=shaders.read("backdrop.frag")
+        )
         square = self.ctx.buffer(np.array([-1, -1, 3, -1, -1, 3], "f4").tobytes())
         self.backdrop_array = self.ctx.vertex_array(self.backdrop_program, [(square, "2f", "at")])
 
@@ -116,7 +137,9 @@ class HeadRenderer:
         self.normals = _Normals(corners, len(mesh.base))
         group = mesh.position_group
         t = mesh.template
-        self.eyes = [np.flatnonzero((group == GROUPS.index("eye")) & (np.sign(t[:, 0]) == s)) for s in (1, -1)]
+        self.eyes = [
+            np.flatnonzero((group == GROUPS.index("eye")) & (np.sign(t[:, 0]) == s)) for s in (1, -1)
+        ]
         eye = np.zeros((len(t), 3), np.float32)
         for rows in self.eyes:
             low, high = t[rows].min(0), t[rows].max(0)
@@ -129,13 +152,24 @@ class HeadRenderer:
         self.settled = np.zeros_like(t)
         self.settled[group == GROUPS.index("teeth"), 1] = -0.045
         self.settled[group == GROUPS.index("tongue"), 1] = -0.055
+        mask = self.masked = self._sampled_masks()
         self.weight = self._turning(t)
-        mask = self._sampled_masks()
-        self.outer = (group == 0) & (t[:, 1] > 5.75) & (mask[:, 1] < 90) & (mask[:, 3] < 60)
-        static = np.hstack([t[mesh.source], mesh.uv, mesh.group[:, None], eye[mesh.source], self.weight[mesh.source][:, None]])
+        # the stock lips leave a slit towards the corners: let the lower one overlap the upper by a hair
+        dropped = np.zeros(len(t), np.float32)
+        jaw = mesh.units["jawOpen"]
+        dropped[jaw.rows] = jaw.moves[:, 1]
+        inner = (group == 0) & (np.abs(t[:, 0]) < 0.21) & (t[:, 2] > 1.24) & (np.abs(t[:, 1] - 6.185) < 0.035)
+        away = np.clip(1.4 - np.abs(t[:, 1] - 6.185) / 0.025, 0, 1)
+        side = np.clip(np.abs(t[:, 0]) / 0.12, 0.35, 1)
+        # keep the mouth's lining well behind the lips and chin, whatever the identity
+        lining = self.masked[:, 1] * np.clip((1.37 - t[:, 2]) / 0.05, 0, 1)
+        self.settled[:, 2] -= 0.045 * lining
+        self.settled[:, 1] += inner * away * side * np.where(dropped < -0.1, 0.011, -0.004)
+        self.outer = (group == 0) & (t[:, 1] > 5.75) & (mask[:, 1] < 0.35) & (mask[:, 3] < 0.24)
+        static = np.hstack([t[mesh.source], mesh.uv, eye[mesh.source], self.weight[mesh.source][:, None]])
         self.static = self.ctx.buffer(static.astype("f4").tobytes())
         self.moving = self.ctx.buffer(reserve=count * 24, dynamic=True)
-        self.painted = self.ctx.buffer(reserve=count * 8, dynamic=True)
+        self.painted = self.ctx.buffer(reserve=count * 28, dynamic=True)
         codes = mesh.group[mesh.triangles[:, 0]]
         depth = t[corners][:, :, 2].mean(1)
         self.part_arrays = []
@@ -143,14 +177,22 @@ class HeadRenderer:
             # nearest first: hidden fragments then fail the depth test before they are shaded
             chosen = mesh.triangles[codes == part][np.argsort(-depth[codes == part], kind="stable")]
             index = self.ctx.buffer(chosen.astype("i4").tobytes())
-            self.part_arrays.append(self._skin_array(self.parts[part], self.moving, self.static, self.painted, index))
+            self.part_arrays.append(
+                self._skin_array(self.parts[part], self.moving, self.static, self.painted, index)
+            )
         solid = mesh.triangles[mesh.group[mesh.triangles[:, 0]] != GROUPS.index("lash")]
         solid_index = self.ctx.buffer(solid.astype("i4").tobytes())
-        self.skin_shadow = self._skin_array(self.skin_depth, self.moving, self.static, self.painted, solid_index)
+        self.skin_shadow = self._skin_array(
+            self.skin_depth, self.moving, self.static, self.painted, solid_index
+        )
         masks = np.ascontiguousarray(mesh.masks[::-1])
         self.masks = self.ctx.texture(masks.shape[1::-1], 4, masks.tobytes())
         self.masks.build_mipmaps()
-        torso = (mesh.group[mesh.triangles] == 0).all(1) & (t[corners][:, :, 1].min(1) < 6.0) & (t[corners][:, :, 1].max(1) < 5.9)
+        torso = (
+            (mesh.group[mesh.triangles] == 0).all(1)
+            & (t[corners][:, :, 1].min(1) < 6.0)
+            & (t[corners][:, :, 1].max(1) < 5.9)
+        )
         self.cloth_rows, flat = np.unique(mesh.triangles[torso], return_inverse=True)
         self.cloth_triangles = flat.reshape(-1, 3).astype(np.int32)
         self.cloth: tuple[Any, Any] | None = None
@@ -163,7 +205,7 @@ class HeadRenderer:
         return np.asarray(at * at * (3 - 2 * at), np.float32)
 
     def _sampled_masks(self) -> Floats:
-        """Each position's mask values (n,4), 0 outside the head's UV island."""
+        """Each position's mask values (n,4) 0..1, 0 outside the head's UV island."""
         mesh = self.mesh
         left, low, right, high = MASK_BOX
         u, v = (mesh.uv[:, 0] - left) / (right - left), (mesh.uv[:, 1] - low) / (high - low)
@@ -172,14 +214,14 @@ class HeadRenderer:
         i = np.clip(((1 - v) * rows).astype(int), 0, rows - 1)
         j = np.clip((u * columns).astype(int), 0, columns - 1)
         out = np.zeros((len(mesh.base), 4), np.float32)
-        out[mesh.source] = mesh.masks[i, j] * inside[:, None]
+        out[mesh.source] = mesh.masks[i, j] * inside[:, None] / np.float32(255)
         return out
 
     def _skin_array(self, program: Any, moving: Any, static: Any, painted: Any, index: Any) -> Any:
         buffers = [
             (moving, "3f 3f", ("pos", "nrm")),
-            (static, "3f 2f 1f 3f 1f", ("q", "uv", "gid", "eye", "weight")),
-            (painted, "1f 1f", ("ao", "scalp")),
+            (static, "3f 2f 3f 1f", ("q", "uv", "eye", "weight")),
+            (painted, "1f 1f 4f 1f", ("ao", "scalp", "paint", "fur")),
         ]
         return self._array(program, buffers, index)
 
@@ -207,7 +249,9 @@ class HeadRenderer:
         self.neutral += self.settled
         self.style = STYLES[identity.hair.style]
         self.line = hairline(mesh.template, self.style.recede * (0.6 + 0.8 * identity.hair.size))
-        self.line = np.where(self.outer | (mesh.template[:, 1] > 7.2), self.line, np.minimum(self.line, 0.02)).astype(np.float32)
+        self.line = np.where(
+            self.outer | (mesh.template[:, 1] > 7.2), self.line, np.minimum(self.line, 0.02)
+        ).astype(np.float32)
         self.units = {n: (u.rows, u.moves) for n, u in mesh.units.items()}
         normal = self.normals.of(self.neutral)
         self._dress(identity, normal)
@@ -226,11 +270,13 @@ class HeadRenderer:
         points = self.neutral[source] + normal[source] * thick
         self.cloth_points, self.cloth_normals = points, normal[source]
         moving = self.ctx.buffer(np.hstack([points, normal[source]]).astype("f4").tobytes())
-        static = np.hstack([q, mesh.uv[rows], np.full((len(rows), 1), 6), np.zeros((len(rows), 3)), self.weight[source][:, None]])
-        painted = self.ctx.buffer(np.ones((len(rows), 2), "f4").tobytes())
+        static = np.hstack([q, mesh.uv[rows], np.zeros((len(rows), 3)), self.weight[source][:, None]])
+        painted = self.ctx.buffer(np.ones((len(rows), 7), "f4").tobytes())
         index = self.ctx.buffer(self.cloth_triangles.tobytes())
         fixed = self.ctx.buffer(static.astype("f4").tobytes())
-        arrays = [self._skin_array(p, moving, fixed, painted, index) for p in (self.parts[5], self.skin_depth)]
+        arrays = [
+            self._skin_array(p, moving, fixed, painted, index) for p in (self.parts[5], self.skin_depth)
+        ]
         self._drop(self.cloth)
         self.cloth = (arrays[0], arrays[1])
         self.cloth_painted = painted
@@ -251,7 +297,10 @@ class HeadRenderer:
             (buffer, "3f 3f 3f 4f 1f", ("pos", "nrm", "tan_", "strand", "weight")),
             (self.hair_painted, "1f", ("ao",)),
         ]
-        self.hair = (self._array(self.hair_program, layout, index), self._array(self.hair_depth, layout, index))
+        self.hair = (
+            self._array(self.hair_program, layout, index),
+            self._array(self.hair_depth, layout, index),
+        )
 
     def _set(self, **values: Any) -> None:
         for program in self.parts:
@@ -293,9 +342,19 @@ class HeadRenderer:
                 np.add.at(summed, corners[:, k], mean)
                 np.add.at(count, corners[:, k], 1)
             body = (summed / count).astype(np.float32)
-        self.painted.write(np.stack([body, self.line], 1)[mesh.source].astype("f4").tobytes())
+        assert self.identity is not None
+        colour, gloss = paint_skin(
+            mesh.template,
+            self.masked[:, 3] / 255,
+            self.masked[:, 2] / 255,
+            self.identity,
+            self.identity.hair.seed,
+        )
+        fur = beard_region(mesh.template, self.identity.beard)
+        columns = np.column_stack([body, self.line, colour, gloss, fur])
+        self.painted.write(columns[mesh.source].astype("f4").tobytes())
         m = n + len(self.cloth_points)
-        self.cloth_painted.write(np.stack([ao[n:m], ao[n:m]], 1).astype("f4").tobytes())
+        self.cloth_painted.write(np.repeat(ao[n:m, None], 7, 1).astype("f4").tobytes())
         if self.grown is not None:
             self.hair_painted.write((0.25 + 0.75 * ao[m:]).astype("f4").tobytes())
 
@@ -348,7 +407,12 @@ class HeadRenderer:
         near, far = EYE_DISTANCE - 4, EYE_DISTANCE + 5
         f = EYE_DISTANCE / self.half
         self.view = np.array(
-            [[f, 0, 0, 0], [0, f, 0, 0], [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)], [0, 0, -1, 0]],
+            [
+                [f, 0, 0, 0],
+                [0, f, 0, 0],
+                [0, 0, (far + near) / (near - far), 2 * far * near / (near - far)],
+                [0, 0, -1, 0],
+            ],
             np.float32,
         ) @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, -EYE_DISTANCE], [0, 0, 0, 1]], np.float32)
 
@@ -423,18 +487,19 @@ class HeadRenderer:
         head = _rotation(*head_rotation)
         shift = np.asarray(head_translation, np.float32) - self.origin
         self._pose(head, shift)
-        matrix = self._shadow_matrix(np.asarray(scene.light.key_direction, np.float32), np.array([0, 0.05, -0.6], np.float32))
+        matrix = self._shadow_matrix(
+            np.asarray(scene.light.key_direction, np.float32), np.array([0, 0.05, -0.6], np.float32)
+        )
         self._draw_depth(matrix, read=False)
-        self._draw(weights, matrix)
+        self._draw(weights, self._opening(points), matrix)
         pixels = np.frombuffer(self.resolved.read(components=3, alignment=1), np.uint8)
         picture = pixels.reshape(self.size, self.size, 3)[::-1].copy()
         return self._measured(picture, points, head, shift)
 
-    def _draw(self, weights: Mapping[str, float], matrix: Floats) -> None:
-        jaw = weights.get("jawOpen", 0.0) + 0.3 * weights.get("mouthLowerDownLeft", 0.0) + 0.3 * weights.get("mouthUpperUpLeft", 0.0)
+    def _draw(self, weights: Mapping[str, float], opening: float, matrix: Floats) -> None:
         assert self.identity is not None
         self._set(
-            mouth=(min(1.0, 0.30 + 0.9 * jaw), self.identity.lip_tint, self.identity.gloss, 0.0),
+            mouth=(min(1.0, 0.12 + 3.0 * opening), self.identity.lip_tint, self.identity.gloss, 0.0),
             blink=(weights.get("eyeBlinkLeft", 0.0), weights.get("eyeBlinkRight", 0.0)),
             masks=0,
         )
@@ -451,9 +516,7 @@ class HeadRenderer:
         self.target.clear()
         self.ctx.enable_only(moderngl.DEPTH_TEST)
         if self.hair is not None:
-            self.ctx.enable_direct(ALPHA_TO_COVERAGE)
             self.hair[0].render()
-            self.ctx.disable_direct(ALPHA_TO_COVERAGE)
         if self.cloth is not None:
             self.cloth[0].render()
         self.ctx.enable(moderngl.CULL_FACE)
@@ -474,16 +537,19 @@ class HeadRenderer:
         flat = clip[:, :2] / deep[:, None]
         return np.asarray((flat * [1, -1] + 1) * self.size / 2, np.float32)
 
+    def _opening(self, points: Floats) -> float:
+        marks = self._landmark_rows()
+        eyes = float(np.linalg.norm(self.centres[0] - self.centres[1]))
+        return max(0.0, float(points[marks["lip_upper"], 1] - points[marks["lip_lower"], 1]) - 0.004) / eyes
+
     def _measured(self, picture: Image, points: Floats, head: Floats, shift: Floats) -> Frame:
         marks = self._landmark_rows()
         rows = np.array(list(marks.values()))
         spots = self._project(points[rows], self.weight[rows], head, shift)
         named = {name: (float(x), float(y)) for name, (x, y) in zip(marks, spots, strict=True)}
-        eyes = np.linalg.norm(self.centres[0] - self.centres[1])
-        gap = max(0.0, float(points[marks["lip_upper"], 1] - points[marks["lip_lower"], 1]))
         lips = self._project(points[self.lip_rows], self.weight[self.lip_rows], head, shift)
         face = self._project(points[self.face_rows], self.weight[self.face_rows], head, shift)
-        return Frame(picture, gap / float(eyes), _box(face), _box(lips), named)
+        return Frame(picture, self._opening(points), _box(face), _box(lips), named)
 
     def _landmark_rows(self) -> dict[str, int]:
         held: dict[str, int] | None = getattr(self, "_marks", None)
@@ -499,8 +565,8 @@ class HeadRenderer:
                 "mouth_left": near(0.22, 6.18, 1.26), "mouth_right": near(-0.22, 6.18, 1.26), "forehead": near(0, 7.45, 1.35),
             }  # fmt: skip
             self._marks = held
-            mask = self._sampled_masks()
-            self.lip_rows = np.flatnonzero(mask[:, 0] > 128)
+            mask = self.masked
+            self.lip_rows = np.flatnonzero(mask[:, 0] > 0.5)
             self.face_rows = np.flatnonzero(self.outer & (t[:, 1] < 7.47) & (t[:, 2] > 0.75))
         return held
 
