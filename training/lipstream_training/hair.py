@@ -1,6 +1,6 @@
 """Hair as tapered locks grown over the skull, on top of a hairline painted on the scalp."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,10 +96,14 @@ class Skull:
 
 
 def grow(
-    mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_]
+    mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_], detail: float = 1.0
 ) -> HairGeometry | None:
-    """Grow the locks of a style over an identity's neutral `shape`; None for styles without locks."""
+    """Grow a style over an identity's neutral `shape`; None for styles that are only painted.
+
+    `line` (n,) from `hairline`; `outer` (n,) marks the skin of the skull; `detail` multiplies the number of locks.
+    """
     style = STYLES[hair.style]
+    style = replace(style, locks=int(style.locks * detail), width=style.width * detail**-0.6)
     rng = np.random.default_rng(hair.seed)
     moved = (shape[outer] - mesh.template[outer]).mean(0)
     skull = Skull(mesh, shape, outer, moved)
@@ -142,7 +146,9 @@ def _shell(
         np.add.at(normals, triangles[:, k], faces)
     normals = _unit(_unit(normals) + 0.5 * away)
     down = np.cross(np.cross(away, np.array([0.02, 1, 0.3], np.float32)), away)
-    strand = np.stack([0 * line[rows], np.full(len(rows), 0.3), np.full(len(rows), 0.5), line[rows]], 1)
+    around = points - CENTRE
+    spin = np.arctan2(around[:, 0], around[:, 2] + 0.5) * 6
+    strand = np.stack([spin, 0.3 + 0.3 * (points[:, 1] - CENTRE[1]), np.full(len(rows), 0.5), line[rows] * 0.9], 1)
     shaped = [np.ascontiguousarray(x, np.float32) for x in (points, normals, _unit(down), strand)]
     return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles)
 

@@ -1,6 +1,6 @@
 in vec3 w; in vec3 N; in vec3 Q; in vec2 t; in vec3 e; in float occ; in float hairline; in vec3 local; in vec4 base; in float beardy;
 uniform sampler2D masks; uniform vec4 mask_box; uniform vec3 skin; uniform vec3 lips; uniform vec3 iris; uniform vec3 hair;
-uniform vec3 brow_col; uniform vec4 brow; uniform vec4 beard; uniform vec4 look; uniform vec4 mouth; uniform vec3 cap;
+uniform vec3 brow_col; uniform vec4 brow; uniform vec4 beard; uniform vec4 look; uniform float opening; uniform vec2 lip_look; uniform vec3 cap;
 uniform vec3 cloth; uniform vec3 cloth2; uniform vec4 neckline; uniform vec3 eye_l; uniform vec3 eye_r; uniform vec2 blink;
 out vec4 o;
 float blob(vec3 c, vec3 r){ vec3 d=(vec3(abs(Q.x),Q.y,Q.z)-c)/r; return exp(-dot(d,d)); }
@@ -48,17 +48,17 @@ void main(){
   c*=1.-look.y*vec3(.13,.26,.32)*smoothstep(.70,.86,fine)*base_freckle();
   float a=clamp(occ*1.25-.08,0.,1.), in_=smoothstep(.3,.8,m.g);
   float lp=smoothstep(.25,.75,m.r)*(1.-m.g*.6);
-  c=mix(c,lin(lips)*(.94+.12*fine)*mix(1.,.82,smoothstep(6.20,6.25,Q.y)),lp*mouth.y);
-  gloss=mix(gloss,.30+.45*mouth.z,lp); power=mix(power,26.,lp);
+  c=mix(c,lin(lips)*(.94+.12*fine)*mix(1.,.82,smoothstep(6.20,6.25,Q.y)),lp*lip_look.x);
+  gloss=mix(gloss,.30+.45*lip_look.y,lp); power=mix(power,26.,lp);
   a=mix(a,mix(a*.45,max(a,.62),smoothstep(.12,.34,occ)),lp); gloss*=mix(1.,smoothstep(.10,.4,occ),max(lp,in_));
   float bk=smoothstep(.12,.80,beardy*(.62+.35*fine+.30*wide))*(1.-lp)*(1.-in_)*beard.z;
   c=mix(c,lin(hair)*(.55+.6*fine),bk); gloss*=1.-.7*bk;
   float br=clamp(brow_mask(fine),0.,1.); c=mix(c,lin(brow_col),br*.93); gloss*=1.-.8*br;
-  float hc=smoothstep(-.035,.05,hairline+(fine*.6+wide*.4-.5)*.085)*(1.-smoothstep(.2,.6,m.a))*cap.x;
+  float hc=smoothstep(-.035,.05,hairline+(fine*.65+wide*.35-.5)*.07)*(1.-smoothstep(.2,.6,m.a))*cap.x;
   c=mix(c,lin(hair)*(.5+.45*fine+.3*wide),hc); gloss*=1.-.6*hc; sss=1.-.8*max(hc,bk);
   vec3 wet=vec3(.34,.085,.085)*mix(1.,.08,smoothstep(1.36,1.15,Q.z));
-  c=mix(c,wet,in_*(1.-lp*.7)); gloss=mix(gloss,.4*mouth.x,in_); power=mix(power,36.,in_);
-  a=mix(a,mouth.x*smoothstep(1.0,1.36,Q.z),in_); sh=mix(sh,a,in_*.8);
+  c=mix(c,wet,in_*(1.-lp*.7)); gloss=mix(gloss,.4*opening,in_); power=mix(power,36.,in_);
+  a=mix(a,opening*smoothstep(1.0,1.36,Q.z),in_); sh=mix(sh,a,in_*.8);
   col=shade(c,n,V,a,sh,gloss,power,sss);
  }
 #elif PART==1
@@ -77,26 +77,26 @@ void main(){
   float depth=smoothstep(.92,1.30,Q.z); float gum=smoothstep(.055,.085,abs(Q.y-6.225+.02));
   vec3 c=mix(vec3(.74,.69,.60),vec3(.80,.76,.69),depth); c=mix(c,vec3(.52,.20,.19),gum*.9);
   float gap=abs(fract(Q.x*9.5)-.5); c*=1.-.16*smoothstep(.40,.5,gap)*depth;
-  float a=depth*depth*(.25+.75*mouth.x); col=shade(c,n,V,a*.85,mix(sh,1.,.35)*a*.8,.45,46.,.25);
+  float a=depth*depth*(.25+.75*opening); col=shade(c,n,V,a*.85,mix(sh,1.,.35)*a*.8,.45,46.,.25);
  }
 #elif PART==3
  {
   float depth=smoothstep(.80,1.26,Q.z); vec3 c=vec3(.50,.17,.17)*(.9+.2*noise(Q.xz*22.));
-  float a=depth*(.2+.6*mouth.x); col=shade(c,n,V,a,mix(sh,1.,.3)*a,.4,24.,.7);
+  float a=depth*(.2+.6*opening); col=shade(c,n,V,a,mix(sh,1.,.3)*a,.4,24.,.7);
  }
 #elif PART==4
  {
   vec3 c=lin(brow_col)*.35+.003;
-  col=shade(c,n,V,.5,.6,0.,10.,0.); o=vec4(tone(col),look.z*.8*smoothstep(.85,.1,e.x)); return;
+  col=shade(c,n,V,.5,.6,0.,10.,0.); o=vec4(tone(col),look.z*mix(.8,.3,e.y)*smoothstep(.85,.1,e.x)); return;
  }
 #else
  {
   float az=atan(abs(Q.x),Q.z-.12); float fr=smoothstep(1.35,.0,az);
   float lineY=mix(neckline.y,neckline.x,fr*fr)-neckline.w*smoothstep(.28,0.,abs(Q.x))*fr;
-  float h=lineY-Q.y; if(h<0.) discard;
+  float h=lineY-Q.y, cover=clamp(h/max(fwidth(h),1e-4)+.5,0.,1.); if(cover<=0.) discard;
   vec3 c=lin(cloth); float band=smoothstep(.075,.068,h); if(neckline.z>.5) c=mix(c,mix(c,lin(cloth2),.25)*.86,band);
   c*=1.-.25*smoothstep(.012,.0,abs(h-.075))*step(.5,neckline.z); c*=.94+.10*noise(Q.xy*9.)+.03*noise(Q.xz*40.);
-  col=shade(c,n,V,occ,sh,.06,8.,.0);
+  col=shade(c,n,V,occ,sh,.06,8.,.0); o=vec4(tone(col),cover); return;
  }
 #endif
  o=vec4(tone(col),1.); }
