@@ -37,7 +37,12 @@ def sheet(seed: int, rows: int, columns: int, size: int) -> NDArray[np.uint8]:
         identity, scene = Identity.sample(rng), Scene.sample(rng)
         smile = float(rng.uniform(0, 0.35))
         turn = (float(rng.normal(0, 0.15)), float(rng.normal(0, 0.06)), float(rng.normal(0, 0.04)))
-        weights = {"mouthSmileLeft": smile, "mouthSmileRight": smile, "cheekSquintLeft": smile / 2, "cheekSquintRight": smile / 2}
+        weights = {
+            "mouthSmileLeft": smile,
+            "mouthSmileRight": smile,
+            "cheekSquintLeft": smile / 2,
+            "cheekSquintRight": smile / 2,
+        }
         cells.append(renderer.render(identity, scene, weights, turn).pixels)
     return np.vstack([np.hstack(cells[r * columns : (r + 1) * columns]) for r in range(rows)])
 

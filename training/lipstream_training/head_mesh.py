@@ -55,7 +55,9 @@ class HeadMesh:
         """Read the npz (about 50 ms)."""
         path = path or asset_path()
         if not path.is_file():
-            raise HeadError(f"expected the head asset at {path}, found none; run python -m lipstream_training.head_asset")
+            raise HeadError(
+                f"expected the head asset at {path}, found none; run python -m lipstream_training.head_asset"
+            )
         with np.load(path) as held:
             return cls(
                 base=held["base"],

@@ -39,19 +39,19 @@ MALE_HAIR = ("crop", "crop", "side", "side", "buzz", "back", "bald", "receding",
 NECKS = ("tee", "crew", "shirt", "turtleneck", "vneck")
 
 DETAIL_SPREAD: dict[str, float] = {
-    "head-fat": 0.35, "head-scale-horiz": 0.45, "head-scale-vert": 0.35, "head-scale-depth": 0.3, "head-angle": 0.4,
-    "head-age": 0.3, "nose-base": 0.5, "nose-compression": 0.5, "nose-curve": 0.5, "nose-flaring": 0.5,
-    "nose-greek": 0.35, "nose-hump": 0.5, "nose-point": 0.6, "nose-point-width": 0.6, "nose-scale-depth": 0.5,
-    "nose-scale-horiz": 0.5, "nose-scale-vert": 0.5, "nose-volume": 0.4, "nose-width1": 0.5, "nose-width2": 0.5,
-    "nose-width3": 0.5, "nose-nostrils-width": 0.5, "nose-nostrils-angle": 0.4, "mouth-angles": 0.15,
+    "head-fat": 0.28, "head-scale-horiz": 0.45, "head-scale-vert": 0.35, "head-scale-depth": 0.3, "head-angle": 0.4,
+    "head-age": 0.15, "nose-base": 0.3, "nose-compression": 0.3, "nose-curve": 0.35, "nose-flaring": 0.35,
+    "nose-greek": 0.25, "nose-hump": 0.35, "nose-point": 0.4, "nose-point-width": 0.6, "nose-scale-depth": 0.35,
+    "nose-scale-horiz": 0.4, "nose-scale-vert": 0.35, "nose-volume": 0.3, "nose-width1": 0.5, "nose-width2": 0.5,
+    "nose-width3": 0.5, "nose-nostrils-width": 0.5, "nose-nostrils-angle": 0.25, "mouth-angles": 0.15,
     "mouth-cupidsbow": 0.6, "mouth-cupidsbow-width": 0.5, "mouth-lowerlip-height": 0.5, "mouth-lowerlip-volume": 0.5,
-    "mouth-lowerlip-width": 0.4, "mouth-philtrum-volume": 0.5, "mouth-scale-horiz": 0.5, "mouth-scale-vert": 0.4,
-    "mouth-upperlip-height": 0.5, "mouth-upperlip-volume": 0.5, "mouth-upperlip-width": 0.4, "mouth-trans": 0.3,
+    "mouth-lowerlip-width": 0.4, "mouth-philtrum-volume": 0.3, "mouth-scale-horiz": 0.4, "mouth-scale-vert": 0.3,
+    "mouth-upperlip-height": 0.5, "mouth-upperlip-volume": 0.5, "mouth-upperlip-width": 0.4, "mouth-trans": 0.15,
     "chin-bones": 0.5, "chin-height": 0.45, "chin-jaw-drop": 0.4, "chin-prognathism": 0.25, "chin-prominent": 0.5,
-    "chin-width": 0.6, "chin-cleft": 0.5, "cheek-bones": 0.5, "cheek-inner": 0.4, "cheek-trans": 0.4,
-    "cheek-volume": 0.5, "eye-bag": 0.3, "eye-corner1": 0.5, "eye-corner2": 0.5, "eye-epicanthus": 0.35,
+    "chin-width": 0.6, "chin-cleft": 0.3, "cheek-bones": 0.5, "cheek-inner": 0.4, "cheek-trans": 0.4,
+    "cheek-volume": 0.5, "eye-bag": 0.2, "eye-corner1": 0.5, "eye-corner2": 0.5, "eye-epicanthus": 0.25,
     "eye-eyefold-angle": 0.5, "eye-eyefold": 0.4, "eye-height1": 0.35, "eye-height2": 0.35, "eye-height3": 0.35,
-    "eye-scale": 0.4, "eye-trans": 0.35, "eyebrows-angle": 0.3, "eyebrows-trans": 0.4, "ear-lobe": 0.5,
+    "eye-scale": 0.4, "eye-trans": 0.2, "eyebrows-angle": 0.3, "eyebrows-trans": 0.25, "ear-lobe": 0.5,
     "ear-rot": 0.4, "ear-scale": 0.4, "ear-wing": 0.4, "ear-flap": 0.4, "forehead-nubian": 0.4,
     "forehead-scale-vert": 0.4, "forehead-temple": 0.4, "forehead-trans": 0.3, "neck-scale-horiz": 0.3,
     "neck-scale-depth": 0.3, "neck-double": 0.25,
@@ -194,7 +194,11 @@ def _natural_lips(skin: Colour) -> Colour:
 
 
 def _hair_colour(rng: np.random.Generator, ancestry: str, age: float) -> Colour:
-    odds = {"african": (0.8, 0.18, 0.0, 0.02), "asian": (0.75, 0.23, 0.0, 0.02), "caucasian": (0.12, 0.46, 0.30, 0.12)}
+    odds = {
+        "african": (0.8, 0.18, 0.0, 0.02),
+        "asian": (0.75, 0.23, 0.0, 0.02),
+        "caucasian": (0.12, 0.46, 0.30, 0.12),
+    }
     name = str(rng.choice(("black", "brown", "fair", "red"), p=odds[ancestry]))
     colour = _vary(rng, HAIRS[name][int(rng.integers(len(HAIRS[name])))], 0.02)
     grey = HAIRS["grey"][int(rng.integers(len(HAIRS["grey"])))]
@@ -205,7 +209,9 @@ def _hair_colour(rng: np.random.Generator, ancestry: str, age: float) -> Colour:
 
 def _iris(rng: np.random.Generator, ancestry: str) -> Colour:
     dark = ("dark", "dark", "brown")
-    name = str(rng.choice(("brown", "hazel", "green", "blue", "blue", "grey") if ancestry == "caucasian" else dark))
+    name = str(
+        rng.choice(("brown", "hazel", "green", "blue", "blue", "grey") if ancestry == "caucasian" else dark)
+    )
     return _vary(rng, IRISES[name], 0.015)
 
 

@@ -72,7 +72,12 @@ def _sample(rng: np.random.Generator) -> Scene:
     first, second = tones[int(rng.integers(len(tones)))], tones[int(rng.integers(len(tones)))]
     backdrop = Backdrop(str(rng.choice(("studio", "studio", "gradient", "bokeh", "room", "room"))), first, second,
                         int(rng.integers(1 << 30)))  # fmt: skip
-    return Scene(light, backdrop, float(rng.uniform(0.55, 0.62)), (float(rng.normal(0, 0.008)), float(rng.normal(0, 0.008))))
+    return Scene(
+        light,
+        backdrop,
+        float(rng.uniform(0.55, 0.62)),
+        (float(rng.normal(0, 0.008)), float(rng.normal(0, 0.008))),
+    )
 
 
 def paint_backdrop(backdrop: Backdrop, size: int = 256) -> NDArray[np.uint8]:
