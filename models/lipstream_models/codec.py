@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
-from diffusers import AutoencoderKL
 from torch import Tensor
 
 from .autoencoder import Autoencoder
+from .stable_autoencoder import StableAutoencoder
 
 
 class Codec(Protocol):
@@ -23,23 +23,19 @@ class Codec(Protocol):
 
 
 class VaeCodec:
-    """Stable Diffusion's VAE as Hallo uses it: the mean of the posterior, times 0.18215."""
+    """Stable Diffusion's VAE with Hallo's conventions."""
 
-    def __init__(self, vae: AutoencoderKL, batch: int = 4) -> None:
-        self.vae = vae.eval()
-        self.batch = batch
-        self.scaling: float = vae.config.scaling_factor
-        self.factor: int = 2 ** (len(vae.config.block_out_channels) - 1)
+    def __init__(self, autoencoder: StableAutoencoder) -> None:
+        self.autoencoder = autoencoder
+        self.factor = autoencoder.factor
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        means = [self.vae.encode(part).latent_dist.mean for part in images.split(self.batch)]
-        return torch.cat(means) * self.scaling
+        return self.autoencoder.encode(images)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        parts = (latents / self.scaling).split(self.batch)
-        return torch.cat([self.vae.decode(part).sample for part in parts])
+        return self.autoencoder.decode(latents) * 2 - 1
 
 
 class AutoencoderCodec:

@@ -3,5 +3,8 @@
 
 class LipstreamError(ValueError):
     """Bad input; the message says what was expected, what came and what to do."""
+<<<<<<< HEAD
 
     exit_code = 2
+=======
+>>>>>>> audio
