@@ -3,8 +3,6 @@
 
 class LipstreamError(ValueError):
     """Bad input; the message says what was expected, what came and what to do."""
-<<<<<<< HEAD
 
+    # How the command line recognises an error that is meant for whoever typed the command.
     exit_code = 2
-=======
->>>>>>> audio
