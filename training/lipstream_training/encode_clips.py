@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lipstream_models.audio.whisper_features import WhisperFeatures
+from lipstream_models.audio import WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait, PortraitSettings, prepare_portrait
 from numpy.typing import NDArray
 
-from .checkpoint import load_state
+from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip
 from .latent_dataset import LatentClip, save_latent_clip
 
@@ -29,6 +29,17 @@ def trained_autoencoder(run: Path) -> Autoencoder:
     prefix = "autoencoder."
     autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
     return autoencoder.eval().to(memory_format=torch.channels_last)
+
+
+def normalised_autoencoder(run: Path) -> Autoencoder:
+    """The trained autoencoder with the latent statistics that `main` measured."""
+    autoencoder = trained_autoencoder(run)
+    state = load_state(run / "latent_statistics.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'latent_statistics.pt'}: encode the clips first")
+    autoencoder.latent_mean.copy_(state["mean"])
+    autoencoder.latent_std.copy_(state["std"])
+    return autoencoder
 
 
 @torch.no_grad()
@@ -107,9 +118,14 @@ def main() -> None:
     arguments = parser.parse_args()
     autoencoder = trained_autoencoder(arguments.run)
     folders = sorted(path.parent for path in arguments.clips.glob("*/*/truth.npz"))
-    normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
-    torch.save(autoencoder.state_dict(), arguments.run / "autoencoder_final.pt")
-    whisper, landmarker = WhisperFeatures(), FaceLandmarker()
+    statistics = load_state(arguments.run / "latent_statistics.pt")
+    if statistics is None:
+        normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
+        statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
+        save_state(arguments.run / "latent_statistics.pt", statistics)
+    # Measured once: clips that are added later are encoded with the same statistics.
+    autoencoder = normalised_autoencoder(arguments.run)
+    whisper, landmarker = WhisperFeatures.bundled(), FaceLandmarker()
     for number, folder in enumerate(folders):
         out = arguments.out / folder.parent.name / f"{folder.name}.npz"
         if out.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ..audio.whisper_features import WhisperFeatures
+from ..audio import WhisperFeatures
 from ..autoencoder import Autoencoder, AutoencoderConfig
 from ..codec import AutoencoderCodec
 from ..config import NetworkConfig, SchedulerConfig
@@ -46,9 +46,7 @@ def load_bundled(
 
     Raises LipstreamError when the file is missing or is not such a file.
     """
-    if path is None:
-        with as_file(_ROOT / MODEL_FILE) as packaged:
-            return load_bundled(device, dtype, packaged)
+    path = path or bundled_model_path()
     dtype = dtype or torch.bfloat16
     device = torch.device(device)
     try:
@@ -69,13 +67,18 @@ def load_bundled(
         name="bundled",
         network=_placed(network, device, dtype),
         codec=AutoencoderCodec(_placed(autoencoder, device, dtype)),
-        audio=WhisperFeatures(device=device),
+        audio=WhisperFeatures.bundled().to(device),
         scheduler=scheduler,
         portrait=PortraitSettings(256, tuple(side >> level for level in range(network.config.levels))),
         defaults=SamplingDefaults(**defaults),
         device=device,
         dtype=dtype,
     )
+
+
+def bundled_model_path() -> Path:
+    """Where the package keeps its weights."""
+    return Path(str(_ROOT / MODEL_FILE))
 
 
 def avatar_names() -> tuple[str, ...]:

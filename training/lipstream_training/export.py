@@ -1,0 +1,43 @@
+"""Puts a training run's averaged weights into the package: `python -m lipstream_training.export --run DIR`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from lipstream_models.bundled import bundled_model_path, save_bundled
+from lipstream_models.model import SamplingDefaults
+from lipstream_models.networks import Network
+
+from .bundled_config import NETWORK
+from .checkpoint import load_state
+from .encode_clips import normalised_autoencoder
+
+DEFAULTS = SamplingDefaults(steps=20, guidance=2.0, window=16)
+
+
+def trained_network(run: Path) -> Network:
+    """The averaged diffusion weights of a run."""
+    state = load_state(run / "diffusion.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'diffusion.pt'}: train the diffusion model first")
+    network = Network(NETWORK)
+    values = {**state["model"], **state["average"]}
+    network.load_state_dict({name.removeprefix("network."): value for name, value in values.items()})
+    return network
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=None, help="the package's own file without it")
+    arguments = parser.parse_args()
+    out = arguments.out or bundled_model_path()
+    with torch.no_grad():
+        save_bundled(out, trained_network(arguments.run), normalised_autoencoder(arguments.run), DEFAULTS)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
