@@ -21,7 +21,7 @@ from .dataset import Clip, load_clips
 @dataclass(frozen=True)
 class AutoencoderTraining:
     steps: int = 12000
-    batch: int = 16
+    batch: int = 8
     crop: int = 144
     learning_rate: float = 1.5e-3
     warmup: int = 100

@@ -1,0 +1,152 @@
+"""`python -m lipstream_bench.evaluate_model`: the bundled model on faces, voices and sentences that training never saw.
+
+The true clips are rendered by the training room's head (Debian: libegl1 libgl1-mesa-dri), so every frame has an exact answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lipstream_models.audio import context_windows
+from lipstream_models.bundled import load_bundled
+from lipstream_models.engine import Engine, Sampling
+from lipstream_models.model import Model
+from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
+from lipstream_models.runtime import keep_freed_memory
+from lipstream_training.dataset import Clip, load_clips
+from numpy.typing import NDArray
+
+from .lip_sync import compare, lip_track
+from .picture_quality import psnr, sharpness
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """All figures of the table; decibels, shares and frames as the names say."""
+
+    clips: int
+    seconds: float
+    autoencoder_whole_db: float
+    autoencoder_face_db: float
+    autoencoder_mouth_db: float
+    true_render_lip_correlation: float
+    lip_correlation: float
+    lag_frames: float
+    closures_closed: float
+    face_db: float
+    drift_sharpness: float
+    drift_face_db: float
+
+
+def reconstruct(model: Model, frames: Frames) -> Frames:
+    """Through the autoencoder and back."""
+    parts = []
+    for start in range(0, len(frames), 16):
+        images = torch.from_numpy(np.array(frames[start : start + 16])).permute(0, 3, 1, 2)
+        latents = model.codec.encode((images.to(model.device, model.dtype) / 127.5) - 1)
+        back = (model.codec.decode(latents).float() + 1) * 127.5
+        parts.append(back.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def animate(engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling) -> Iterator[Frames]:
+    """Windows of generated frames for a portrait that is framed already."""
+    model = engine.model
+    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
+    stream = engine.open(engine.register(prepare_portrait(portrait, FaceLandmarker(), settings)), sampling)
+    heard = context_windows(model.audio.offline(audio))
+    count = model.defaults.window
+    for start in range(0, len(heard) - count + 1, count):
+        stream, frames = engine.generate([(stream, heard[start : start + count])])[0]
+        yield frames
+
+
+def score(engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float) -> tuple[ModelScores, list[Frames]]:
+    landmarker = FaceLandmarker()
+    rows, made = [], []
+    for clip in clips:
+        frames = np.concatenate(list(animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)))
+        length = len(frames)
+        truth = np.array(clip.frames[:length])
+        sync = compare(lip_track(frames, landmarker), clip.truth.lip_opening[:length].astype(np.float64), clip.truth.closures)
+        ceiling = compare(lip_track(truth, landmarker), clip.truth.lip_opening[:length].astype(np.float64), clip.truth.closures)
+        back = reconstruct(engine.model, truth)
+        face, mouth = clip.truth.face_box[:length], clip.truth.mouth_box[:length]
+        rows.append(
+            {
+                "autoencoder_whole_db": psnr(back, truth),
+                "autoencoder_face_db": psnr(back, truth, face),
+                "autoencoder_mouth_db": psnr(back, truth, mouth),
+                "true_render_lip_correlation": ceiling.correlation,
+                "lip_correlation": sync.correlation,
+                "lag_frames": sync.lag,
+                "closures_closed": sync.closures,
+                "face_db": psnr(frames, truth, face),
+            }
+        )
+        print(json.dumps({"clip": clip.name, **{k: round(float(v), 3) for k, v in rows[-1].items()}}), flush=True)
+        made.append(frames)
+    means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+    drift = drift_of(engine, clips[0], sampling, drift_seconds)
+    total = sum(len(frames) for frames in made)
+    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), made
+
+
+def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> dict[str, float]:
+    """Sharpness of the last window over that of the first, and the loss of face PSNR against the portrait, in a long clip."""
+    repeats = int(np.ceil(seconds * 16000 / len(clip.truth.audio)))
+    audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]
+    portrait = np.array(clip.frames[0])
+    first = last = None
+    for window in animate(engine, portrait, audio, sampling):
+        first = window if first is None else first
+        last = window
+    if first is None or last is None:
+        raise ValueError(f"a drift clip of {seconds} s is shorter than one window")
+    box = np.repeat(clip.truth.face_box[:1], len(first), 0)
+    still = np.repeat(portrait[None], len(first), 0)
+    return {
+        "drift_sharpness": sharpness(last, box) / sharpness(first, box),
+        "drift_face_db": psnr(last, still, box) - psnr(first, still, box),
+    }
+
+
+def table(scores: ModelScores) -> str:
+    """The Markdown table of the README."""
+    rows = [f"| {name.replace('_', ' ')} | {value:.3g} |" for name, value in asdict(scores).items()]
+    return "\n".join(["| figure | value |", "|---|---|", *rows])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of rendered held-out clips")
+    parser.add_argument("--steps", type=int, default=None)
+    parser.add_argument("--guidance", type=float, default=None)
+    parser.add_argument("--drift-seconds", type=float, default=60.0)
+    parser.add_argument("--limit", type=int, default=None, help="use only the first clips")
+    parser.add_argument("--json", type=Path, default=None)
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    model = load_bundled()
+    steps = arguments.steps or model.defaults.steps
+    guidance = model.defaults.guidance if arguments.guidance is None else arguments.guidance
+    clips = load_clips(arguments.clips)[: arguments.limit]
+    scores, _ = score(Engine(model), clips, Sampling(steps=steps, guidance=guidance), arguments.drift_seconds)
+    print(f"\n{datetime.date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, {steps} steps, guidance {guidance}\n")
+    print(table(scores))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(asdict(scores), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
