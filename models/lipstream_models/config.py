@@ -124,9 +124,10 @@ class NetworkConfig(JsonConfig):
     """Shape of the five networks. Attention lives on all levels but the deepest, as in SD-1.5.
 
     `heads` is the number of heads of spatial and audio attention on every level, so the head size grows
-    with the width. `unused_motion_modules` creates the motion modules of the attention-less blocks, which
+    with the width. Hallo's motion modules keep 32 groups (`motion_norm_groups`) whatever the rest has.
+    `unused_motion_modules` creates the motion modules of the attention-less blocks, which
     Hallo's checkpoint has but never runs. `tiled_identity` keeps Hallo's order of identity tokens in the
-    reference net (see `reference_rows`).
+    reference net (see `lipstream_models.preparation`).
     """
 
     title: ClassVar[str] = "network"
@@ -137,6 +138,7 @@ class NetworkConfig(JsonConfig):
     heads: int = 8
     motion_heads: int = 8
     norm_groups: int = 32
+    motion_norm_groups: int = 32
     cross_attention_dim: int = 768
     audio_attention_dim: int = 768
     motion_frames: int = 2
@@ -153,6 +155,7 @@ class NetworkConfig(JsonConfig):
             for width in self.block_out_channels
             for name, count in (
                 ("norm_groups", self.norm_groups),
+                ("motion_norm_groups", self.motion_norm_groups),
                 ("heads", self.heads),
                 ("motion_heads", self.motion_heads),
                 ("2 (sine and cosine)", 2),

@@ -112,6 +112,7 @@ def network_config(golden: GoldenFile) -> NetworkConfig:
         heads=settings["heads"],
         motion_heads=settings.get("motion_heads", defaults.motion_heads),
         norm_groups=settings["norm_groups"],
+        motion_norm_groups=settings.get("motion_norm_groups", defaults.motion_norm_groups),
         cross_attention_dim=cross,
         audio_attention_dim=settings["audio_attention_dim"],
         motion_frames=golden.inputs["ref_image"].shape[1] - 1,

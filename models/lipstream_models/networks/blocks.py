@@ -149,7 +149,7 @@ class DenoisingBlock(ReferenceBlock):
         motion = shape.layers or (len(shape.resnets) if config.unused_motion_modules else 0)
         self.motion_modules = nn.ModuleList(
             [
-                MotionModule(width, config.motion_heads, config.max_positions, config.norm_groups)
+                MotionModule(width, config.motion_heads, config.max_positions, config.motion_norm_groups)
                 for _ in range(motion)
             ]
         )
