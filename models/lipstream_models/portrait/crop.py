@@ -20,6 +20,8 @@ BORDER_BLURS = (0.03, 0.10)  # of the crop's side: the continued border fades in
 class Framing:
     """How the training pictures frame a head; lengths in units of the crop's side.
 
+    Measured on 130 made heads (frontal): 0.53 +- 0.02 high, middle at (0.50, 0.53) +- 0.01.
+
     The face is measured by the bounding box of its outline (hairline to chin, 36 landmarks): `face_height`
     of the side, its middle at (`centre_x`, `centre_y`). When that square leaves the picture it may come
     closer, up to `tightest` face height, and shift by `max_shift`, before the border is continued.
@@ -27,10 +29,10 @@ class Framing:
     are refused, and enlarging by more than `max_enlargement` is noted.
     """
 
-    face_height: float = 0.60
-    tightest: float = 0.65
+    face_height: float = 0.53
+    tightest: float = 0.60
     centre_x: float = 0.5
-    centre_y: float = 0.5
+    centre_y: float = 0.525
     max_shift: float = 0.08
     min_face: float = 48.0
     max_enlargement: float = 1.5
