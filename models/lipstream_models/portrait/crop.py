@@ -20,6 +20,8 @@ BORDER_BLURS = (0.03, 0.10)  # of the crop's side: the continued border fades in
 class Framing:
     """How the training pictures frame a head; lengths in units of the crop's side.
 
+    Measured on 40 training clips: 0.61 +- 0.03 high, middle at (0.50, 0.54) +- 0.02.
+
     The face is measured by the bounding box of its outline (hairline to chin, 36 landmarks): `face_height`
     of the side, its middle at (`centre_x`, `centre_y`). When that square leaves the picture it may come
     closer, up to `tightest` face height, and shift by `max_shift`, before the border is continued.
@@ -28,9 +30,9 @@ class Framing:
     """
 
     face_height: float = 0.60
-    tightest: float = 0.65
+    tightest: float = 0.66
     centre_x: float = 0.5
-    centre_y: float = 0.5
+    centre_y: float = 0.54
     max_shift: float = 0.08
     min_face: float = 48.0
     max_enlargement: float = 1.5
