@@ -93,7 +93,9 @@ class Anatomy:
         outer = (group == 0) & (t[:, 1] > 5.75) & (masks[:, 1] < 0.35) & (masks[:, 3] < 0.24)
         eye_code = GROUPS.index("eye")
         left, right = (np.flatnonzero((group == eye_code) & (np.sign(t[:, 0]) == side)) for side in (1, -1))
-        marks = {name: int(np.argmin(((t - np.array(p, np.float32)) ** 2).sum(1))) for name, p in SPOTS.items()}
+        marks = {
+            name: int(np.argmin(((t - np.array(p, np.float32)) ** 2).sum(1))) for name, p in SPOTS.items()
+        }
         return cls(
             mesh=mesh,
             normals=Normals(mesh.source[mesh.triangles], len(mesh.base)),

@@ -49,7 +49,9 @@ class Canvas:
             # the stubs type the backend as a mapping; the library takes its name
             self.ctx: Any = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as cause:
-            raise RenderError(f"expected an EGL OpenGL context, got {cause!r}; install libegl1 libgl1-mesa-dri") from cause
+            raise RenderError(
+                f"expected an EGL OpenGL context, got {cause!r}; install libegl1 libgl1-mesa-dri"
+            ) from cause
         self._compile()
         self._targets(samples)
         self._head(anatomy)
@@ -59,11 +61,15 @@ class Canvas:
     def _compile(self) -> None:
         make = self.ctx.program
         skin, hair, depth = shaders.read("skin.vert"), shaders.read("hair.vert"), shaders.read("depth.frag")
-        self.parts = [make(vertex_shader=skin, fragment_shader=shaders.part_fragment(k)) for k in range(PARTS + 1)]
+        self.parts = [
+            make(vertex_shader=skin, fragment_shader=shaders.part_fragment(k)) for k in range(PARTS + 1)
+        ]
         self.hair_program = make(vertex_shader=hair, fragment_shader=shaders.hair_fragment())
         self.skin_depth = make(vertex_shader=skin, fragment_shader=depth)
         self.hair_depth = make(vertex_shader=hair, fragment_shader=depth)
-        self.backdrop = make(vertex_shader=shaders.read("backdrop.vert"), fragment_shader=shaders.read("backdrop.frag"))
+        self.backdrop = make(
+            vertex_shader=shaders.read("backdrop.vert"), fragment_shader=shaders.read("backdrop.frag")
+        )
         self.programs = [*self.parts, self.hair_program, self.skin_depth, self.hair_depth, self.backdrop]
 
     def _targets(self, samples: int) -> None:
@@ -82,7 +88,9 @@ class Canvas:
 
     def _head(self, anatomy: Anatomy) -> None:
         mesh = anatomy.mesh
-        static = np.column_stack([mesh.template, np.zeros((len(mesh.base), 2)), anatomy.local, anatomy.weight])[mesh.source]
+        static = np.column_stack(
+            [mesh.template, np.zeros((len(mesh.base), 2)), anatomy.local, anatomy.weight]
+        )[mesh.source]
         static[:, 3:5] = mesh.uv
         self.source = mesh.source
         self.moving = self.ctx.buffer(reserve=len(mesh.source) * 24, dynamic=True)
@@ -104,12 +112,19 @@ class Canvas:
         return self.ctx.buffer(np.ascontiguousarray(values, np.float32).tobytes())
 
     def _array(
-        self, program: Any, layout: Sequence[tuple[str, tuple[str, ...]]], buffers: Sequence[Any], triangles: NDArray[Any]
+        self,
+        program: Any,
+        layout: Sequence[tuple[str, tuple[str, ...]]],
+        buffers: Sequence[Any],
+        triangles: NDArray[Any],
     ) -> Any:
         """A vertex array that skips the attributes its program does not use."""
         content = []
         for buffer, (formats, names) in zip(buffers, layout, strict=True):
-            parts = [f if n in program else f"{int(f[0]) * 4}x" for f, n in zip(formats.split(), names, strict=True)]
+            parts = [
+                f if n in program else f"{int(f[0]) * 4}x"
+                for f, n in zip(formats.split(), names, strict=True)
+            ]
             used = [n for n in names if n in program]
             if used:
                 content.append((buffer, " ".join(parts), *used))

@@ -15,6 +15,7 @@ from .paint import beard_region, paint_skin
 Floats = NDArray[np.float32]
 
 SHADOW_REACH = 1.9
+HAT = "beanie"
 NECKLINES = {
     "tee": (5.22, 5.42, 1.0, 0.06),
     "crew": (5.28, 5.46, 1.0, 0.0),
@@ -23,7 +24,13 @@ NECKLINES = {
     "vneck": (5.20, 5.44, 1.0, 0.30),
 }
 """Height of the neckline in front and behind, whether it has a band, depth of the V; template decimetres."""
-BEARDS = {"none": (0.0, 0.0), "full": (1.0, 0.92), "short": (1.0, 0.6), "goatee": (2.0, 0.85), "moustache": (3.0, 0.85)}
+BEARDS = {
+    "none": (0.0, 0.0),
+    "full": (1.0, 0.92),
+    "short": (1.0, 0.6),
+    "goatee": (2.0, 0.85),
+    "moustache": (3.0, 0.85),
+}
 
 
 @dataclass(frozen=True)
@@ -58,9 +65,12 @@ def dress(anatomy: Anatomy, canvas: Canvas, identity: Identity, detail: float) -
     normals = anatomy.normals.of(neutral)
     style = STYLES[identity.hair.style]
     line = hairline(mesh.template, style.recede * (0.6 + 0.8 * identity.hair.size))
-    line = np.where(anatomy.outer | (mesh.template[:, 1] > 7.2), line, np.minimum(line, 0.02)).astype(np.float32)
+    line = np.where(anatomy.outer | (mesh.template[:, 1] > 7.2), line, np.minimum(line, 0.02)).astype(
+        np.float32
+    )
     cloth, cloth_normals = _cloth(anatomy, canvas, identity, neutral, normals)
-    grown = grow(mesh, neutral, identity.hair, line, anatomy.outer, detail)
+    rim = _hat_rim(mesh.template) if identity.hair.style == HAT else line
+    grown = grow(mesh, neutral, identity.hair, rim, anatomy.outer, detail)
     canvas.wear_hair(grown, None if grown is None else neck_weight(grown.positions))
     sets = [(neutral, normals), (cloth, cloth_normals)]
     if grown is not None:
@@ -78,6 +88,13 @@ def dress(anatomy: Anatomy, canvas: Canvas, identity: Identity, detail: float) -
     return Figure(neutral, (left, right))
 
 
+def _hat_rim(template: Floats) -> Floats:
+    """Height over a hat's rim (n,): a level ring above the ears, a little higher in front."""
+    return np.asarray(
+        template[:, 1] - 7.02 - 0.22 * np.clip((template[:, 2] - 0.2) / 1.0, -0.5, 1), np.float32
+    )
+
+
 def _cloth(
     anatomy: Anatomy, canvas: Canvas, identity: Identity, neutral: Floats, normals: Floats
 ) -> tuple[Floats, Floats]:
@@ -88,7 +105,9 @@ def _cloth(
     source = mesh.source[rows]
     thick = 0.075 if identity.neck == "turtleneck" else 0.05
     points = neutral[source] + normals[source] * thick
-    static = np.column_stack([mesh.template[source], mesh.uv[rows], np.zeros((len(rows), 3)), anatomy.weight[source]])
+    static = np.column_stack(
+        [mesh.template[source], mesh.uv[rows], np.zeros((len(rows), 3)), anatomy.weight[source]]
+    )
     canvas.wear_cloth(np.hstack([points, normals[source]]), static, flat.reshape(-1, 3).astype(np.int32))
     return points, normals[source]
 
@@ -128,7 +147,7 @@ def _sphere(count: int) -> list[Floats]:
 
 
 def _uniforms(canvas: Canvas, identity: Identity, cap: float, left: Floats, right: Floats) -> None:
-    hat = identity.hair.style == "beanie"
+    hat = identity.hair.style == HAT
     shine = {"afro": 0.35, "crop": 0.7}.get(identity.hair.style, 1.0)
     brow = identity.brow
     kind, share = BEARDS[identity.beard]
@@ -137,6 +156,6 @@ def _uniforms(canvas: Canvas, identity: Identity, cap: float, left: Floats, righ
         "cloth2": identity.cloth_second, "brow": (brow.lift, brow.arch, brow.thick, brow.density),
         "beard": (kind, identity.stubble, share, 0.0), "cap": (cap, 1.0, 1.0), "neckline": NECKLINES[identity.neck],
         "look": (identity.blush, identity.freckles, identity.lashes, identity.age), "eye_l": left, "eye_r": right,
-        "hair": identity.cloth_second if hat else identity.hair.colour, "mask_box": MASK_BOX,
+        "hair": identity.hair.colour, "strand_col": identity.cloth_second if hat else identity.hair.colour, "mask_box": MASK_BOX,
         "hair_look": (0.0 if hat else shine, float(hat), 0.0, 0.0), "lip_look": (identity.lip_tint, identity.gloss),
     })  # fmt: skip

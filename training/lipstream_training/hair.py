@@ -40,6 +40,7 @@ STYLES: dict[str, Style] = {
     "receding": Style(480, 0.36, 0.09, 0.04, "crop", steps=5, recede=0.22),
     "bob": Style(420, 1.75, 0.20, 0.11, "part", steps=12, shell=0.05),
     "long": Style(420, 2.9, 0.22, 0.11, "part", steps=13, shell=0.05),
+    "fringe": Style(440, 2.0, 0.20, 0.10, "part", steps=12, shell=0.05),
     "wavy": Style(400, 2.2, 0.20, 0.13, "part", steps=14, shell=0.06),
     "bun": Style(340, 1.25, 0.14, 0.05, "bun", steps=9, shell=0.025),
     "afro": Style(900, 0.13, 0.13, 0.05, "afro", steps=3, shell=0.30),
@@ -107,7 +108,10 @@ def grow(
     rng = np.random.default_rng(hair.seed)
     moved = (shape[outer] - mesh.template[outer]).mean(0)
     skull = Skull(mesh, shape, outer, moved)
-    thick = style.shell * (0.7 + 0.6 * hair.size) * _rise(line, style)
+    # skin below the hairline is sunk, so that the shell's rim meets the face along the hairline itself
+    thick = np.where(
+        line > 0, style.shell * (0.7 + 0.6 * hair.size) * _rise(line, style), np.maximum(line, -0.05)
+    )
     swollen = shape + _unit(shape - skull.centre) * thick[:, None].astype(np.float32)
     shell = _shell(mesh, swollen, skull, line, outer) if style.shell else None
     if style.locks == 0:
@@ -133,7 +137,7 @@ def _shell(
 ) -> HairGeometry:
     """The scalp's own triangles, swollen: volume under the locks, and the whole of a hat."""
     corners = mesh.source[mesh.triangles]
-    good = outer[corners].all(1) & (line[corners].min(1) > 0.0)
+    good = outer[corners].all(1) & (line[corners].max(1) > 0.0)
     rows, flat = np.unique(corners[good], return_inverse=True)
     points = swollen[rows]
     away = _unit(points - skull.centre)
@@ -148,7 +152,9 @@ def _shell(
     down = np.cross(np.cross(away, np.array([0.02, 1, 0.3], np.float32)), away)
     around = points - CENTRE
     spin = np.arctan2(around[:, 0], around[:, 2] + 0.5) * 6
-    strand = np.stack([spin, 0.3 + 0.3 * (points[:, 1] - CENTRE[1]), np.full(len(rows), 0.5), line[rows] * 0.9], 1)
+    strand = np.stack(
+        [spin, 0.3 + 0.3 * (points[:, 1] - CENTRE[1]), np.full(len(rows), 0.5), line[rows] * 0.9], 1
+    )
     shaped = [np.ascontiguousarray(x, np.float32) for x in (points, normals, _unit(down), strand)]
     return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles)
 
@@ -201,7 +207,10 @@ def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floa
         front = np.clip((r[:, 2] - 0.35) / 0.7, 0, 1)
         below = np.clip((7.45 - p[:, 1]) / 0.6, 0, 1)
         back = -(0.35 + 0.75 * front) * (1 - 0.75 * below)
-        return np.stack([away * (1.0 - below), -0.35 - 1.4 * below, back], -1)
+        flow = np.stack([away * (1.0 - below), -0.35 - 1.4 * below, back], -1)
+        if hair.style == "fringe":
+            flow[_fringe(r)] = np.array([0.0, -1.0, 0.25])
+        return np.asarray(flow, np.float32)
     if style.flow == "side":
         swept = -hair.side * (0.9 + 0.2 * turn)
         top = np.clip((r[:, 1] - 7.25) / 0.35, 0, 1)
@@ -218,6 +227,11 @@ def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floa
     return np.asarray(ahead, np.float32)
 
 
+def _fringe(roots: Floats) -> NDArray[np.bool_]:
+    """Roots (relative to the template) that fall over the forehead."""
+    return np.asarray((roots[:, 2] > 0.80) & (np.abs(roots[:, 0]) < 0.50))
+
+
 def _paths(
     roots: Floats, skull: Skull, style: Style, hair: Hair, moved: Floats, rng: np.random.Generator
 ) -> Floats:
@@ -227,6 +241,9 @@ def _paths(
     length = style.length * size * rng.uniform(0.78, 1.08, (count, 1))
     if style.flow in ("crop", "side", "back"):
         length = length * (0.25 + 0.75 * np.clip((roots[:, 1:2] - moved[1] - 6.5) / 0.6, 0, 1))
+    if hair.style == "fringe":
+        short = _fringe(roots - moved)
+        length[short] = (roots[short, 1:2] - moved[1] - 7.10) * rng.uniform(0.85, 1.05, (int(short.sum()), 1))
     lift = style.lift * (0.6 + 0.8 * hair.size) * rng.uniform(0.35, 1.0, count)
     turn = rng.normal(0, 1, count).astype(np.float32)
     wave = 0.05 if hair.style == "wavy" else 0.014 * hair.wave
@@ -256,7 +273,9 @@ def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats) -> Float
     direction = _unit(away)
     least = skull.radius(direction) + lift
     upper = points[:, 1] - moved[1] > 6.25
-    most = skull.radius(direction) + np.maximum(lift * 1.25, 0.02)
+    # hair hugs the skull down to the ears and hangs freely below
+    loose = np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
+    most = skull.radius(direction) + np.maximum(lift * 1.25, 0.02) + loose
     held = np.clip(radius, least, most)
     at = np.where(upper[:, None], skull.centre + direction * held[:, None], points)
     p = at - moved

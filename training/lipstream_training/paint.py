@@ -28,23 +28,17 @@ def _step(low: float, high: float, x: Floats) -> Floats:
 
 
 def beard_region(q: Floats, kind: str) -> Floats:
-    """Where a beard of this kind grows (n,), 0..1."""
+    """Where a beard of this kind grows below the mouth (n,), 0..1; the shader adds the moustache."""
     x, y, z = np.abs(q[:, 0]), q[:, 1], q[:, 2]
-    lip = np.minimum(1, _blob(q, (0.10, 6.335, 1.42), (0.21, 0.058, 0.4)) * 1.35)
-    corner = _blob(q, (0.30, 6.24, 1.25), (0.075, 0.13, 0.3))
     chin = np.minimum(1, _blob(q, (0.0, 5.87, 1.33), (0.20, 0.19, 0.4)) * 1.5)
     rise = 6.22 + 0.42 * _step(0.28, 0.74, x) ** 2
     jaw = _step(-0.10, 0.14, rise - y) * _step(5.46, 5.66, y) * _step(0.42, 0.60, z)
     if kind in FULL_BEARDS:
-        return np.asarray(np.max([jaw, lip, chin, corner], axis=0), np.float32)
-    if kind == "goatee":
-        return np.asarray(np.maximum(lip, chin), np.float32)
-    return np.asarray(lip if kind == "moustache" else 0 * lip, np.float32)
+        return np.asarray(np.maximum(jaw, chin), np.float32)
+    return np.asarray(chin if kind == "goatee" else 0 * chin, np.float32)
 
 
-def paint_skin(
-    q: Floats, ears: Floats, eyelids: Floats, identity: Identity
-) -> tuple[Floats, Floats]:
+def paint_skin(q: Floats, ears: Floats, eyelids: Floats, identity: Identity) -> tuple[Floats, Floats]:
     """Linear skin colour (n,3) and gloss (n,) at template positions `q`; `ears` and `eyelids` are masks 0..1."""
     x, y, z = np.abs(q[:, 0]), q[:, 1], q[:, 2]
     skin = linear(identity.skin)

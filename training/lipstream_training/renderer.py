@@ -55,12 +55,14 @@ class _Camera:
 class HeadRenderer:
     """Renders identities in scenes; keeps the last identity and scene warm. Make one per process.
 
-    `size`: pixels a side; `samples`: MSAA samples; `detail`: hair lock count relative to what suits 256 pixels.
+    `size`: pixels a side; `samples`: MSAA samples; `detail`: hair lock count relative to what
+    suits 256 pixels (default: by size).
     Raises RenderError where no offscreen OpenGL is to be had.
     """
 
-    def __init__(self, size: int = 256, samples: int = 4, detail: float = 1.0) -> None:
-        self.size, self.detail = size, detail
+    def __init__(self, size: int = 256, samples: int = 4, detail: float | None = None) -> None:
+        self.size = size
+        self.detail = size / 256 if detail is None else detail
         self.anatomy = Anatomy.of(HeadMesh.load())
         self.mesh = self.anatomy.mesh
         self.canvas = Canvas(self.anatomy, size, samples)
@@ -91,8 +93,13 @@ class HeadRenderer:
         weights = _with_gaze(blendshapes, gaze)
         points = self._expressed(weights)
         self.canvas.move(points, self.anatomy.normals.of(points))
-        head, shift = _rotation(*head_rotation), np.asarray(head_translation, np.float32) - self._camera.origin
-        light = shadow_matrix(np.asarray(scene.light.key_direction, np.float32), np.array([0, 0.05, -0.6], np.float32))
+        head, shift = (
+            _rotation(*head_rotation),
+            np.asarray(head_translation, np.float32) - self._camera.origin,
+        )
+        light = shadow_matrix(
+            np.asarray(scene.light.key_direction, np.float32), np.array([0, 0.05, -0.6], np.float32)
+        )
         self.canvas.set({"head": head, "pivot": self._camera.pivot, "shift": shift})
         self.canvas.cast(light)
         opening = self._opening(points)
@@ -160,7 +167,14 @@ def _aimed(anatomy: Anatomy, figure: Figure, scene: Scene) -> _Camera:
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Floats:
-    cy, sy, cx, sx, cz, sz = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cx, sx, cz, sz = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     nod = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     tilt = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])

@@ -51,7 +51,9 @@ void main(){
   c=mix(c,lin(lips)*(.94+.12*fine)*mix(1.,.82,smoothstep(6.20,6.25,Q.y)),lp*lip_look.x);
   gloss=mix(gloss,.30+.45*lip_look.y,lp); power=mix(power,26.,lp);
   a=mix(a,mix(a*.45,max(a,.62),smoothstep(.12,.34,occ)),lp); gloss*=mix(1.,smoothstep(.10,.4,occ),max(lp,in_));
-  float bk=smoothstep(.12,.80,beardy*(.62+.35*fine+.30*wide))*(1.-lp)*(1.-in_)*beard.z;
+  vec2 ml=(vec2(abs(Q.x),Q.y)-vec2(.08,6.318))/vec2(.26,.075), mc=(vec2(abs(Q.x),Q.y)-vec2(.30,6.20))/vec2(.14,.24);
+  float mous=step(.5,beard.x)*step(.8,Q.z)*max(.95-.95*dot(ml,ml),(.95-.95*dot(mc,mc))*step(beard.x,1.5));
+  float bk=smoothstep(.12,.80,clamp(max(beardy,mous),0.,1.)*(.62+.35*fine+.30*wide))*(1.-lp)*(1.-in_)*beard.z;
   c=mix(c,lin(hair)*(.55+.6*fine),bk); gloss*=1.-.7*bk;
   float br=clamp(brow_mask(fine),0.,1.); c=mix(c,lin(brow_col),br*.93); gloss*=1.-.8*br;
   float hc=smoothstep(-.035,.05,hairline+(fine*.65+wide*.35-.5)*.07)*(1.-smoothstep(.2,.6,m.a))*cap.x;
