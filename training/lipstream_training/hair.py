@@ -53,7 +53,11 @@ def hairline(template: Floats, recede: float) -> Floats:
     azimuth = np.degrees(np.arctan2(np.abs(template[:, 0]), template[:, 2] - CENTRE[2]))
     grid = np.arange(0.0, 180.5, 1.0)
     curve = np.interp(grid, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
-    curve = curve + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1) + recede * 0.5 * (grid < 30)
+    curve = (
+        curve
+        + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1)
+        + recede * 0.6 * np.clip(2 - grid / 15, 0, 1)
+    )
     # distance on the cylinder of the head's mean radius, so that steep temples do not read as deep hair
     arc = np.radians(azimuth[:, None] - grid[None]) * 0.72
     apart = np.sqrt(arc**2 + (template[:, 1:2] - curve[None]) ** 2).min(1)
@@ -78,6 +82,10 @@ def grow(
         line > 0, style.puff * (0.7 + 0.6 * hair.size) * _rise(line, style), np.maximum(line, -0.05)
     )
     swollen = shape + unit(shape - skull.centre) * thick[:, None].astype(np.float32)
+    if style.locks == 0:
+        # a hat: its lowest points are drawn up to the rim, and stand off as far as the rest
+        swollen = shape + unit(shape - skull.centre) * np.float32(style.puff)
+        swollen[:, 1] += np.where(line < 0, np.minimum(-line, 0.2), 0)
     under = shell(mesh, swollen, skull, line, outer) if style.puff else None
     if style.locks == 0:
         return under
@@ -92,8 +100,8 @@ def grow(
 
 
 def _rise(line: Floats, style: Style) -> Floats:
-    """Shell thickness from the hairline inwards, 0..1; a hat's brim stands off at once."""
-    at = np.clip((line - 0.0) / (0.04 if style.locks == 0 else 0.16 + 0.5 * style.puff), 0, 1)
+    """Shell thickness from the hairline inwards, 0..1."""
+    at = np.clip((line - 0.0) / (0.16 + 0.5 * style.puff), 0, 1)
     return np.asarray(np.sqrt(at * (2 - at)), np.float32)
 
 
@@ -180,7 +188,9 @@ def _paths(
         velocity = unit(velocity * 0.35 + want + rng.normal(0, 0.05, want.shape).astype(np.float32))
         at = at + velocity * (length / style.steps).astype(np.float32)
         share = (k + 1) / style.steps
-        at = _outside(at, skull, lift * np.float32(min(1.0, 0.35 + 0.217 * (k + 1))), moved)
+        at = _outside(
+            at, skull, lift * np.float32(min(1.0, 0.35 + 0.217 * (k + 1))), moved, style.flow == "part"
+        )
         if style.flow == "part" and wave > 0:
             swing = wave * np.sin(phase + (7.6 - at[:, 1]) * 9.0) * min(1.0, 2 * share)
             at = at + (
@@ -190,15 +200,15 @@ def _paths(
     return np.stack(points, 1)
 
 
-def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats) -> Floats:
+def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats, hanging: bool) -> Floats:
     """Push points out of the head, the neck and the cheeks."""
     away = points - skull.centre
     radius = np.linalg.norm(away, axis=1)
     direction = unit(away)
     least = skull.radius(direction) + lift
     upper = points[:, 1] - moved[1] > 6.25
-    # hair hugs the skull down to the ears and hangs freely below
-    loose = np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
+    # hair hugs the skull down to the ears; what is long hangs freely below
+    loose = hanging * np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
     most = skull.radius(direction) + np.maximum(lift * 1.25, 0.02) + loose
     held = np.clip(radius, least, most)
     at = np.where(upper[:, None], skull.centre + direction * held[:, None], points)

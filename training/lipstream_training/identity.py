@@ -105,7 +105,7 @@ def _sample(rng: np.random.Generator) -> Identity:
         morphs=_morphs(rng, mix, sex, age),
         skin=skin,
         blush=float(rng.uniform(0.5, 1.1)),
-        freckles=float(rng.uniform(0.3, 1.0)) if ancestry == "caucasian" and rng.random() < 0.25 else 0.0,
+        freckles=float(rng.uniform(0.15, 0.5)) if ancestry == "caucasian" and rng.random() < 0.25 else 0.0,
         iris=_iris(rng, ancestry),
         lips=_blend(tint, _natural_lips(skin), 1.0 - 0.6 * light) if painted else _natural_lips(skin),
         lip_tint=float(rng.uniform(0.45, 0.8)) if painted else float(rng.uniform(0.5, 0.75)),
