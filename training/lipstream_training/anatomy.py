@@ -67,10 +67,11 @@ def position_masks(mesh: HeadMesh) -> Floats:
 class Anatomy:
     """Identity-independent knowledge about the mesh.
 
-    `eyes`: rows of the left and right eyeball; `local` (n,3): eyeball coordinates of the unit sphere, or for lashes
-    the distance from the lid (0 root, 1 tip) in the first column; `weight` (n,): see neck_weight; `masks` (n,4): lips,
-    mouth's lining, eyelids, ears; `outer` (n,): skin of head and neck without ears and mouth; `settled` (n,3): fixed
-    corrections of teeth, tongue, lining and lips; `marks`: landmark name -> row.
+    `eyes`: rows of the left and right eyeball; `local` (n,3): eyeball coordinates of the unit sphere, or
+    for lashes the distance from the lid (0 root, 1 tip) in the first column; `weight` (n,): see
+    neck_weight; `masks` (n,4): lips, mouth's lining, eyelids, ears; `outer` (n,): skin of head and neck
+    without ears and mouth; `settled` (n,3): fixed corrections of teeth, tongue, lining and lips; `marks`:
+    landmark name -> row.
     """
 
     mesh: HeadMesh

@@ -11,7 +11,7 @@ from lipstream_models.errors import LipstreamError
 
 from . import shaders
 from .anatomy import Anatomy
-from .hair import HairGeometry
+from .locks import HairGeometry
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -19,8 +19,11 @@ Image = NDArray[np.uint8]
 SHADOW_SIZE = 512
 PARTS = 5
 ALPHA_TO_COVERAGE = 0x809E
-POINT = [("3f 3f", ("pos", "nrm")), ("3f 2f 3f 1f", ("q", "uv", "eye", "weight")),
-         ("1f 1f 4f 1f", ("ao", "scalp", "paint", "fur"))]  # fmt: skip
+POINT = [
+    ("3f 3f", ("pos", "nrm")),
+    ("3f 2f 3f 1f", ("q", "uv", "eye", "weight")),
+    ("1f 1f 4f 1f", ("ao", "scalp", "paint", "fur")),
+]
 STRAND = [("3f 3f 3f 4f 1f", ("pos", "nrm", "tan_", "strand", "weight")), ("1f", ("ao",))]
 
 
@@ -130,8 +133,6 @@ class Canvas:
                 content.append((buffer, " ".join(parts), *used))
         return self.ctx.vertex_array(program, content, self.ctx.buffer(triangles.astype("i4").tobytes()))
 
-    # -- what is worn, set once per identity ------------------------------------------------------------------------
-
     def wear_cloth(self, moving: Floats, static: Floats, triangles: NDArray[np.int32]) -> None:
         """Cloth as moving (m,6), static (m,9) and triangles (t,3); paint it with paint_cloth."""
         if self.cloth is not None:
@@ -164,10 +165,8 @@ class Canvas:
         """Put up a backdrop (size,size,3), row 0 at the top."""
         self.picture.write(np.ascontiguousarray(picture[::-1]).tobytes(), alignment=1)
 
-    # -- every frame ------------------------------------------------------------------------------------------------
-
     def set(self, values: Mapping[str, Any]) -> None:
-        """Set uniforms everywhere they are used; compilers drop unused ones. Matrices come as (r,c) arrays."""
+        """Set uniforms wherever they are used (compilers drop unused ones). Matrices are (r,c) arrays."""
         for program in self.programs:
             for name, value in values.items():
                 if name not in program:

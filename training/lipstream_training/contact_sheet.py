@@ -1,4 +1,7 @@
-"""A sheet of sampled heads, to look at: `python -m lipstream_training.contact_sheet --seed 0 --out sheet.png`."""
+"""A sheet of sampled heads to look at.
+
+`python -m lipstream_training.contact_sheet --seed 0 --out sheet.png`
+"""
 
 import argparse
 from pathlib import Path
@@ -14,8 +17,17 @@ from .scene import Scene
 VISEMES: dict[str, dict[str, float]] = {
     "rest": {},
     "AA": {"jawOpen": 0.7, "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3},
-    "EE": {"jawOpen": 0.15, "mouthSmileLeft": 0.4, "mouthSmileRight": 0.4, "mouthStretchLeft": 0.4, "mouthStretchRight": 0.4,
-           "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3, "mouthLowerDownLeft": 0.5, "mouthLowerDownRight": 0.5},
+    "EE": {
+        "jawOpen": 0.15,
+        "mouthSmileLeft": 0.4,
+        "mouthSmileRight": 0.4,
+        "mouthStretchLeft": 0.4,
+        "mouthStretchRight": 0.4,
+        "mouthUpperUpLeft": 0.3,
+        "mouthUpperUpRight": 0.3,
+        "mouthLowerDownLeft": 0.5,
+        "mouthLowerDownRight": 0.5,
+    },
     "OO": {"mouthPucker": 0.8, "jawOpen": 0.12, "mouthFunnel": 0.3},
     "OH": {"mouthFunnel": 0.7, "jawOpen": 0.4},
     "FV": {"mouthRollLower": 0.6, "mouthUpperUpLeft": 0.4, "mouthUpperUpRight": 0.4, "jawOpen": 0.06},
@@ -25,7 +37,7 @@ VISEMES: dict[str, dict[str, float]] = {
     "blink": {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0},
     "smile": {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.8, "cheekSquintLeft": 0.5, "cheekSquintRight": 0.5},
     "brows": {"browInnerUp": 0.8, "eyeWideLeft": 0.5, "eyeWideRight": 0.5},
-}  # fmt: skip
+}
 
 
 def sheet(seed: int, rows: int, columns: int, size: int) -> NDArray[np.uint8]:

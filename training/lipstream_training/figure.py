@@ -113,7 +113,7 @@ def _cloth(
 
 
 def _occlusion(canvas: Canvas, points: Floats, normals: Floats, count: int = 26) -> Floats:
-    """Share of the sky each point sees (n,), by depth maps from `count` directions (more weight from above)."""
+    """Share of the sky each point sees (n,), by depth maps from `count` directions, mostly above."""
     seen, total = np.zeros(len(points)), np.full(len(points), 1e-6)
     canvas.set({"head": np.eye(3), "pivot": (0.0, 0.0, 0.0), "shift": (0.0, 0.0, 0.0)})
     middle = np.array([0, 6.75, 0.45], np.float32)
@@ -151,11 +151,24 @@ def _uniforms(canvas: Canvas, identity: Identity, cap: float, left: Floats, righ
     shine = {"afro": 0.35, "crop": 0.7}.get(identity.hair.style, 1.0)
     brow = identity.brow
     kind, share = BEARDS[identity.beard]
-    canvas.set({
-        "lips": identity.lips, "iris": identity.iris, "brow_col": brow.colour, "cloth": identity.cloth,
-        "cloth2": identity.cloth_second, "brow": (brow.lift, brow.arch, brow.thick, brow.density),
-        "beard": (kind, identity.stubble, share, 0.0), "cap": (cap, 1.0, 1.0), "neckline": NECKLINES[identity.neck],
-        "look": (identity.blush, identity.freckles, identity.lashes, identity.age), "eye_l": left, "eye_r": right,
-        "hair": identity.hair.colour, "strand_col": identity.cloth_second if hat else identity.hair.colour, "mask_box": MASK_BOX,
-        "hair_look": (0.0 if hat else shine, float(hat), 0.0, 0.0), "lip_look": (identity.lip_tint, identity.gloss),
-    })  # fmt: skip
+    canvas.set(
+        {
+            "lips": identity.lips,
+            "iris": identity.iris,
+            "brow_col": brow.colour,
+            "cloth": identity.cloth,
+            "cloth2": identity.cloth_second,
+            "brow": (brow.lift, brow.arch, brow.thick, brow.density),
+            "beard": (kind, identity.stubble, share, 0.0),
+            "cap": (cap, 1.0, 1.0),
+            "neckline": NECKLINES[identity.neck],
+            "look": (identity.blush, identity.freckles, identity.lashes, identity.age),
+            "eye_l": left,
+            "eye_r": right,
+            "hair": identity.hair.colour,
+            "strand_col": identity.cloth_second if hat else identity.hair.colour,
+            "mask_box": MASK_BOX,
+            "hair_look": (0.0 if hat else shine, float(hat), 0.0, 0.0),
+            "lip_look": (identity.lip_tint, identity.gloss),
+        }
+    )

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from .head_mesh import HeadMesh
 from .identity import Hair
+from .locks import CENTRE, HairGeometry, Skull, joined, ribbons, shell, unit
 
 Floats = NDArray[np.float32]
 
 HAIRLINE_AZIMUTH = (0, 20, 35, 45, 52, 57, 62, 70, 76, 98, 106, 120, 150, 180)
 HAIRLINE_HEIGHT = (7.47, 7.48, 7.45, 7.30, 7.05, 6.85, 6.62, 6.60, 6.88, 6.90, 6.60, 6.36, 6.2, 6.2)
-CENTRE = np.array([0.0, 7.05, 0.35], np.float32)
 CROWN = np.array([0.0, 7.75, -0.05], np.float32)
 
 
@@ -28,36 +28,24 @@ class Style:
     steps: int = 9
     cap: float = 1.0
     recede: float = 0.0
-    shell: float = 0.0
+    puff: float = 0.0
 
 
 STYLES: dict[str, Style] = {
     "bald": Style(0, 0, 0, 0, "none", cap=0.0),
     "buzz": Style(0, 0, 0, 0, "none", cap=0.92),
-    "crop": Style(560, 0.36, 0.10, 0.065, "crop", steps=5, shell=0.035),
-    "side": Style(420, 0.95, 0.12, 0.080, "side", steps=8, shell=0.04),
-    "back": Style(380, 1.1, 0.12, 0.080, "back", steps=8, shell=0.04),
+    "crop": Style(560, 0.36, 0.10, 0.065, "crop", steps=5, puff=0.035),
+    "side": Style(420, 0.95, 0.12, 0.080, "side", steps=8, puff=0.04),
+    "back": Style(380, 1.1, 0.12, 0.080, "back", steps=8, puff=0.04),
     "receding": Style(480, 0.36, 0.09, 0.04, "crop", steps=5, recede=0.22),
-    "bob": Style(420, 1.75, 0.20, 0.11, "part", steps=12, shell=0.05),
-    "long": Style(420, 2.9, 0.22, 0.11, "part", steps=13, shell=0.05),
-    "fringe": Style(440, 2.0, 0.20, 0.10, "part", steps=12, shell=0.05),
-    "wavy": Style(400, 2.2, 0.20, 0.13, "part", steps=14, shell=0.06),
-    "bun": Style(340, 1.25, 0.14, 0.05, "bun", steps=9, shell=0.025),
-    "afro": Style(900, 0.13, 0.13, 0.05, "afro", steps=3, shell=0.30),
-    "beanie": Style(0, 0, 0, 0, "none", cap=1.0, shell=0.10),
+    "bob": Style(420, 1.75, 0.20, 0.11, "part", steps=12, puff=0.05),
+    "long": Style(420, 2.9, 0.22, 0.11, "part", steps=13, puff=0.05),
+    "fringe": Style(440, 2.0, 0.20, 0.10, "part", steps=12, puff=0.05),
+    "wavy": Style(400, 2.2, 0.20, 0.13, "part", steps=14, puff=0.06),
+    "bun": Style(340, 1.25, 0.14, 0.05, "bun", steps=9, puff=0.025),
+    "afro": Style(900, 0.13, 0.13, 0.05, "afro", steps=3, puff=0.30),
+    "beanie": Style(0, 0, 0, 0, "none", cap=1.0, puff=0.10),
 }
-
-
-@dataclass(frozen=True)
-class HairGeometry:
-    """Triangles of the locks: positions, normals, strand tangents (m,3); strand (m,4) = across -1..1,
-    along 0..1, random 0..1, unused; indices (t,3)."""
-
-    positions: Floats
-    normals: Floats
-    tangents: Floats
-    strand: Floats
-    triangles: NDArray[np.int32]
 
 
 def hairline(template: Floats, recede: float) -> Floats:
@@ -65,35 +53,15 @@ def hairline(template: Floats, recede: float) -> Floats:
     azimuth = np.degrees(np.arctan2(np.abs(template[:, 0]), template[:, 2] - CENTRE[2]))
     grid = np.arange(0.0, 180.5, 1.0)
     curve = np.interp(grid, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
-    curve = curve + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1) + recede * 0.5 * (grid < 30)
+    curve = (
+        curve
+        + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1)
+        + recede * 0.6 * np.clip(2 - grid / 15, 0, 1)
+    )
     # distance on the cylinder of the head's mean radius, so that steep temples do not read as deep hair
     arc = np.radians(azimuth[:, None] - grid[None]) * 0.72
     apart = np.sqrt(arc**2 + (template[:, 1:2] - curve[None]) ** 2).min(1)
-    return (np.sign(template[:, 1] - np.interp(azimuth, grid, curve)) * apart).astype(np.float32)
-
-
-class Skull:
-    """A smoothed radius of the head in every direction from `centre`, for one identity."""
-
-    def __init__(self, mesh: HeadMesh, shape: Floats, outer: NDArray[np.bool_], moved: Floats) -> None:
-        self.centre = CENTRE + moved
-        points = shape[outer] - self.centre
-        radius = np.linalg.norm(points, axis=1)
-        theta, phi = np.meshgrid(np.linspace(0, np.pi, 33), np.linspace(-np.pi, np.pi, 65), indexing="ij")
-        grid = np.stack([np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], -1)
-        near = np.exp(260 * (grid.reshape(-1, 3) @ (points / radius[:, None]).T - 1)) + 1e-12
-        self.grid = ((near @ radius) / near.sum(1)).reshape(33, 65)
-
-    def radius(self, direction: Floats) -> Floats:
-        """Head radius along unit directions (n,3) -> (n,)."""
-        a = np.arccos(np.clip(direction[:, 1], -1, 1)) / np.pi * 32
-        b = (np.arctan2(direction[:, 0], direction[:, 2]) / (2 * np.pi) + 0.5) * 64
-        i, j = np.minimum(a.astype(int), 31), np.minimum(b.astype(int), 63)
-        u, v = a - i, b - j
-        g = self.grid
-        low = g[i, j] * (1 - v) + g[i, j + 1] * v
-        high = g[i + 1, j] * (1 - v) + g[i + 1, j + 1] * v
-        return np.asarray(low * (1 - u) + high * u, np.float32)
+    return np.asarray(np.sign(template[:, 1] - np.interp(azimuth, grid, curve)) * apart, np.float32)
 
 
 def grow(
@@ -101,7 +69,8 @@ def grow(
 ) -> HairGeometry | None:
     """Grow a style over an identity's neutral `shape`; None for styles that are only painted.
 
-    `line` (n,) from `hairline`; `outer` (n,) marks the skin of the skull; `detail` multiplies the number of locks.
+    `line` (n,) from `hairline`; `outer` (n,) marks the skin of the skull; `detail` multiplies
+    the number of locks.
     """
     style = STYLES[hair.style]
     style = replace(style, locks=int(style.locks * detail), width=style.width * detail**-0.6)
@@ -110,63 +79,30 @@ def grow(
     skull = Skull(mesh, shape, outer, moved)
     # skin below the hairline is sunk, so that the shell's rim meets the face along the hairline itself
     thick = np.where(
-        line > 0, style.shell * (0.7 + 0.6 * hair.size) * _rise(line, style), np.maximum(line, -0.05)
+        line > 0, style.puff * (0.7 + 0.6 * hair.size) * _rise(line, style), np.maximum(line, -0.05)
     )
-    swollen = shape + _unit(shape - skull.centre) * thick[:, None].astype(np.float32)
-    shell = _shell(mesh, swollen, skull, line, outer) if style.shell else None
+    swollen = shape + unit(shape - skull.centre) * thick[:, None].astype(np.float32)
     if style.locks == 0:
-        return shell
+        # a hat: its lowest points are drawn up to the rim, and stand off as far as the rest
+        swollen = shape + unit(shape - skull.centre) * np.float32(style.puff)
+        swollen[:, 1] += np.where(line < 0, np.minimum(-line, 0.2), 0)
+    under = shell(mesh, swollen, skull, line, outer) if style.puff else None
+    if style.locks == 0:
+        return under
     roots = _roots(mesh, swollen if style.flow == "afro" else shape, line, outer, style.locks, rng)
     if style.flow == "afro":
         skull = Skull(mesh, swollen, outer, moved)
     paths = _paths(roots, skull, style, hair, moved, rng)
     if style.flow == "bun":
         paths = np.concatenate([paths, _bun(skull, paths.shape[1], rng)])
-    ribbons = _ribbons(paths, skull, style, rng)
-    return ribbons if shell is None else _joined(ribbons, shell)
+    strands = ribbons(paths, skull, style.width, style.length > 1.5, rng)
+    return strands if under is None else joined(strands, under)
 
 
 def _rise(line: Floats, style: Style) -> Floats:
-    """Shell thickness from the hairline inwards, 0..1; a hat's brim stands off at once."""
-    at = np.clip((line - 0.0) / (0.04 if style.locks == 0 else 0.16 + 0.5 * style.shell), 0, 1)
+    """Shell thickness from the hairline inwards, 0..1."""
+    at = np.clip((line - 0.0) / (0.16 + 0.5 * style.puff), 0, 1)
     return np.asarray(np.sqrt(at * (2 - at)), np.float32)
-
-
-def _shell(
-    mesh: HeadMesh, swollen: Floats, skull: Skull, line: Floats, outer: NDArray[np.bool_]
-) -> HairGeometry:
-    """The scalp's own triangles, swollen: volume under the locks, and the whole of a hat."""
-    corners = mesh.source[mesh.triangles]
-    good = outer[corners].all(1) & (line[corners].max(1) > 0.0)
-    rows, flat = np.unique(corners[good], return_inverse=True)
-    points = swollen[rows]
-    away = _unit(points - skull.centre)
-    triangles = flat.reshape(-1, 3).astype(np.int32)
-    faces = np.cross(
-        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
-    )
-    normals = np.zeros_like(points)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], faces)
-    normals = _unit(_unit(normals) + 0.5 * away)
-    down = np.cross(np.cross(away, np.array([0.02, 1, 0.3], np.float32)), away)
-    around = points - CENTRE
-    spin = np.arctan2(around[:, 0], around[:, 2] + 0.5) * 6
-    strand = np.stack(
-        [spin, 0.3 + 0.3 * (points[:, 1] - CENTRE[1]), np.full(len(rows), 0.5), line[rows] * 0.9], 1
-    )
-    shaped = [np.ascontiguousarray(x, np.float32) for x in (points, normals, _unit(down), strand)]
-    return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles)
-
-
-def _joined(first: HairGeometry, second: HairGeometry) -> HairGeometry:
-    return HairGeometry(
-        np.concatenate([first.positions, second.positions]),
-        np.concatenate([first.normals, second.normals]),
-        np.concatenate([first.tangents, second.tangents]),
-        np.concatenate([first.strand, second.strand]),
-        np.concatenate([first.triangles, second.triangles + np.int32(len(first.positions))]),
-    )
 
 
 def _roots(
@@ -192,10 +128,6 @@ def _roots(
     return np.asarray(a[pick] * (1 - u - v) + b[pick] * u + c[pick] * v, np.float32)
 
 
-def _unit(vectors: Floats) -> Floats:
-    return np.asarray(vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9), np.float32)
-
-
 def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floats, turn: Floats) -> Floats:
     """The direction hair wants to take at `points` (n,3), before it is pressed to the skull."""
     p = points - moved
@@ -217,11 +149,11 @@ def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floa
         return np.stack([swept * top, -0.15 * one - 0.8 * (1 - top), -0.9 + 0.3 * top], -1)
     if style.flow in ("back", "bun"):
         target = np.array([0.0, 7.30 if style.flow == "bun" else 6.7, -0.55], np.float32)
-        return _unit(target - p)
+        return unit(target - p)
     if style.flow == "afro":
         curl = np.stack([np.sin(turn * 40), np.cos(turn * 31), np.sin(turn * 57 + 1)], -1)
-        return np.asarray(_unit(p - CENTRE) * 0.35 + curl, np.float32)
-    ahead = _unit(p - CROWN) * np.array([1, 0.3, 1], np.float32)
+        return np.asarray(unit(p - CENTRE) * 0.35 + curl, np.float32)
+    ahead = unit(p - CROWN) * np.array([1, 0.3, 1], np.float32)
     ahead[:, 0] += 0.35 * hair.side * (p[:, 2] > 0.2)
     ahead[:, 1] -= 0.5 * (p[:, 1] < 7.3)
     return np.asarray(ahead, np.float32)
@@ -244,7 +176,7 @@ def _paths(
     if hair.style == "fringe":
         short = _fringe(roots - moved)
         length[short] = (roots[short, 1:2] - moved[1] - 7.10) * rng.uniform(0.85, 1.05, (int(short.sum()), 1))
-    lift = style.lift * (0.6 + 0.8 * hair.size) * rng.uniform(0.35, 1.0, count)
+    lift = (style.lift * (0.6 + 0.8 * hair.size) * rng.uniform(0.35, 1.0, count)).astype(np.float32)
     turn = rng.normal(0, 1, count).astype(np.float32)
     wave = 0.05 if hair.style == "wavy" else 0.014 * hair.wave
     phase = rng.uniform(0, 2 * np.pi, count)
@@ -252,29 +184,31 @@ def _paths(
     at = roots.copy()
     velocity = np.zeros_like(at)
     for k in range(style.steps):
-        want = _unit(_wanted(at, roots, style, hair, moved, turn * 0.35))
-        velocity = _unit(velocity * 0.35 + want + rng.normal(0, 0.05, want.shape).astype(np.float32))
+        want = unit(_wanted(at, roots, style, hair, moved, turn * 0.35))
+        velocity = unit(velocity * 0.35 + want + rng.normal(0, 0.05, want.shape).astype(np.float32))
         at = at + velocity * (length / style.steps).astype(np.float32)
         share = (k + 1) / style.steps
-        at = _outside(at, skull, lift * min(1.0, 0.35 + 1.3 * share * (style.steps / 6)), moved)
+        at = _outside(
+            at, skull, lift * np.float32(min(1.0, 0.35 + 0.217 * (k + 1))), moved, style.flow == "part"
+        )
         if style.flow == "part" and wave > 0:
             swing = wave * np.sin(phase + (7.6 - at[:, 1]) * 9.0) * min(1.0, 2 * share)
             at = at + (
-                _unit(at - skull.centre) * np.float32(0.6) + np.array([0.5, 0, 0.5], np.float32)
+                unit(at - skull.centre) * np.float32(0.6) + np.array([0.5, 0, 0.5], np.float32)
             ) * swing[:, None].astype(np.float32)
         points.append(at.astype(np.float32))
     return np.stack(points, 1)
 
 
-def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats) -> Floats:
+def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats, hanging: bool) -> Floats:
     """Push points out of the head, the neck and the cheeks."""
     away = points - skull.centre
     radius = np.linalg.norm(away, axis=1)
-    direction = _unit(away)
+    direction = unit(away)
     least = skull.radius(direction) + lift
     upper = points[:, 1] - moved[1] > 6.25
-    # hair hugs the skull down to the ears and hangs freely below
-    loose = np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
+    # hair hugs the skull down to the ears; what is long hangs freely below
+    loose = hanging * np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
     most = skull.radius(direction) + np.maximum(lift * 1.25, 0.02) + loose
     held = np.clip(radius, least, most)
     at = np.where(upper[:, None], skull.centre + direction * held[:, None], points)
@@ -301,43 +235,3 @@ def _bun(skull: Skull, steps: int, rng: np.random.Generator) -> Floats:
     x, y = radius * np.cos(angle), 0.30 * np.sin(tilt) + 0 * angle
     z = radius * np.sin(angle)
     return np.asarray(np.stack([x, y, z], -1) + middle, np.float32)
-
-
-def _ribbons(paths: Floats, skull: Skull, style: Style, rng: np.random.Generator) -> HairGeometry:
-    """Sweep a flat band along every path, tapered to the tip; its normals lean out as if it were round."""
-    count, steps, _ = paths.shape
-    # nearest first, so that what lies behind is rejected before it is shaded
-    paths = paths[np.argsort(-paths[:, :, 2].mean(1))]
-    tangent = _unit(np.gradient(paths, axis=1))
-    out = _unit(paths - skull.centre)
-    low = paths[..., 1] < skull.centre[1] - 0.5
-    flat = out.copy()
-    flat[..., 1] = 0
-    out = np.where(low[..., None], _unit(flat), out)
-    normal = _unit(out - tangent * (out * tangent).sum(-1, keepdims=True))
-    across = np.cross(tangent, normal)
-    along = np.linspace(0, 1, steps, dtype=np.float32)
-    width = (
-        style.width
-        * rng.uniform(0.7, 1.25, (count, 1))
-        * (0.55 + 0.45 * np.minimum(1, along * 3))
-        * (1 - (0.8 if style.length > 1.5 else 0.9) * along**3)
-    )
-    half = (width * 0.5)[..., None].astype(np.float32)
-    side = [paths - across * half, paths + across * half]
-    lean = [_unit(out - 0.5 * across), _unit(out + 0.5 * across)]
-    positions = np.stack(side, 2)
-    normals = np.stack(lean, 2)
-    tangents = np.repeat(tangent[:, :, None], 2, 2)
-    chance = np.broadcast_to(rng.random((count, 1, 1)), (count, steps, 2))
-    wide = np.broadcast_to(np.array([-1.0, 1.0]), (count, steps, 2))
-    run = np.broadcast_to(along[None, :, None], (count, steps, 2))
-    strand = np.stack([wide, run, chance, 0 * chance + 1], -1)
-    first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]).reshape(-1, 1) * 2
-    quad = np.array([[0, 1, 2], [1, 3, 2]])
-    triangles = (first[:, :, None] + quad[None]).reshape(-1, 3)
-    shaped = [
-        np.ascontiguousarray(x.reshape(-1, x.shape[-1]), np.float32)
-        for x in (positions, normals, tangents, strand)
-    ]
-    return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles.astype(np.int32))

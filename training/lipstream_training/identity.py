@@ -6,79 +6,24 @@ from functools import cache
 import numpy as np
 
 from .head_mesh import HeadMesh
-
-Colour = tuple[float, float, float]
-
-SKINS: dict[str, tuple[Colour, ...]] = {
-    "african": ((0.29, 0.18, 0.13), (0.40, 0.26, 0.18), (0.52, 0.35, 0.25), (0.63, 0.44, 0.32)),
-    "asian": ((0.92, 0.76, 0.64), (0.87, 0.69, 0.55), (0.80, 0.61, 0.46), (0.68, 0.48, 0.34)),
-    "caucasian": ((0.95, 0.79, 0.71), (0.92, 0.74, 0.64), (0.86, 0.66, 0.54), (0.76, 0.55, 0.42)),
-}
-HAIRS: dict[str, tuple[Colour, ...]] = {
-    "black": ((0.075, 0.062, 0.060), (0.105, 0.082, 0.070)),
-    "brown": ((0.16, 0.095, 0.06), (0.24, 0.15, 0.09), (0.33, 0.21, 0.13)),
-    "fair": ((0.62, 0.46, 0.27), (0.50, 0.36, 0.21), (0.72, 0.57, 0.37)),
-    "red": ((0.45, 0.20, 0.09), (0.36, 0.15, 0.08)),
-    "grey": ((0.48, 0.47, 0.46), (0.66, 0.65, 0.63), (0.34, 0.33, 0.32)),
-}
-IRISES: dict[str, Colour] = {
-    "dark": (0.15, 0.085, 0.05),
-    "brown": (0.28, 0.16, 0.085),
-    "hazel": (0.36, 0.28, 0.14),
-    "green": (0.30, 0.37, 0.24),
-    "blue": (0.27, 0.40, 0.54),
-    "grey": (0.38, 0.43, 0.46),
-}
-CLOTHES: tuple[Colour, ...] = (
-    (0.16, 0.20, 0.30), (0.85, 0.84, 0.81), (0.13, 0.13, 0.14), (0.42, 0.14, 0.15), (0.20, 0.34, 0.33),
-    (0.46, 0.47, 0.50), (0.62, 0.51, 0.38), (0.33, 0.42, 0.58), (0.36, 0.30, 0.44), (0.74, 0.57, 0.52),
-    (0.29, 0.36, 0.24), (0.78, 0.66, 0.36),
-)  # fmt: skip
-FEMALE_HAIR = (
-    "long",
-    "long",
-    "bob",
-    "bob",
-    "fringe",
-    "fringe",
-    "bun",
-    "side",
-    "afro",
-    "crop",
-    "wavy",
-    "wavy",
+from .palette import (
+    CLOTHES,
+    DETAIL_SPREAD,
+    ENDINGS,
+    FEMALE_HAIR,
+    HAIRS,
+    IRISES,
+    MALE_HAIR,
+    NECKS,
+    SHAPES,
+    SKINS,
+    Colour,
 )
-MALE_HAIR = ("crop", "crop", "side", "side", "buzz", "back", "bald", "receding", "afro", "wavy", "beanie")
-NECKS = ("tee", "crew", "shirt", "turtleneck", "vneck")
-
-DETAIL_SPREAD: dict[str, float] = {
-    "head-fat": 0.28, "head-scale-horiz": 0.45, "head-scale-vert": 0.18, "head-scale-depth": 0.2, "head-angle": 0.4,
-    "head-age": 0.15, "nose-base": 0.22, "nose-compression": 0.3, "nose-curve": 0.35, "nose-flaring": 0.35,
-    "nose-greek": 0.25, "nose-hump": 0.35, "nose-point": 0.3, "nose-point-width": 0.6, "nose-scale-depth": 0.35,
-    "nose-scale-horiz": 0.4, "nose-scale-vert": 0.22, "nose-volume": 0.3, "nose-width1": 0.5, "nose-width2": 0.5,
-    "nose-width3": 0.5, "nose-nostrils-width": 0.5, "nose-nostrils-angle": 0.25, "mouth-angles": 0.15,
-    "mouth-cupidsbow": 0.6, "mouth-cupidsbow-width": 0.5, "mouth-lowerlip-height": 0.5, "mouth-lowerlip-volume": 0.5,
-    "mouth-lowerlip-width": 0.4, "mouth-philtrum-volume": 0.3, "mouth-scale-horiz": 0.4, "mouth-scale-vert": 0.22,
-    "mouth-upperlip-height": 0.5, "mouth-upperlip-volume": 0.5, "mouth-upperlip-width": 0.4, "mouth-trans": 0.15,
-    "chin-bones": 0.5, "chin-height": 0.45, "chin-jaw-drop": 0.28, "chin-prognathism": 0.25, "chin-prominent": 0.5,
-    "chin-width": 0.6, "chin-cleft": 0.3, "cheek-bones": 0.5, "cheek-inner": 0.4, "cheek-trans": 0.4,
-    "cheek-volume": 0.5, "eye-bag": 0.2, "eye-corner1": 0.5, "eye-corner2": 0.5, "eye-epicanthus": 0.25,
-    "eye-eyefold-angle": 0.5, "eye-eyefold": 0.4, "eye-height1": 0.35, "eye-height2": 0.35, "eye-height3": 0.35,
-    "eye-scale": 0.4, "eye-trans": 0.2, "eyebrows-angle": 0.3, "eyebrows-trans": 0.25, "ear-lobe": 0.5,
-    "ear-rot": 0.4, "ear-scale": 0.4, "ear-wing": 0.4, "ear-flap": 0.4, "forehead-nubian": 0.3,
-    "forehead-scale-vert": 0.2, "forehead-temple": 0.4, "forehead-trans": 0.3, "neck-scale-horiz": 0.3,
-    "neck-scale-depth": 0.3, "neck-double": 0.25,
-}  # fmt: skip
-"""Standard deviation of each two-sided detail weight; the sides are found in the asset by their name endings."""
-SHAPES = ("head-oval", "head-round", "head-square", "head-rectangular", "head-diamond", "head-triangular",
-          "head-invertedtriangular")  # fmt: skip
-ENDINGS = (("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"), ("concave", "convex"),
-           ("compress", "uncompress"))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Hair:
-    """Style name, base colour (sRGB 0..1), size 0..1 (length or volume), parting side (-1 or 1), noise seed."""
+    """Style name, sRGB colour, size 0..1 (length or volume), parting side (-1 or 1), waviness 0..1, seed."""
 
     style: str
     colour: Colour
@@ -160,7 +105,7 @@ def _sample(rng: np.random.Generator) -> Identity:
         morphs=_morphs(rng, mix, sex, age),
         skin=skin,
         blush=float(rng.uniform(0.5, 1.1)),
-        freckles=float(rng.uniform(0.3, 1.0)) if ancestry == "caucasian" and rng.random() < 0.25 else 0.0,
+        freckles=float(rng.uniform(0.15, 0.5)) if ancestry == "caucasian" and rng.random() < 0.25 else 0.0,
         iris=_iris(rng, ancestry),
         lips=_blend(tint, _natural_lips(skin), 1.0 - 0.6 * light) if painted else _natural_lips(skin),
         lip_tint=float(rng.uniform(0.45, 0.8)) if painted else float(rng.uniform(0.5, 0.75)),

@@ -39,7 +39,7 @@ def beard_region(q: Floats, kind: str) -> Floats:
 
 
 def paint_skin(q: Floats, ears: Floats, eyelids: Floats, identity: Identity) -> tuple[Floats, Floats]:
-    """Linear skin colour (n,3) and gloss (n,) at template positions `q`; `ears` and `eyelids` are masks 0..1."""
+    """Linear skin colour (n,3) and gloss (n,) at template places `q`; `ears` and `eyelids` are masks."""
     x, y, z = np.abs(q[:, 0]), q[:, 1], q[:, 2]
     skin = linear(identity.skin)
     dark = float(np.clip(1 - (skin.mean() - 0.04) / 0.40, 0, 1))

@@ -31,9 +31,9 @@ __all__ = ["Frame", "HeadRenderer", "RenderError"]
 class Frame:
     """One rendered frame.
 
-    `pixels` (H,W,3) uint8 sRGB; `lip_opening`: inner-lip gap at the middle over the distance between the eye centres
-    (0 closed, about 0.4 wide); `face_box` (hairline to chin) and `mouth_box` (both lips): left, top, right, bottom in
-    pixels; `landmarks`: name -> (x, y) pixels, left being the person's left.
+    `pixels` (H,W,3) uint8 sRGB; `lip_opening`: inner-lip gap at the middle over the distance between the
+    eye centres (0 closed, about 0.4 wide); `face_box` (hairline to chin) and `mouth_box` (both lips):
+    left, top, right, bottom in pixels; `landmarks`: name -> (x, y) pixels, left being the person's left.
     """
 
     pixels: Image
@@ -80,9 +80,10 @@ class HeadRenderer:
     ) -> Frame:
         """Draw one frame.
 
-        `blendshapes`: ARKit name -> weight 0..1 (RenderError on unknown names); `head_rotation`: yaw, pitch, roll in
-        radians (positive: towards the image's right, up, counter-clockwise); `head_translation`: decimetres, right,
-        up, nearer; `gaze`: yaw, pitch in radians, right and up. A new identity costs some hundred milliseconds.
+        `blendshapes`: ARKit name -> weight 0..1 (RenderError on unknown names); `head_rotation`: yaw,
+        pitch, roll in radians (positive: towards the image's right, up, counter-clockwise);
+        `head_translation`: decimetres, right, up, nearer; `gaze`: yaw, pitch in radians, right and up. A
+        new identity costs some hundred milliseconds.
         """
         if identity is not self._identity:
             self._figure = dress(self.anatomy, self.canvas, identity, self.detail)
@@ -103,18 +104,30 @@ class HeadRenderer:
         self.canvas.set({"head": head, "pivot": self._camera.pivot, "shift": shift})
         self.canvas.cast(light)
         opening = self._opening(points)
-        self.canvas.set({
-            "view": self._camera.view, "shadow_mat": light, "opening": min(1.0, 0.12 + 3.0 * opening),
-            "blink": (weights.get("eyeBlinkLeft", 0.0), weights.get("eyeBlinkRight", 0.0)),
-        })  # fmt: skip
+        self.canvas.set(
+            {
+                "view": self._camera.view,
+                "shadow_mat": light,
+                "opening": min(1.0, 0.12 + 3.0 * opening),
+                "blink": (weights.get("eyeBlinkLeft", 0.0), weights.get("eyeBlinkRight", 0.0)),
+            }
+        )
         return self._measured(self.canvas.draw(), opening, points, head, shift)
 
     def _stage(self, scene: Scene) -> None:
         light = scene.light
-        self.canvas.set({
-            "key_dir": light.key_direction, "key_col": light.key, "sky": light.sky, "ground": light.ground,
-            "rim_dir": light.rim_direction, "rim_col": light.rim, "exposure": light.exposure, "eye_z": EYE_DISTANCE,
-        })  # fmt: skip
+        self.canvas.set(
+            {
+                "key_dir": light.key_direction,
+                "key_col": light.key,
+                "sky": light.sky,
+                "ground": light.ground,
+                "rim_dir": light.rim_direction,
+                "rim_col": light.rim,
+                "exposure": light.exposure,
+                "eye_z": EYE_DISTANCE,
+            }
+        )
         self.canvas.hang(paint_backdrop(scene.backdrop, self.size))
         self._camera = _aimed(self.anatomy, self._figure, scene)
 
@@ -191,9 +204,15 @@ def _with_gaze(blendshapes: Mapping[str, float], gaze: tuple[float, float]) -> d
     weights = dict(blendshapes)
     yaw, pitch = gaze[0] / LOOK_LIMIT, gaze[1] / LOOK_LIMIT
     moves = {
-        "eyeLookOutLeft": yaw, "eyeLookInRight": yaw, "eyeLookInLeft": -yaw, "eyeLookOutRight": -yaw,
-        "eyeLookUpLeft": pitch, "eyeLookUpRight": pitch, "eyeLookDownLeft": -pitch, "eyeLookDownRight": -pitch,
-    }  # fmt: skip
+        "eyeLookOutLeft": yaw,
+        "eyeLookInRight": yaw,
+        "eyeLookInLeft": -yaw,
+        "eyeLookOutRight": -yaw,
+        "eyeLookUpLeft": pitch,
+        "eyeLookUpRight": pitch,
+        "eyeLookDownLeft": -pitch,
+        "eyeLookDownRight": -pitch,
+    }
     for name, amount in moves.items():
         if amount > 0:
             weights[name] = weights.get(name, 0.0) + amount

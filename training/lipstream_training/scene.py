@@ -66,12 +66,25 @@ def _sample(rng: np.random.Generator) -> Scene:
         rim=(float(rng.uniform(0.25, 0.9)),) * 3,
         exposure=float(rng.uniform(0.95, 1.12)),
     )
-    tones: tuple[Colour, ...] = ((0.62, 0.66, 0.70), (0.42, 0.47, 0.52), (0.75, 0.71, 0.66), (0.33, 0.40, 0.42),
-                                 (0.58, 0.52, 0.48), (0.50, 0.58, 0.56), (0.80, 0.82, 0.84), (0.38, 0.34, 0.38),
-                                 (0.30, 0.36, 0.46), (0.66, 0.60, 0.62))  # fmt: skip
+    tones: tuple[Colour, ...] = (
+        (0.62, 0.66, 0.70),
+        (0.42, 0.47, 0.52),
+        (0.75, 0.71, 0.66),
+        (0.33, 0.40, 0.42),
+        (0.58, 0.52, 0.48),
+        (0.50, 0.58, 0.56),
+        (0.80, 0.82, 0.84),
+        (0.38, 0.34, 0.38),
+        (0.30, 0.36, 0.46),
+        (0.66, 0.60, 0.62),
+    )
     first, second = tones[int(rng.integers(len(tones)))], tones[int(rng.integers(len(tones)))]
-    backdrop = Backdrop(str(rng.choice(("studio", "studio", "gradient", "bokeh", "room", "room"))), first, second,
-                        int(rng.integers(1 << 30)))  # fmt: skip
+    backdrop = Backdrop(
+        str(rng.choice(("studio", "studio", "gradient", "bokeh", "room", "room"))),
+        first,
+        second,
+        int(rng.integers(1 << 30)),
+    )
     return Scene(
         light,
         backdrop,
@@ -99,9 +112,13 @@ def paint_backdrop(backdrop: Backdrop, size: int = 256) -> NDArray[np.uint8]:
 
 
 def _shapes(
-    rng: np.random.Generator, x: NDArray[np.float64], y: NDArray[np.float64], first: NDArray[np.float64],
-    second: NDArray[np.float64], style: str,
-) -> NDArray[np.float64]:  # fmt: skip
+    rng: np.random.Generator,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    style: str,
+) -> NDArray[np.float64]:
     picture = first * (0.95 - 0.25 * y[..., None]) + 0 * x[..., None]
     soft = rng.uniform(0.02, 0.045)
     for _ in range(int(rng.integers(4, 9)) if style == "room" else int(rng.integers(12, 26))):

@@ -58,7 +58,7 @@ void main(){
   float br=clamp(brow_mask(fine),0.,1.); c=mix(c,lin(brow_col),br*.93); gloss*=1.-.8*br;
   float hc=smoothstep(-.035,.05,hairline+(fine*.65+wide*.35-.5)*.07)*(1.-smoothstep(.2,.6,m.a))*cap.x;
   c=mix(c,lin(hair)*(.5+.45*fine+.3*wide),hc); gloss*=1.-.6*hc; sss=1.-.8*max(hc,bk);
-  vec3 wet=vec3(.34,.085,.085)*mix(1.,.08,smoothstep(1.36,1.15,Q.z));
+  vec3 wet=vec3(.27,.065,.065)*mix(1.,.08,smoothstep(1.36,1.15,Q.z));
   c=mix(c,wet,in_*(1.-lp*.7)); gloss=mix(gloss,.4*opening,in_); power=mix(power,36.,in_);
   a=mix(a,opening*smoothstep(1.0,1.36,Q.z),in_); sh=mix(sh,a,in_*.8);
   col=shade(c,n,V,a,sh,gloss,power,sss);
@@ -83,7 +83,7 @@ void main(){
  }
 #elif PART==3
  {
-  float depth=smoothstep(.80,1.26,Q.z); vec3 c=vec3(.50,.17,.17)*(.9+.2*noise(Q.xz*22.));
+  float depth=smoothstep(.88,1.27,Q.z); vec3 c=vec3(.40,.125,.125)*(.9+.2*noise(Q.xz*22.));
   float a=depth*(.2+.6*opening); col=shade(c,n,V,a,mix(sh,1.,.3)*a,.4,24.,.7);
  }
 #elif PART==4
