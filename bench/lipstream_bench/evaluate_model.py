@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lipstream_models.audio import context_windows
+from lipstream_models.audio.features import context_windows
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.model import Model

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .audio.encoder import AudioEncoder
+from .audio.features import WhisperFeatures as AudioEncoder
 from .codec import Codec
 from .config import SchedulerConfig
 from .networks import Network

@@ -6,16 +6,17 @@ from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
 NETWORK = NetworkConfig(
     latent_channels=32,
-    block_out_channels=(64, 96, 96),
+    block_out_channels=(64, 96, 80),
     heads=2,
     motion_heads=2,
     norm_groups=16,
+    motion_norm_groups=16,
     cross_attention_dim=64,
     audio_attention_dim=64,
     unused_motion_modules=False,
     tiled_identity=False,
     face_locator_channels=(8, 16, 32, 32, 32),
     audio_projection=AudioProjectionConfig(
-        seq_len=5, blocks=2, channels=384, intermediate_dim=128, output_dim=64, context_tokens=8
+        seq_len=5, blocks=2, channels=768, intermediate_dim=128, output_dim=64, context_tokens=8
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lipstream_models.audio import WhisperFeatures
+from lipstream_models.audio.features import WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait, PortraitSettings, prepare_portrait
 from numpy.typing import NDArray

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ..audio import WhisperFeatures
+from ..audio.features import WhisperFeatures
 from ..autoencoder import Autoencoder, AutoencoderConfig
 from ..codec import AutoencoderCodec
 from ..config import NetworkConfig, SchedulerConfig
