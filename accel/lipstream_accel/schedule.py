@@ -30,7 +30,8 @@ class DDIMSchedule:
         train = len(alphas_cumprod)
         if not 1 <= steps <= train:
             raise ValueError(f"sampling steps must be between 1 and {train}, got {steps}")
-        timesteps = tuple(round(train - i * train / steps) - 1 for i in range(steps))
+        spacing = train / steps
+        timesteps = tuple(round(train - i * spacing) - 1 for i in range(steps))
         before = [t - train // steps for t in timesteps]
         return cls(
             timesteps,

@@ -166,7 +166,8 @@ class Engine:
         return self.model.codec.encode(pixels.permute(0, 3, 1, 2))
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.model.device, self.model.dtype)
+        # A copy: portraits are read-only, which torch does not know.
+        return torch.from_numpy(np.array(array)).to(self.model.device, self.model.dtype)
 
 
 def _common(streams: Sequence[Stream]) -> Sampling:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +27,7 @@ def windowed(stream: Stream, blocks: Iterable[Rows], frames: int) -> Iterator[Ro
     with repetitions of the last row; whoever counts samples knows how many of its frames count.
     """
     rows: Rows | None = None  # two rows of the window before, then what has not been given out
-    for fresh in chain((stream.push(block) for block in blocks), (stream.flush(),)):
+    for fresh in _all_rows(stream, blocks):
         if not len(fresh):
             continue
         rows = np.concatenate([np.repeat(fresh[:1], CONTEXT, 0) if rows is None else rows, fresh])
@@ -42,6 +41,12 @@ def windowed(stream: Stream, blocks: Iterable[Rows], frames: int) -> Iterator[Ro
         filled = np.concatenate([rows, np.repeat(rows[-1:], max(0, frames + 2 * CONTEXT - len(rows)), 0)])
         yield _with_neighbours(filled, frames)
         rows, missing = filled[frames:], missing - frames
+
+
+def _all_rows(stream: Stream, blocks: Iterable[Rows]) -> Iterator[Rows]:
+    for block in blocks:
+        yield stream.push(block)
+    yield stream.flush()
 
 
 def _with_neighbours(rows: Rows, frames: int) -> Rows:
