@@ -30,8 +30,9 @@ class DDIMSchedule:
         train = len(alphas_cumprod)
         if not 1 <= steps <= train:
             raise ValueError(f"sampling steps must be between 1 and {train}, got {steps}")
-        spacing = train / steps
-        timesteps = tuple(round(train - i * spacing) - 1 for i in range(steps))
+        # The distance as numpy.arange takes it, from its first two values: halves then round as they do in diffusers.
+        distance = (train - train / steps) - train
+        timesteps = tuple(round(train + i * distance) - 1 for i in range(steps))
         before = [t - train // steps for t in timesteps]
         return cls(
             timesteps,
