@@ -125,30 +125,41 @@ def network_config(golden: GoldenFile) -> NetworkConfig:
     )
 
 
+def empty_network(golden: GoldenFile) -> Network:
+    """The network on the meta device, without weights."""
+    with torch.device("meta"):
+        return Network(network_config(golden))
+
+
 def build_network(golden: GoldenFile) -> Network:
     """Network with the file's weights, strictly, fp32, evaluation mode."""
-    with torch.device("meta"):
-        network = Network(network_config(golden))
+    network = empty_network(golden)
     _load(network, golden.weights)
     return network.eval().requires_grad_(False)
 
 
 def build_vae(golden: GoldenFile) -> StableAutoencoder:
-    """diffusers' autoencoder with the file's weights."""
+    """The autoencoder with the file's weights."""
+    vae = empty_vae(golden)
+    _load(vae, golden.vae_weights)
+    return StableAutoencoder(vae.eval().requires_grad_(False), float(golden.settings["vae"]["scaling"]))
+
+
+def empty_vae(golden: GoldenFile) -> Any:
+    """diffusers' AutoencoderKL as the metadata describes it, on the meta device."""
     settings = golden.settings["vae"]
     widths = tuple(settings["block_out_channels"])
     build = cast(Any, AutoencoderKL)
-    vae = build(
-        down_block_types=("DownEncoderBlock2D",) * len(widths),
-        up_block_types=("UpDecoderBlock2D",) * len(widths),
-        block_out_channels=widths,
-        layers_per_block=settings["layers_per_block"],
-        norm_num_groups=settings["norm_num_groups"],
-        latent_channels=golden.inputs["initial_latents"].shape[1],
-        scaling_factor=settings["scaling"],
-    )
-    _load(vae, golden.vae_weights)
-    return StableAutoencoder(vae.eval().requires_grad_(False), float(settings["scaling"]))
+    with torch.device("meta"):
+        return build(
+            down_block_types=("DownEncoderBlock2D",) * len(widths),
+            up_block_types=("UpDecoderBlock2D",) * len(widths),
+            block_out_channels=widths,
+            layers_per_block=settings["layers_per_block"],
+            norm_num_groups=settings["norm_num_groups"],
+            latent_channels=golden.inputs["initial_latents"].shape[1],
+            scaling_factor=settings["scaling"],
+        )
 
 
 def scheduler_config(golden: GoldenFile) -> SchedulerConfig:

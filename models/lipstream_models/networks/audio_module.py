@@ -109,9 +109,7 @@ class AudioModule(nn.Module):
             attention = block.attn1(normed)
         else:
             fresh = block.attn1(normed[:, foreground])
-            attention = (
-                spread_rows(background, tokens.shape[0]).flatten(0, 1).index_copy(1, foreground, fresh)
-            )
+            attention = background.index_copy(1, foreground, fresh)
         tokens = tokens + attention
         tokens = tokens + self._hear(block.norm2(tokens), audio, mix)
         tokens = tokens + block.ff(block.norm3(tokens))

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ..conditions import LayerConditions
 from ..config import NetworkConfig
 from .audio_module import AudioModule
+from .layouts import spread_rows
 from .motion_module import MotionModule
 from .resnet import Downsample, Resnet, Upsample
 from .spatial_transformer import SpatialTransformer
@@ -126,9 +128,18 @@ class AttentionOutputs:
     (paper, section 3).
     """
 
-    reference: Tensor
-    audio: Tensor
-    temporal: tuple[Tensor, ...]
+    reference: Tensor  # (rows*frames, h*w, C)
+    audio: Tensor  # (rows*frames, h*w, inner)
+    temporal: tuple[Tensor, ...]  # (rows, h*w, frames with or without motion frames, C)
+
+    def for_rows(self, rows: int, frames: int) -> "AttentionOutputs":
+        """The same outputs for a batch of more rows, each of these rows serving several in turn."""
+
+        def images(x: Tensor) -> Tensor:
+            return spread_rows(torch.unflatten(x, 0, (-1, frames)), rows).flatten(0, 2)
+
+        temporal = tuple(spread_rows(x, rows).flatten(0, 1) for x in self.temporal)
+        return AttentionOutputs(images(self.reference), images(self.audio), temporal)
 
 
 class DenoisingBlock(ReferenceBlock):
@@ -185,10 +196,9 @@ class DenoisingBlock(ReferenceBlock):
         x = self.resnets[index](x, time)
         if conditions is None:
             return x, None
+        kept = None if background is None else background.for_rows(x.shape[0] // frames, frames)
         reference, audio, temporal = (
-            (None, None, None)
-            if background is None
-            else (background.reference, background.audio, background.temporal)
+            (None, None, None) if kept is None else (kept.reference, kept.audio, kept.temporal)
         )
         x, reference = self.attention(index)(
             x, conditions.identity, conditions.reference, unconditional, foreground, reference

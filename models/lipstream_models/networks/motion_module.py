@@ -149,7 +149,7 @@ class MotionModule(nn.Module):
             value = torch.cat([past.value, value], dim=2)
         output = _over_time(attn, query, key, value)
         if foreground is not None and background is not None:
-            output = spread_rows(background, whole.shape[0]).flatten(0, 1).index_copy(1, foreground, output)
+            output = background.index_copy(1, foreground, output)
         return whole + output, output
 
     def _attend_second(
@@ -162,7 +162,7 @@ class MotionModule(nn.Module):
         output = _over_time(attn, attn.to_q(placed[:, :, cut:]), attn.to_k(placed), attn.to_v(placed))
         hidden = hidden[:, :, cut:]
         if foreground is not None and background is not None:
-            output = spread_rows(background, hidden.shape[0]).flatten(0, 1).index_copy(1, foreground, output)
+            output = background.index_copy(1, foreground, output)
         return hidden + output, output
 
 

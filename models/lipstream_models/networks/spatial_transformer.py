@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..conditions import KeyValue
 from .attention import Attention, FeedForward, attend
 from .layers import GroupNorm, PointwiseConv
-from .layouts import spread_rows, to_images, to_tokens
+from .layouts import to_images, to_tokens
 
 
 class SpatialBlock(nn.Module):
@@ -85,9 +85,7 @@ class SpatialTransformer(nn.Module):
         else:
             inside = None if reference is None else reference.map(lambda kv: kv[:, :, foreground])
             fresh = self.read(normed[:, foreground], inside, unconditional)
-            attention = (
-                spread_rows(background, tokens.shape[0]).flatten(0, 1).index_copy(1, foreground, fresh)
-            )
+            attention = background.index_copy(1, foreground, fresh)
         return self._leave(x, self.block.rest(tokens + attention, identity)), attention
 
     def read(self, normed: Tensor, reference: KeyValue | None, unconditional: int) -> Tensor:
