@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .bundled_config import NETWORK
 from .checkpoint import log_line, save_state
+from .visemes import ARKIT_NAMES
 
 
 class TrackReader(nn.Module):
@@ -66,14 +67,15 @@ def train(speech: Path, run: Path, steps: int, jaw: int) -> None:
     scale = tracks.std(0).clamp(min=0.02)
     torch.manual_seed(0)
     reader = TrackReader(tracks.shape[1])
-    optimizer = torch.optim.AdamW(reader.parameters(), 1e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.05)
     decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    noise = 0.2 * features[:: max(1, len(features) // 2000)].float().std()
     start = time.monotonic()
     for step in range(steps):
         rows = torch.randint(len(index), (512,))
         audio = features[index[rows]].float()
         # Noise and dropped neighbours against learning the training voices by heart.
-        audio = audio + 0.2 * torch.randn_like(audio) * features.float().std() if step % 2 else audio
+        audio = audio + noise * torch.randn_like(audio) if step % 2 else audio
         error = (reader(audio) - tracks[rows]) / scale
         loss = nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
         optimizer.zero_grad()
@@ -86,7 +88,7 @@ def train(speech: Path, run: Path, steps: int, jaw: int) -> None:
             log_line(
                 run / "audio_projection.jsonl",
                 step=step + 1,
-                loss=float(loss),
+                loss=loss.item(),
                 jaw_correlation=correlation(heard[:, jaw], check_tracks[:, jaw]),
                 seconds=time.monotonic() - start,
             )
@@ -98,9 +100,8 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--jaw", type=int, required=True, help="index of jawOpen among the blendshapes")
     arguments = parser.parse_args()
-    train(arguments.speech, arguments.run, arguments.steps, arguments.jaw)
+    train(arguments.speech, arguments.run, arguments.steps, ARKIT_NAMES.index("jawOpen"))
 
 
 if __name__ == "__main__":

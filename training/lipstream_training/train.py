@@ -1,0 +1,86 @@
+"""Trains the bundled model from nothing to the file in the package: `python -m lipstream_training.train --run DIR`.
+
+Every stage continues where it stopped, so the command may be interrupted and given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+# Large tensors of the training steps are kept by the allocator instead of going back to the kernel (glibc).
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything. The defaults are those of the shipped model; `tiny` runs through in minutes, to try the stages."""
+
+    clips: int = 600
+    validation_clips: int = 16
+    heldout_clips: int = 12
+    speech_minutes: float = 60.0
+    autoencoder_steps: int = 30000
+    projection_steps: int = 6000
+    diffusion_steps: int = 20000
+
+
+TINY = Scale(4, 2, 1, 0.5, 20, 20, 20)
+
+
+def stages(run: Path, scale: Scale, parts: int) -> list[list[list[str]]]:
+    """The commands of each stage; those of one stage run side by side."""
+    clips, latents, speech = (str(run / name) for name in ("clips", "latents", "speech"))
+    counts = {"validation": scale.validation_clips, "heldout": scale.heldout_clips, "train": scale.clips}
+    renders = [
+        [
+            ["render_clips", "--out", clips, "--split", split, "--clips", str(count)]
+            + (["--seconds", "5.16"] if split == "heldout" else [])
+            + ["--part", str(part), "--parts", str(parts)]
+            for part in range(parts)
+        ]
+        for split, count in counts.items()
+    ]
+    talk = [
+        ["speech_features", "--out", speech, "--split", split, "--minutes", str(minutes)]
+        for split, minutes in (("train", scale.speech_minutes), ("heldout", scale.speech_minutes / 15))
+    ]
+    return [
+        *renders,
+        [["autoencoder_training", "--clips", clips, "--run", str(run), "--steps", str(scale.autoencoder_steps)]],
+        [["encode_clips", "--clips", clips, "--run", str(run), "--out", latents]],
+        talk,
+        [["audio_pretraining", "--speech", speech, "--run", str(run), "--steps", str(scale.projection_steps)]],
+        [["diffusion_training", "--latents", latents, "--run", str(run), "--steps", str(scale.diffusion_steps)]],
+        [["export", "--run", str(run)]],
+    ]
+
+
+def run_stage(commands: list[list[str]]) -> None:
+    environment = {**ALLOCATOR, **os.environ}
+    processes = [
+        subprocess.Popen([sys.executable, "-m", f"lipstream_training.{name}", *rest], env=environment)  # noqa: S603
+        for name, *rest in commands
+    ]
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        raise SystemExit(f"{commands[0][0]} failed; mend what it says above and give the command again")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, default=Path("runs/bundled"))
+    parser.add_argument("--parts", type=int, default=os.cpu_count() or 1, help="processes that render side by side")
+    parser.add_argument("--tiny", action="store_true", help="a few clips and steps, to try the stages")
+    arguments = parser.parse_args()
+    for commands in stages(arguments.run, TINY if arguments.tiny else Scale(), arguments.parts):
+        print("stage:", commands[0][0], flush=True)
+        run_stage(commands)
+
+
+if __name__ == "__main__":
+    main()
