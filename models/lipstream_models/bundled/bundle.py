@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..audio.features import WhisperFeatures
@@ -59,7 +59,7 @@ def load_bundled(
         autoencoder.load_state_dict(_part(tensors, "autoencoder."))
         defaults = json.loads(metadata["defaults"])
         scheduler = SchedulerConfig.from_json(metadata["scheduler"])
-    except (OSError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
     defaults["motion_scale"] = tuple(defaults["motion_scale"])
     side = 256 // autoencoder.config.factor

@@ -1,0 +1,148 @@
+"""One engine, many streams: what a stream gives depends on its portrait, its audio and its seed, and on nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
+from lipstream_models.bundled import avatar_names, avatar_path, load_bundled, save_bundled
+from lipstream_models.config import AudioProjectionConfig, NetworkConfig
+from lipstream_models.engine import Avatar, Engine, Sampling, SettingsError
+from lipstream_models.errors import LipstreamError
+from lipstream_models.model import SamplingDefaults
+from lipstream_models.networks import Network
+from lipstream_models.portrait import FaceLandmarker, prepare_portrait
+
+NETWORK = NetworkConfig(
+    latent_channels=4,
+    block_out_channels=(16, 16),
+    heads=2,
+    motion_heads=2,
+    norm_groups=8,
+    motion_norm_groups=8,
+    cross_attention_dim=8,
+    audio_attention_dim=8,
+    unused_motion_modules=False,
+    tiled_identity=False,
+    face_locator_channels=(4, 4, 4, 4, 8),
+    audio_projection=AudioProjectionConfig(5, 2, 768, 8, 8, 2),
+)
+AUTOENCODER = AutoencoderConfig(4, (4, 4, 8, 8), (1, 1, 1, 1), (4, 4, 8, 8), (1, 1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A small random model, its zero-initialised layers stirred so that every input matters."""
+    torch.manual_seed(0)
+    network, autoencoder = Network(NETWORK), Autoencoder(AUTOENCODER)
+    with torch.no_grad():
+        for module in (network, autoencoder):
+            for name, value in module.named_parameters():
+                if not value.any():
+                    value.normal_(std=0.2 if name.endswith("weight") else 0.05)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_bundled(path, network, autoencoder, SamplingDefaults(steps=3, guidance=2.0, window=4))
+    return Engine(load_bundled(dtype=torch.float32, path=path))
+
+
+@pytest.fixture(scope="module")
+def avatar(engine: Engine) -> Avatar:
+    portrait = prepare_portrait(avatar_path(avatar_names()[0]), FaceLandmarker(), engine.model.portrait)
+    return engine.register(portrait)
+
+
+def audio(seed: int, frames: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(frames, 5, 2, 768)).astype(np.float32)
+
+
+SAMPLING = Sampling(steps=3, guidance=2.0)
+
+
+def test_the_same_seed_gives_the_same_frames_and_another_seed_others(engine: Engine, avatar: Avatar) -> None:
+    runs = [
+        engine.generate([(engine.open(avatar, replace(SAMPLING, seed=seed)), audio(0))])[0][1]
+        for seed in (7, 7, 8)
+    ]
+    assert runs[0].shape == (4, 256, 256, 3)
+    assert runs[0].dtype == np.uint8
+    assert np.array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+
+
+def test_generating_changes_no_stream(engine: Engine, avatar: Avatar) -> None:
+    stream = engine.open(avatar, SAMPLING)
+    later, first = engine.generate([(stream, audio(0))])[0]
+    assert np.array_equal(engine.generate([(stream, audio(0))])[0][1], first)
+    assert not np.array_equal(engine.generate([(later, audio(0))])[0][1], first)
+
+
+def test_interleaved_streams_give_what_each_gives_alone(engine: Engine, avatar: Avatar) -> None:
+    def alone(seed: int) -> list[np.ndarray]:
+        stream, made = engine.open(avatar, replace(SAMPLING, seed=seed)), []
+        for window in range(2):
+            stream, frames = engine.generate([(stream, audio(10 * seed + window))])[0]
+            made.append(frames)
+        return made
+
+    streams = {seed: engine.open(avatar, replace(SAMPLING, seed=seed)) for seed in (1, 2)}
+    for window in range(2):
+        for seed in (1, 2):
+            streams[seed], frames = engine.generate([(streams[seed], audio(10 * seed + window))])[0]
+            assert np.array_equal(frames, alone(seed)[window])
+
+
+def test_a_batch_gives_what_its_streams_give_alone(engine: Engine, avatar: Avatar) -> None:
+    streams = [engine.open(avatar, replace(SAMPLING, seed=seed)) for seed in (1, 2)]
+    streams[0] = engine.generate([(streams[0], audio(5))])[0][0]
+    requests = [(streams[0], audio(1)), (streams[1], audio(2))]
+    together = engine.generate(requests)
+    for request, (_, frames) in zip(requests, together, strict=True):
+        single = engine.generate([request])[0][1].astype(int)
+        # Products of another shape may round differently, by at most one brightness level.
+        assert np.abs(frames - single).max() <= 1
+
+
+def test_windows_of_any_length_work(engine: Engine, avatar: Avatar) -> None:
+    stream = engine.open(avatar, SAMPLING)
+    for frames in (1, 4, 16):
+        stream, made = engine.generate([(stream, audio(3, frames))])[0]
+        assert made.shape[0] == frames
+        assert stream.motion.shape[1] == engine.model.motion_frames
+
+
+def test_audio_and_guidance_matter(engine: Engine, avatar: Avatar) -> None:
+    stream = engine.open(avatar, SAMPLING)
+    first = engine.generate([(stream, audio(0))])[0][1]
+    assert not np.array_equal(engine.generate([(stream, audio(1))])[0][1], first)
+    unguided = engine.open(avatar, replace(SAMPLING, guidance=1.0))
+    assert not np.array_equal(engine.generate([(unguided, audio(0))])[0][1], first)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps": 0}, "steps must be between 1 and 1000, got 0"),
+        ({"guidance": -1.0}, "guidance must be between 0 and 30"),
+        ({"seed": -1}, "seed must be between"),
+        ({"preset": "warp"}, "unknown preset 'warp'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(engine: Engine, avatar: Avatar, wrong: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        engine.open(avatar, replace(SAMPLING, **wrong))
+
+
+def test_streams_that_sample_differently_do_not_share_a_batch(engine: Engine, avatar: Avatar) -> None:
+    streams = [engine.open(avatar, replace(SAMPLING, steps=steps)) for steps in (2, 3)]
+    with pytest.raises(ValueError, match="must share preset, steps and guidance"):
+        engine.generate([(stream, audio(0)) for stream in streams])
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    for content in (b"", b"no tensors here"):
+        path = tmp_path / "model.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(LipstreamError, match=r"model\.safetensors: expected a bundled Lipstream model"):
+            load_bundled(path=path)
