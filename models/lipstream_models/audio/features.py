@@ -29,12 +29,12 @@ class FeatureConfig:
     frames of context ends, so nothing is waited for in vain.
     """
 
-    layers: tuple[int, ...] = (2, 3, 4)
+    layers: tuple[int, ...] = (2, 4)
     hop: int = 4
     offset: int = 2
-    left: int = 24
+    left: int = 8
     right: int = 2
-    concatenate: bool = True
+    concatenate: bool = False
     floor: float = -7.0
     batch: int = 32
 
