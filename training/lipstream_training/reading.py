@@ -1,6 +1,7 @@
 """Makes the bundled recording of a human voice: `python -m lipstream_training.reading --out FILE.flac`.
 
-Sentences of a LibriVox reader (public domain) from Debian's pocketsphinx-testdata, joined with the pauses she makes herself.
+Sentences of a LibriVox reader (public domain) from Debian's pocketsphinx-testdata, joined with the
+pauses in which they were cut.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from pathlib import Path
 
 import av
 import numpy as np
-from lipstream_models.errors import LipstreamError
 from numpy.typing import NDArray
+
+from lipstream_models.errors import LipstreamError
 
 Audio = NDArray[np.float32]
 
 SAMPLE_RATE = 16000
 FOLDER = Path("/usr/share/pocketsphinx/test/data/librivox")
 SENTENCES = ("0880", "0890", "0930")
-"""He was not an ill-disposed young man, unless to be rather cold hearted and rather selfish is to be ill-disposed.
-He might even have been made amiable himself."""
+"""He was not an ill-disposed young man, unless to be rather cold-hearted, and rather selfish, is to be
+ill-disposed. He might even have been made amiable himself."""
 FADE = 0.02
 PEAK = 0.7
 TAIL = 0.25
@@ -28,7 +30,7 @@ TAIL = 0.25
 
 
 def recorded_sentence(path: Path) -> Audio:
-    """The wav file (16-bit mono, 16 kHz) as float32 without its constant offset; ends fade, so that joints do not click."""
+    """The wav file (16-bit mono, 16 kHz) without its constant offset; its ends fade, so that no joint clicks."""
     if not path.is_file():
         raise LipstreamError(f"expected {path}; apt-get install pocketsphinx-testdata")
     with wave.open(str(path)) as file:
@@ -40,7 +42,7 @@ def recorded_sentence(path: Path) -> Audio:
     ramp = np.linspace(0, 1, round(FADE * SAMPLE_RATE), dtype=np.float32)
     audio[: len(ramp)] *= ramp
     audio[-len(ramp) :] *= ramp[::-1]
-    return audio
+    return np.asarray(audio, np.float32)
 
 
 def reading(folder: Path = FOLDER) -> Audio:
