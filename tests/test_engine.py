@@ -27,7 +27,7 @@ NETWORK = NetworkConfig(
     unused_motion_modules=False,
     tiled_identity=False,
     face_locator_channels=(4, 4, 4, 4, 8),
-    audio_projection=AudioProjectionConfig(5, 2, 768, 8, 8, 2),
+    audio_projection=AudioProjectionConfig(5, 2, 384, 8, 8, 2),
 )
 AUTOENCODER = AutoencoderConfig(4, (4, 4, 8, 8), (1, 1, 1, 1), (4, 4, 8, 8), (1, 1, 1, 1))
 
@@ -54,7 +54,7 @@ def avatar(engine: Engine) -> Avatar:
 
 
 def audio(seed: int, frames: int = 4) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(frames, 5, 2, 768)).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(frames, 5, 2, 384)).astype(np.float32)
 
 
 SAMPLING = Sampling(steps=3, guidance=2.0)

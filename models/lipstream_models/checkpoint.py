@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from .autoencoder import StableAutoencoder
+from .stable_autoencoder import StableAutoencoder
 from .config import ConfigError, NetworkConfig, SchedulerConfig
 from .errors import LipstreamError
 from .hallo_directory import (

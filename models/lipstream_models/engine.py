@@ -88,7 +88,8 @@ class Engine:
         size = self.model.size
         if portrait.image.shape != (size, size, 3):
             raise LipstreamError(f"expected a portrait of {size} x {size} pixels, got {portrait.image.shape}")
-        embedding = self._tensor(portrait.embedding[None])
+        identify = self.model.identify
+        embedding = self._tensor((portrait.embedding if identify is None else identify(portrait.image))[None])
         masks = tuple(
             self._tensor(np.stack([level.full, level.face, level.lip], axis=-1)[:, None])
             for level in portrait.masks

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from .audio.features import WhisperFeatures as AudioEncoder
 from .codec import Codec
@@ -29,7 +32,10 @@ class SamplingDefaults:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Everything the engine needs. ``size`` is the side of the square picture in pixels, ``fps`` its frames a second."""
+    """Everything the engine needs. ``size`` is the side of the square picture in pixels, ``fps`` its frames a second.
+
+    identify: portrait (H, W, 3) to face embedding (512,); without it the portrait's own geometry embedding is used.
+    """
 
     name: str
     network: Network
@@ -41,6 +47,7 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     fps: int = 25
+    identify: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
 
     @property
     def size(self) -> int:

@@ -121,12 +121,16 @@ def audio_windows(audio: Path, model: Model) -> Iterator[NDArray[np.float32]]:
 
 
 def _load(model: Path | None, device: str) -> Model:
-    from lipstream_models.bundled import load_bundled
-    from lipstream_models.hallo import load_hallo
     from lipstream_models.runtime import keep_freed_memory
 
     keep_freed_memory()
-    return load_bundled(device) if model is None else load_hallo(model, device)
+    if model is None:
+        from lipstream_models.bundled import load_bundled
+
+        return load_bundled(device)
+    from lipstream_models.hallo import load_hallo
+
+    return load_hallo(model, device)
 
 
 def _portrait(source: str, model: Model) -> Portrait:

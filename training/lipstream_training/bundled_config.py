@@ -17,6 +17,6 @@ NETWORK = NetworkConfig(
     tiled_identity=False,
     face_locator_channels=(8, 16, 32, 32, 32),
     audio_projection=AudioProjectionConfig(
-        seq_len=5, blocks=2, channels=768, intermediate_dim=128, output_dim=64, context_tokens=8
+        seq_len=5, blocks=2, channels=384, intermediate_dim=160, output_dim=64, context_tokens=8
     ),
 )
