@@ -67,7 +67,8 @@ class Flite:
 class Hibari:
     """hibari-tts (Apache-2.0), a natural American woman; durations are an inner tensor of its ONNX graph."""
 
-    OFFSET = 0.0
+    OFFSET = -0.053
+    """Seconds by which the sound precedes the durations, measured (see alignment)."""
     DURATIONS = "/Cast_32_output_0"
     UNIT = 0.025
 
@@ -114,7 +115,7 @@ def quiet_session(onnxruntime: Any, model: bytes | str) -> Any:
 class Piper:
     """Piper's en_US joe (voice data CC0), a natural American man; durations are an inner tensor of the graph."""
 
-    OFFSET = 0.0
+    OFFSET = -0.003
     DURATIONS = "/Ceil_output_0"
     HOP = 256
 
