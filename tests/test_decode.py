@@ -43,7 +43,9 @@ def encode(path: Path, samples: np.ndarray, rate: int, codec: str, layout: str) 
         ("a.mp4", "aac", 44100, "stereo"),
     ],
 )
-def test_length_pitch_and_level_survive(tmp_path: Path, name: str, codec: str, rate: int, layout: str) -> None:
+def test_length_pitch_and_level_survive(
+    tmp_path: Path, name: str, codec: str, rate: int, layout: str
+) -> None:
     heard = read_audio(encode(tmp_path / name, tone(rate), rate, codec, layout))
     assert heard.dtype == np.float32
     assert len(heard) / 16000 == pytest.approx(SECONDS, abs=0.06)  # lossy codecs pad to whole frames

@@ -21,7 +21,9 @@ class Contraction:
 
     def whole(self, latents: Tensor, timestep: Tensor, conditions: Tensor) -> Tensor:
         self.timesteps.append(int(timestep[0]))
-        return 0.3 * latents + conditions[:, None, None, None, None] + timestep[:, None, None, None, None] / 1000
+        return (
+            0.3 * latents + conditions[:, None, None, None, None] + timestep[:, None, None, None, None] / 1000
+        )
 
 
 @settings(deadline=None, max_examples=25)

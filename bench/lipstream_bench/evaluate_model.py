@@ -59,7 +59,9 @@ def reconstruct(model: Model, frames: Frames) -> Frames:
     return np.concatenate(parts)
 
 
-def animate(engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling) -> Iterator[Frames]:
+def animate(
+    engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
+) -> Iterator[Frames]:
     """Windows of generated frames for a portrait that is framed already."""
     model = engine.model
     settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
@@ -71,15 +73,25 @@ def animate(engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampli
         yield frames
 
 
-def score(engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float) -> tuple[ModelScores, list[Frames]]:
+def score(
+    engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float
+) -> tuple[ModelScores, list[Frames]]:
     landmarker = FaceLandmarker()
     rows, made = [], []
     for clip in clips:
         frames = np.concatenate(list(animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)))
         length = len(frames)
         truth = np.array(clip.frames[:length])
-        sync = compare(lip_track(frames, landmarker), clip.truth.lip_opening[:length].astype(np.float64), clip.truth.closures)
-        ceiling = compare(lip_track(truth, landmarker), clip.truth.lip_opening[:length].astype(np.float64), clip.truth.closures)
+        sync = compare(
+            lip_track(frames, landmarker),
+            clip.truth.lip_opening[:length].astype(np.float64),
+            clip.truth.closures,
+        )
+        ceiling = compare(
+            lip_track(truth, landmarker),
+            clip.truth.lip_opening[:length].astype(np.float64),
+            clip.truth.closures,
+        )
         back = reconstruct(engine.model, truth)
         face, mouth = clip.truth.face_box[:length], clip.truth.mouth_box[:length]
         rows.append(
@@ -94,7 +106,10 @@ def score(engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: 
                 "face_db": psnr(frames, truth, face),
             }
         )
-        print(json.dumps({"clip": clip.name, **{k: round(float(v), 3) for k, v in rows[-1].items()}}), flush=True)
+        print(
+            json.dumps({"clip": clip.name, **{k: round(float(v), 3) for k, v in rows[-1].items()}}),
+            flush=True,
+        )
         made.append(frames)
     means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
     drift = drift_of(engine, clips[0], sampling, drift_seconds)
@@ -142,7 +157,9 @@ def main() -> None:
     guidance = model.defaults.guidance if arguments.guidance is None else arguments.guidance
     clips = load_clips(arguments.clips)[: arguments.limit]
     scores, _ = score(Engine(model), clips, Sampling(steps=steps, guidance=guidance), arguments.drift_seconds)
-    print(f"\n{datetime.date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, {steps} steps, guidance {guidance}\n")
+    print(
+        f"\n{datetime.date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, {steps} steps, guidance {guidance}\n"
+    )
     print(table(scores))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(asdict(scores), indent=2) + "\n")

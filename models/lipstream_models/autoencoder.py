@@ -72,7 +72,9 @@ class Autoencoder(nn.Module):
         return self.decode_raw(latents * self.latent_std[:, None, None] + self.latent_mean[:, None, None])
 
     def encode_raw(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.encoder(F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last))
+        latents: Tensor = self.encoder(
+            F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)
+        )
         return latents
 
     def decode_raw(self, latents: Tensor) -> Tensor:

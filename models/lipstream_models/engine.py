@@ -119,9 +119,7 @@ class Engine:
         return Stream(avatar, sampling, session, motion)
 
     @torch.no_grad()
-    def generate(
-        self, requests: Sequence[tuple[Stream, NDArray[np.float32]]]
-    ) -> list[tuple[Stream, Frames]]:
+    def generate(self, requests: Sequence[tuple[Stream, NDArray[np.float32]]]) -> list[tuple[Stream, Frames]]:
         """One window for each stream, in one batch.
 
         requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
@@ -147,7 +145,9 @@ class Engine:
     def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
         images = self.model.codec.decode(latents.transpose(0, 1))
-        pixels = ((images.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        pixels = (
+            ((images.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        )
         count = self.model.motion_frames
         recent = images.clamp(-1, 1)[-count:]
         motion = self.model.codec.encode(recent)[None]

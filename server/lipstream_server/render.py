@@ -47,7 +47,9 @@ def render(
     portrait: Annotated[str, typer.Argument(help="a picture of a face, or the name of a bundled avatar")],
     audio: Annotated[Path, typer.Argument(help="a recording; any file with a sound track")],
     output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")],
-    model: Annotated[Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
+    ] = None,
     preset: Annotated[str, typer.Option(help="how the steps are sampled")] = "base",
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale; 1 switches guidance off")] = None,
@@ -93,11 +95,16 @@ def make_video(engine: Engine, portrait: Portrait, audio: Path, output: Path, sa
     start = time.perf_counter()
     with Soundtrack(audio) as sound:
         channels, rate = sound.channels, sound.sample_rate
-        with Mp4Writer(output, model.size, model.size, rate, channels) as writer, progress("render", total) as advance:
+        with (
+            Mp4Writer(output, model.size, model.size, rate, channels) as writer,
+            progress("render", total) as advance,
+        ):
             for window in audio_windows(audio, model):
                 stream, frames = engine.generate([(stream, window)])[0]
                 frames = frames[: total - writer.frames]
-                due = round((writer.frames + len(frames)) * rate / model.fps) - round(writer.frames * rate / model.fps)
+                due = round((writer.frames + len(frames)) * rate / model.fps) - round(
+                    writer.frames * rate / model.fps
+                )
                 writer.write(frames, sound.read(due))
                 advance(len(frames))
         return Rendered(output, writer.frames, model.fps, time.perf_counter() - start)

@@ -39,9 +39,7 @@ class Animation:
         return self.blendshapes[:, self.names.index(name)]
 
 
-def animate(
-    speech: Speech, n_frames: int, rng: np.random.Generator, style: Style | None = None
-) -> Animation:
+def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Style | None = None) -> Animation:
     """The face that says `speech`, `n_frames` long; the same arguments give the same frames."""
     style = style or Style.sample(rng)
     times = (np.arange(n_frames) + 0.5) / FPS

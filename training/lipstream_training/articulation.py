@@ -95,9 +95,7 @@ def _gestures(phones: tuple[Phone, ...], strength: float) -> list[_Gesture]:
         names = DIPHTHONGS.get(phone.symbol, (phone.symbol,))
         middle = phone.start + DIPHTHONG_SHARE * (phone.end - phone.start)
         spans = (
-            [(phone.start, phone.end)]
-            if len(names) == 1
-            else [(phone.start, middle), (middle, phone.end)]
+            [(phone.start, phone.end)] if len(names) == 1 else [(phone.start, middle), (middle, phone.end)]
         )
         for name, (begin, stop) in zip(names, spans, strict=True):
             gestures.append(_Gesture(table[name], targets[name], begin, stop, name))

@@ -42,7 +42,9 @@ def load_speech(folder: Path) -> list[tuple[Tensor, Tensor]]:
     clips = []
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as arrays:
-            clips.append((torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["blendshapes"]).float()))
+            clips.append(
+                (torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["blendshapes"]).float())
+            )
     return clips
 
 

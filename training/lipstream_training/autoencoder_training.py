@@ -68,7 +68,9 @@ def sample_batch(clips: list[Clip], size: int, rng: np.random.Generator, crop: i
     return Batch(torch.stack(images), torch.stack(face), torch.stack(mouth))
 
 
-def crop_around(box: np.ndarray, side: int, crop: int, rng: np.random.Generator) -> tuple[slice, slice, slice]:
+def crop_around(
+    box: np.ndarray, side: int, crop: int, rng: np.random.Generator
+) -> tuple[slice, slice, slice]:
     """A square of ``crop`` pixels: four times in five near the mouth and eyes, else anywhere."""
     middle = np.array([box[1] + box[3], box[0] + box[2]]) / 2 + rng.uniform([-0.5, -0.3], [0.2, 0.3]) * crop
     corner = middle - crop / 2 if rng.random() < 0.8 else rng.uniform(0, side - crop, 2)
@@ -150,7 +152,9 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     trainee = Trainee(Autoencoder(config).to(memory_format=torch.channels_last), options.latent_noise)
-    optimizer = torch.optim.AdamW(trainee.parameters(), options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    optimizer = torch.optim.AdamW(
+        trainee.parameters(), options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3
+    )
     average = MovingAverage(trainee, options.average_decay)
     first = 0
     if (state := load_state(run / "autoencoder.pt")) is not None:

@@ -52,5 +52,7 @@ def load_clips(root: Path) -> list[Clip]:
     """All finished clips under ``root``, by name."""
     folders = sorted(path.parent for path in root.glob("*/truth.npz"))
     if not folders:
-        raise FileNotFoundError(f"no rendered clips under {root}: run `python -m lipstream_training.render_clips` first")
+        raise FileNotFoundError(
+            f"no rendered clips under {root}: run `python -m lipstream_training.render_clips` first"
+        )
     return [load_clip(folder) for folder in folders]

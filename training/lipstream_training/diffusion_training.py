@@ -74,11 +74,15 @@ def diffuse(clean: Tensor, noise: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor
     return signal * clean + sigma * noise, signal * noise - sigma * clean
 
 
-def step_loss(trainee: Trainee, windows: Windows, alphas: Tensor, unconditional: int, generator: torch.Generator) -> Tensor:
+def step_loss(
+    trainee: Trainee, windows: Windows, alphas: Tensor, unconditional: int, generator: torch.Generator
+) -> Tensor:
     rows = len(windows.latents)
     # One timestep from each of B equal slices: every batch sees the whole range, which steadies the loss.
     slices = (torch.arange(rows) + torch.rand(rows, generator=generator)) / rows
-    timestep = (slices * len(alphas)).long().clamp(max=len(alphas) - 1)[torch.randperm(rows, generator=generator)]
+    timestep = (
+        (slices * len(alphas)).long().clamp(max=len(alphas) - 1)[torch.randperm(rows, generator=generator)]
+    )
     noise = torch.randn(windows.latents.shape, generator=generator)
     noisy, target = diffuse(windows.latents, noise, alphas[timestep])
     with torch.autocast("cpu", torch.bfloat16):
@@ -155,7 +159,9 @@ def train(
         seconds = time.monotonic() - start
         done = step + 1 == options.steps or seconds > minutes * 60
         if not math.isfinite(total):
-            raise FloatingPointError(f"the loss is no longer finite at step {step}; resume from the last checkpoint")
+            raise FloatingPointError(
+                f"the loss is no longer finite at step {step}; resume from the last checkpoint"
+            )
         if (step + 1) % options.log_every == 0:
             figures = {"loss": total / options.log_every, "seconds": seconds}
             total = 0.0

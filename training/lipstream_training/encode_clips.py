@@ -9,7 +9,13 @@ import numpy as np
 import torch
 from lipstream_models.audio.features import WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
-from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait, PortraitSettings, prepare_portrait
+from lipstream_models.portrait import (
+    FaceLandmarker,
+    PictureError,
+    Portrait,
+    PortraitSettings,
+    prepare_portrait,
+)
 from numpy.typing import NDArray
 
 from .checkpoint import load_state, save_state
@@ -25,7 +31,9 @@ def trained_autoencoder(run: Path) -> Autoencoder:
     if state is None:
         raise FileNotFoundError(f"{run / 'autoencoder.pt'}: train the autoencoder first")
     values = {**state["model"], **state["average"]}
-    autoencoder = Autoencoder(AutoencoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()}))
+    autoencoder = Autoencoder(
+        AutoencoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()})
+    )
     prefix = "autoencoder."
     autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
     return autoencoder.eval().to(memory_format=torch.channels_last)
@@ -47,7 +55,9 @@ def encode_frames(autoencoder: Autoencoder, frames: NDArray[np.uint8]) -> NDArra
     """(T, H, W, 3) uint8 -> normalised latents (T, C, h, w)."""
     parts = []
     for start in range(0, len(frames), 32):
-        images = torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = (
+            torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        )
         with torch.autocast("cpu", torch.bfloat16):
             parts.append(autoencoder.encode(images).float())
     return torch.cat(parts).numpy().astype(np.float16)
@@ -71,7 +81,9 @@ def token_share(boxes: NDArray[np.float32], side: int, latent: int) -> NDArray[n
     return (down[:, :, None] * across[:, None, :] * (latent / side) ** 2).astype(np.float16)
 
 
-def references(clip: Clip, landmarker: FaceLandmarker, rng: np.random.Generator) -> list[tuple[int, Portrait]]:
+def references(
+    clip: Clip, landmarker: FaceLandmarker, rng: np.random.Generator
+) -> list[tuple[int, Portrait]]:
     """Frames that can serve as portraits: those in which a face is found, spread over the clip."""
     settings = PortraitSettings(framing=None)
     found = []
@@ -102,7 +114,9 @@ def encode_clip(
         embeddings=np.stack([p.embedding for p in portraits]).astype(np.float16),
         face_regions=np.stack([p.face_region[..., 0] for p in portraits]),
         masks=tuple(
-            np.stack([np.concatenate([p.masks[i].full, p.masks[i].face, p.masks[i].lip]) for p in portraits]).astype(np.float16)
+            np.stack(
+                [np.concatenate([p.masks[i].full, p.masks[i].face, p.masks[i].lip]) for p in portraits]
+            ).astype(np.float16)
             for i in levels
         ),
         mouth=token_share(clip.truth.mouth_box, side, latent),

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .phones import Phone, Speech, SpeechError, merge_silence, phones_from_ipa
-from .phones import finished, to_16k
+from .phones import SILENCE, Phone, Speech, SpeechError, finished, merge_silence, phones_from_ipa, to_16k
 
 LIBRARIES = ("libespeak-ng.so.1", "libespeak-ng.so", "libespeak-ng.dylib")
 _SYNCHRONOUS, _EVENTS_IN_IPA = 2, 3
@@ -18,6 +17,8 @@ _END_OF_LIST, _PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _IPA = 1, 2
 WORDS_PER_MINUTE = 165
+VOICELESS_STOPS = frozenset("P T K CH".split())
+CLOSURE = 0.045
 
 
 class _Name(ctypes.Union):
@@ -73,7 +74,11 @@ class Espeak:
     def speak(self, text: str, voice: str, speed: float, pitch: int, pitch_range: int) -> Speech:
         """`speed` 1 is 165 words a minute; `pitch` and `pitch_range` 0..99 (50 is usual)."""
         self._choose(voice)
-        for parameter, value in ((_RATE, int(WORDS_PER_MINUTE * speed)), (_PITCH, pitch), (_RANGE, pitch_range)):
+        for parameter, value in (
+            (_RATE, int(WORDS_PER_MINUTE * speed)),
+            (_PITCH, pitch),
+            (_RANGE, pitch_range),
+        ):
             self._library.espeak_SetParameter(parameter, value, 0)
         self._audio, self._events = [], []
         data = text.encode()
@@ -120,7 +125,20 @@ def _phones(events: list[tuple[float, str]], end: float) -> tuple[Phone, ...]:
         step = (stop - start) / len(letters)
         timed = ((sign, start + i * step, start + (i + 1) * step) for i, sign in enumerate(letters))
         phones += phones_from_ipa(timed)
-    return merge_silence(phones)
+    return merge_silence(_with_closures(phones))
+
+
+def _with_closures(phones: list[Phone]) -> list[Phone]:
+    """espeak marks a voiceless stop at its burst; its silent closure, CLOSURE seconds before, belongs to it as well."""
+    out: list[Phone] = []
+    for phone in phones:
+        if phone.symbol in VOICELESS_STOPS and out and out[-1].symbol != SILENCE:
+            before = out.pop()
+            early = min(CLOSURE, 0.5 * (before.end - before.start))
+            out.append(Phone(before.symbol, before.start, before.end - early))
+            phone = Phone(phone.symbol, phone.start - early, phone.end)
+        out.append(phone)
+    return out
 
 
 @functools.cache

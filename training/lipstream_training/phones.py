@@ -54,7 +54,17 @@ class Speech:
         return len(self.audio) / SAMPLE_RATE
 
 
-_FLITE = {"ax": "AH", "axr": "ER", "dx": "D", "el": "L", "em": "M", "en": "N", "hv": "HH", "nx": "N", "ix": "IH"}
+_FLITE = {
+    "ax": "AH",
+    "axr": "ER",
+    "dx": "D",
+    "el": "L",
+    "em": "M",
+    "en": "N",
+    "hv": "HH",
+    "nx": "N",
+    "ix": "IH",
+}
 _IPA_WORDS = """
     p P, b B, m M, f F, v V, ʋ V, θ TH, ð DH, t T, d D, n N, ɾ D, ɳ N, ɲ N Y, s S, z Z, ʃ SH, ʒ ZH, ʂ SH, ɕ SH, ʑ ZH,
     tʃ CH, ʧ CH, dʒ JH, ʤ JH, k K, g G, ɡ G, x K, ç HH, ŋ NG, l L, ɫ L, ɬ L, r R, ɹ R, ɻ R, ɽ R, w W, ʍ W, j Y, h HH, ɦ HH, ʔ HH,
@@ -64,9 +74,10 @@ _IPA_WORDS = """
     eə EH AH, ɪə IH AH, aɪə AY AH, aɪɚ AY ER, aʊə AW AH, aʊɚ AW ER, ɛɹ EH R, ɪɹ IH R, ʊɹ UH R, ɔɹ AO R, oɹ AO R, ɑɹ AA R,
     A EY, I AY, O OW, Q OW, W AW, Y OY, T D, S SH, ʦ T S, ʣ D Z
 """
-_LENGTH = frozenset("ː_ˑ̩̯̃ʰʲˤ˞")
-_BREAK = frozenset(" ˈˌ'-|")
-_PAUSE = frozenset(",.;:!?…—\"()“”^$")
+_LENGTH = frozenset("_ːˑ̩̯̃ʰʲˤ˞")
+_SHARES = dict.fromkeys(_LENGTH, 1.0) | {"_": 0.0, "ˈ": 0.0, "ˌ": 0.0} | dict.fromkeys(" '-|", 0.5)
+"""How much of a mark's time belongs to the sound before it, as measured on both neural voices."""
+_PAUSE = frozenset(',.;:!?…—"()“”^$')
 SHORT_PAUSE = 0.045
 """A pause mark shorter than this many seconds is shared out to its neighbours."""
 
@@ -116,22 +127,20 @@ def phones_from_ipa(signs: Iterable[tuple[str, float, float]]) -> tuple[Phone, .
 
 
 def _fold(signs: Iterable[tuple[str, float, float]]) -> list[_Sign]:
-    """Drop the marks, giving length marks' time to the sound before and half of other marks' time to either side."""
+    """Drop the marks and give their time away by SHARES; short pauses count as a space."""
     kept: list[_Sign] = []
-    owed, broken = 0.0, True
-    for text, start, end in signs:
+    edge, broken = 0.0, True
+    for number, (text, start, end) in enumerate(signs):
+        edge = edge if number else start
         pause = text in _PAUSE
-        if text in _LENGTH or text in _BREAK or (pause and kept and end - start < SHORT_PAUSE):
-            share = 1.0 if text in _LENGTH and text != "_" else 0.5
-            if kept and kept[-1].text:
-                kept[-1].end += share * (end - start) + owed
-                owed = (1 - share) * (end - start)
-                kept[-1].end, owed = start + share * (end - start), owed
-            broken = broken or text not in _LENGTH
-            continue
-        begin = kept[-1].end if kept else start
-        kept.append(_Sign("" if pause else text, begin, end, not broken and not pause))
-        broken, owed = pause, 0.0
+        mark = " " if pause and end - start < SHORT_PAUSE else text
+        if mark in _SHARES and kept:
+            edge += _SHARES[mark] * (end - edge)
+            kept[-1].end = edge
+            broken = broken or mark not in _LENGTH
+        elif mark not in _SHARES:
+            kept.append(_Sign("" if pause else text, edge, end, not broken and not pause))
+            broken, edge = pause, end
     return kept
 
 
@@ -166,7 +175,9 @@ def to_16k(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     return np.asarray(resample_poly(audio, SAMPLE_RATE // shared, rate // shared), np.float32)
 
 
-def finished(audio: NDArray[np.float32], phones: tuple[Phone, ...], voice: str, offset: float = 0.0) -> Speech:
+def finished(
+    audio: NDArray[np.float32], phones: tuple[Phone, ...], voice: str, offset: float = 0.0
+) -> Speech:
     """Speech whose phones cover the audio exactly; `offset` seconds correct a voice's measured label lag."""
     total, moved = len(audio) / SAMPLE_RATE, [phone.moved(offset) for phone in phones]
     cut = [Phone(p.symbol, min(max(p.start, 0.0), total), min(p.end, total)) for p in moved]

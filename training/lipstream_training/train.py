@@ -51,11 +51,41 @@ def stages(run: Path, scale: Scale, parts: int) -> list[list[list[str]]]:
     ]
     return [
         *renders,
-        [["autoencoder_training", "--clips", clips, "--run", str(run), "--steps", str(scale.autoencoder_steps)]],
+        [
+            [
+                "autoencoder_training",
+                "--clips",
+                clips,
+                "--run",
+                str(run),
+                "--steps",
+                str(scale.autoencoder_steps),
+            ]
+        ],
         [["encode_clips", "--clips", clips, "--run", str(run), "--out", latents]],
         talk,
-        [["audio_pretraining", "--speech", speech, "--run", str(run), "--steps", str(scale.projection_steps)]],
-        [["diffusion_training", "--latents", latents, "--run", str(run), "--steps", str(scale.diffusion_steps)]],
+        [
+            [
+                "audio_pretraining",
+                "--speech",
+                speech,
+                "--run",
+                str(run),
+                "--steps",
+                str(scale.projection_steps),
+            ]
+        ],
+        [
+            [
+                "diffusion_training",
+                "--latents",
+                latents,
+                "--run",
+                str(run),
+                "--steps",
+                str(scale.diffusion_steps),
+            ]
+        ],
         [["export", "--run", str(run)]],
     ]
 
@@ -74,7 +104,9 @@ def run_stage(commands: list[list[str]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=Path("runs/bundled"))
-    parser.add_argument("--parts", type=int, default=os.cpu_count() or 1, help="processes that render side by side")
+    parser.add_argument(
+        "--parts", type=int, default=os.cpu_count() or 1, help="processes that render side by side"
+    )
     parser.add_argument("--tiny", action="store_true", help="a few clips and steps, to try the stages")
     arguments = parser.parse_args()
     for commands in stages(arguments.run, TINY if arguments.tiny else Scale(), arguments.parts):

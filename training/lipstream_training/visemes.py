@@ -65,12 +65,24 @@ def viseme_table() -> dict[str, Viseme]:
         0.6,
     )
     hissed = Viseme(
-        {"jawOpen": 0.055, "mouthStretch": 0.22, "mouthLowerDown": 0.36, "mouthUpperUp": 0.2, "mouthSmile": 0.08},
+        {
+            "jawOpen": 0.055,
+            "mouthStretch": 0.22,
+            "mouthLowerDown": 0.36,
+            "mouthUpperUp": 0.2,
+            "mouthSmile": 0.08,
+        },
         (1.5, 0.3, 0.6, 1.0, 0.8),
         0.35,
     )
     hushed = Viseme(
-        {"jawOpen": 0.08, "mouthFunnel": 0.55, "mouthPucker": 0.22, "mouthLowerDown": 0.16, "jawForward": 0.1},
+        {
+            "jawOpen": 0.08,
+            "mouthFunnel": 0.55,
+            "mouthPucker": 0.22,
+            "mouthLowerDown": 0.16,
+            "jawForward": 0.1,
+        },
         (1.4, 1.5, 1.2, 0.9, 0.8),
         0.35,
     )
@@ -78,9 +90,7 @@ def viseme_table() -> dict[str, Viseme]:
         {"jawOpen": 0.13, "mouthLowerDown": 0.22, "mouthUpperUp": 0.12, "mouthStretch": 0.06},
         (0.9, 0.2, 0.3, 0.6, 0.6),
     )
-    back = Viseme(
-        {"jawOpen": 0.2, "mouthLowerDown": 0.18, "mouthUpperUp": 0.1}, (0.5, 0.12, 0.15, 0.35, 0.5)
-    )
+    back = Viseme({"jawOpen": 0.2, "mouthLowerDown": 0.18, "mouthUpperUp": 0.1}, (0.5, 0.12, 0.15, 0.35, 0.5))
     rounded = Viseme(
         {"jawOpen": 0.1, "mouthPucker": 0.85, "mouthFunnel": 0.22}, (1.0, 1.7, 1.2, 0.9, 0.6), 0.45
     )

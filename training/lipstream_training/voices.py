@@ -14,8 +14,8 @@ from .synthesisers import Flite, Hibari, Piper, Synthesiser
 
 TRAIN_VOICES: dict[str, float] = {
     "hibari": 0.34, "joe": 0.30, "flite:slt": 0.05, "flite:rms": 0.07, "flite:kal16": 0.03,
-    "espeak:en-us+m3": 0.03, "espeak:en-us+m7": 0.03, "espeak:en-us+f4": 0.03, "espeak:en+m1": 0.03,
-    "espeak:en+f2": 0.03, "espeak:en-gb-x-rp+m5": 0.03, "espeak:en-029+m4": 0.03,
+    "espeak:en-us+m3": 0.03, "espeak:en-us+m7": 0.03, "espeak:en-us+f4": 0.03, "espeak:en-gb-x-gbclan+m1": 0.03,
+    "espeak:en-gb-x-gbcwmd+f2": 0.03, "espeak:en-gb-x-rp+m5": 0.03, "espeak:en-029+m4": 0.03,
 }  # fmt: skip
 """Voice -> how often it is drawn. The two natural voices make up most."""
 

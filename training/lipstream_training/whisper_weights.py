@@ -40,7 +40,9 @@ class BinaryReader:
 
     def take(self, count: int) -> bytes:
         if self.at + count > len(self.data):
-            raise LipstreamError(f"the file ends at byte {len(self.data)}, expected at least {self.at + count}")
+            raise LipstreamError(
+                f"the file ends at byte {len(self.data)}, expected at least {self.at + count}"
+            )
         self.at += count
         return self.data[self.at - count : self.at]
 

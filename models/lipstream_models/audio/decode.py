@@ -54,7 +54,9 @@ def iter_audio(source: AudioSource, limits: AudioLimits | None = None) -> Iterat
             count += len(piece)
             total += len(piece)
             if total > limits.max_seconds * SAMPLE_RATE:
-                raise AudioError(f"{name}: longer than the {limits.max_seconds / 60:.0f} minutes that are allowed")
+                raise AudioError(
+                    f"{name}: longer than the {limits.max_seconds / 60:.0f} minutes that are allowed"
+                )
             if count >= limits.block:
                 yield np.concatenate(held)
                 held, count = [], 0
@@ -76,7 +78,9 @@ def _opened(source: AudioSource) -> tuple[str, av.container.InputContainer]:
     try:
         container = av.open(target, "r", metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
-        raise AudioError(f"{name}: expected a recording (WAV, MP3, FLAC, M4A, Ogg, a video ...), but it is none") from error
+        raise AudioError(
+            f"{name}: expected a recording (WAV, MP3, FLAC, M4A, Ogg, a video ...), but it is none"
+        ) from error
     if not container.streams.audio:
         container.close()
         raise AudioError(f"{name}: expected a recording, but there is no sound in this file")

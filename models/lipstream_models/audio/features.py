@@ -151,7 +151,9 @@ class WhisperFeatures(nn.Module):
         audio = torch.from_numpy(state.tail[begin:end]).to(self.mel.window.device)
         mel = self.mel(audio)  # (80, M), 4 columns a frame
         per_frame = FRAME // HOP
-        windows = mel.unfold(-1, config.window * per_frame, config.hop * per_frame).transpose(0, 1)  # (B, 80, W)
+        windows = mel.unfold(-1, config.window * per_frame, config.hop * per_frame).transpose(
+            0, 1
+        )  # (B, 80, W)
         states = self.encoder(windows.to(self.encoder.conv1.weight.dtype))
         chosen = torch.stack([states[layer] for layer in config.layers], dim=2)  # (B, steps, blocks, C)
         kept = chosen[:, config.left * STEPS : (config.left + config.hop) * STEPS].float()

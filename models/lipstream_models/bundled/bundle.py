@@ -83,7 +83,11 @@ def bundled_model_path() -> Path:
 
 def avatar_names() -> tuple[str, ...]:
     """Names of the bundled portraits."""
-    return tuple(sorted(Path(entry.name).stem for entry in (_ROOT / "avatars").iterdir() if entry.name.endswith(".png")))
+    return tuple(
+        sorted(
+            Path(entry.name).stem for entry in (_ROOT / "avatars").iterdir() if entry.name.endswith(".png")
+        )
+    )
 
 
 def avatar_path(name: str) -> Path:
