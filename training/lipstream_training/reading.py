@@ -30,7 +30,7 @@ TAIL = 0.25
 
 
 def recorded_sentence(path: Path) -> Audio:
-    """The wav file (16-bit mono, 16 kHz) without its constant offset; its ends fade, so that no joint clicks."""
+    """The wav file (16-bit mono, 16 kHz) less its constant offset, the ends faded so that no joint clicks."""
     if not path.is_file():
         raise LipstreamError(f"expected {path}; apt-get install pocketsphinx-testdata")
     with wave.open(str(path)) as file:
