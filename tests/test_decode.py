@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from lipstream_models.audio import AudioError, AudioLimits, iter_audio, read_audio
 
 SECONDS = 1.5

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from lipstream_models.audio.features import context_windows
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
@@ -22,7 +24,6 @@ from lipstream_models.model import Model
 from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 from lipstream_models.runtime import keep_freed_memory
 from lipstream_training.dataset import Clip, load_clips
-from numpy.typing import NDArray
 
 from .lip_sync import compare, lip_track
 from .picture_quality import psnr, sharpness

@@ -9,7 +9,6 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from .stable_autoencoder import StableAutoencoder
 from .config import ConfigError, NetworkConfig, SchedulerConfig
 from .errors import LipstreamError
 from .hallo_directory import (
@@ -21,6 +20,7 @@ from .hallo_directory import (
     read_network_config,
 )
 from .networks import Network
+from .stable_autoencoder import StableAutoencoder
 from .weights_file import WeightsError, WeightsFile, misfits, open_weights
 
 # Attention names of diffusers before 0.15, which sd-vae-ft-mse's file still has.

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from lipstream_accel.plan import Plan, preset
-from lipstream_accel.sampling import sample
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lipstream_accel.plan import Plan, preset
+from lipstream_accel.sampling import sample
 
 from .conditions import SessionConditions, join
 from .errors import LipstreamError

@@ -11,10 +11,10 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from .stable_autoencoder import StableAutoencoder
 from .config import AudioProjectionConfig, IdentityProjectionConfig, NetworkConfig, SchedulerConfig
 from .errors import LipstreamError
 from .networks import Network
+from .stable_autoencoder import StableAutoencoder
 
 MASKS = ("full_mask", "face_mask", "lip_mask")
 SETTINGS = (

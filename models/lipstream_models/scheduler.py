@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import torch
 from diffusers import DDIMScheduler
-from lipstream_accel.schedule import DDIMSchedule
 from torch import Tensor
+
+from lipstream_accel.schedule import DDIMSchedule
 
 from .config import SchedulerConfig
 

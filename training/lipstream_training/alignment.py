@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 
 HOP = 0.0025
 REACH = 0.1
-HISSES = frozenset("S Z SH CH JH".split())
-STRONG_HISSES = frozenset("S SH".split())
+HISSES = frozenset(["S", "Z", "SH", "CH", "JH"])
+STRONG_HISSES = frozenset(["S", "SH"])
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from torch import Tensor
+
+from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 
 from .checkpoint import MovingAverage, load_state, log_line, save_state
 from .dataset import Clip, load_clips

@@ -1,19 +1,23 @@
-"""Trains the bundled diffusion model on encoded clips: `python -m lipstream_training.diffusion_training --latents DIR --run DIR`."""
+"""Trains the bundled diffusion model on encoded clips.
+
+    python -m lipstream_training.diffusion_training --latents DIR --run DIR
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from lipstream_models.config import NetworkConfig
 from lipstream_models.networks import Network
 from lipstream_models.scheduler import alphas_cumprod
-from torch import Tensor
 
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
@@ -25,16 +29,16 @@ class DiffusionTraining:
     """frames_per_step: how many frames a step sees in all; windows of each length in ``window_frames`` take turns."""
 
     steps: int = 20000
-    frames_per_step: int = 48
-    window_frames: tuple[int, ...] = (12, 16, 8, 16, 4, 12)
+    frames_per_step: int = 32
+    window_frames: tuple[int, ...] = (16, 8, 16, 4, 12)
     learning_rate: float = 6e-4
     warmup: int = 200
     unconditional_share: float = 0.1
-    average_decay: float = 0.999
+    average_decay: float = 0.998
     log_every: int = 20
     check_every: int = 200
     save_every: int = 100
-    windows: WindowOptions = WindowOptions()
+    windows: WindowOptions = field(default_factory=WindowOptions)
 
 
 class Trainee(torch.nn.Module):
@@ -125,7 +129,9 @@ def train(
     torch.manual_seed(0)
     network = Network(config)
     if audio_projection is not None:
+        # It has heard far more speech than the clips hold, so they do not teach it again.
         network.audioproj.load_state_dict(audio_projection)
+        network.audioproj.requires_grad_(False)
     trainee = Trainee(network.to(memory_format=torch.channels_last))
     trained = [p for name, p in trainee.named_parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)

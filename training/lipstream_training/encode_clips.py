@@ -1,4 +1,7 @@
-"""Rendered clips into latents, audio features and portraits: `python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR`."""
+"""Rendered clips into latents, audio features and portraits.
+
+    python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from lipstream_models.audio.features import WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.portrait import (
@@ -16,7 +21,6 @@ from lipstream_models.portrait import (
     PortraitSettings,
     prepare_portrait,
 )
-from numpy.typing import NDArray
 
 from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip

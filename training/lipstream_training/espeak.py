@@ -17,7 +17,7 @@ _END_OF_LIST, _PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _IPA = 1, 2
 WORDS_PER_MINUTE = 165
-VOICELESS_STOPS = frozenset("P T K CH".split())
+VOICELESS_STOPS = frozenset(["P", "T", "K", "CH"])
 CLOSURE = 0.045
 
 

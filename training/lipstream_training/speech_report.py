@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from .alignment import lags
 from .animation import Animation
 from .gestures import FPS
-from .phones import SAMPLE_RATE, SILENCE, Speech, SpeechError
+from .phones import SILENCE, Speech, SpeechError
 from .recordings import readings
 from .script import make_clip
 from .sentences import written

@@ -63,14 +63,14 @@ class WhisperFeatures(nn.Module):
 
     fps = FPS
 
-    def __init__(self, encoder: WhisperEncoder, config: FeatureConfig = FeatureConfig()) -> None:  # noqa: B008
+    def __init__(self, encoder: WhisperEncoder, config: FeatureConfig = FeatureConfig()) -> None:
         super().__init__()
         self.encoder = encoder
         self.config = config
         self.mel = LogMel(config.floor)
 
     @classmethod
-    def bundled(cls, config: FeatureConfig = FeatureConfig()) -> Self:  # noqa: B008
+    def bundled(cls, config: FeatureConfig = FeatureConfig()) -> Self:
         return cls(load_whisper(), config)
 
     @property

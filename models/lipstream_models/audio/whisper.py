@@ -68,7 +68,7 @@ class WhisperEncoder(nn.Module):
     phonetic content survives that).
     """
 
-    def __init__(self, config: WhisperConfig = WhisperConfig()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, config: WhisperConfig = WhisperConfig()) -> None:
         super().__init__()
         self.config = config
         self.conv1 = nn.Conv1d(config.mels, config.width, 3, padding=1)
