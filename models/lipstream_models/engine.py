@@ -99,7 +99,7 @@ class Engine:
             portrait,
             self._encode(portrait.image[None]),
             identity_tokens(self.model.network, embedding),
-            self._tensor(portrait.face_region[None] / np.float32(255)).permute(0, 3, 1, 2),
+            self._tensor((portrait.face_region[None] / 255).astype(np.float32)).permute(0, 3, 1, 2),
             masks,
         )
 

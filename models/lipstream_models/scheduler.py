@@ -16,7 +16,7 @@ from .config import SchedulerConfig
 def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
     """(num_train_timesteps,) float32: how much of the clean latents' variance is left at each timestep."""
     scheduler = DDIMScheduler(**asdict(config or SchedulerConfig()))
-    return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)
+    return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)  # type: ignore[attr-defined]
 
 
 def ddim_schedule(config: SchedulerConfig, steps: int) -> DDIMSchedule:

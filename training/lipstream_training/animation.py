@@ -42,7 +42,7 @@ class Animation:
 def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Style | None = None) -> Animation:
     """The face that says `speech`, `n_frames` long; the same arguments give the same frames."""
     style = style or Style.sample(rng)
-    times = (np.arange(n_frames) + 0.5) / FPS
+    times: Floats = (np.arange(n_frames, dtype=np.float64) + 0.5) / FPS
     start, end = -MARGIN, n_frames / FPS + MARGIN
     fine = grid(start, end)
     level = loudness(speech.audio)

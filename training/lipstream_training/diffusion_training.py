@@ -1,6 +1,6 @@
 """Trains the bundled diffusion model on encoded clips.
 
-    python -m lipstream_training.diffusion_training --latents DIR --run DIR
+python -m lipstream_training.diffusion_training --latents DIR --run DIR
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lipstream_models.config import NetworkConfig
+from lipstream_models.memory_format import channels_last
 from lipstream_models.networks import Network
 from lipstream_models.scheduler import alphas_cumprod
 
@@ -92,7 +93,8 @@ def step_loss(
     with torch.autocast("cpu", torch.bfloat16):
         prediction = trainee(windows, noisy, timestep, unconditional)
     weight = windows.weight / windows.weight.mean()
-    return ((prediction.float() - target).square() * weight).mean()
+    loss: Tensor = ((prediction.float() - target).square() * weight).mean()
+    return loss
 
 
 def learning_rate(step: int, options: DiffusionTraining) -> float:
@@ -132,7 +134,7 @@ def train(
         # It has heard far more speech than the clips hold, so they do not teach it again.
         network.audioproj.load_state_dict(audio_projection)
         network.audioproj.requires_grad_(False)
-    trainee = Trainee(network.to(memory_format=torch.channels_last))
+    trainee = channels_last(Trainee(network))
     trained = [p for name, p in trainee.named_parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     average = MovingAverage(trainee, options.average_decay)
@@ -161,7 +163,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average.update(trainee, step)
-        total += float(loss)
+        total += loss.item()
         seconds = time.monotonic() - start
         done = step + 1 == options.steps or seconds > minutes * 60
         if not math.isfinite(total):

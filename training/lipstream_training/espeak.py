@@ -86,7 +86,7 @@ class Espeak:
         self._library.espeak_Synchronize()
         if not self._audio or not self._events:
             raise SpeechError(f"espeak-ng said nothing for {text!r} with voice {voice!r}")
-        sound = np.concatenate(self._audio).astype(np.float32) / 32768
+        sound = np.concatenate(self._audio).astype(np.float32) / np.float32(32768)
         phones = _phones(self._events, len(sound) / self.rate)
         return finished(to_16k(sound, self.rate), phones, f"espeak:{voice}")
 

@@ -51,7 +51,7 @@ def aligned(path: Path, text: str) -> Speech:
         for word in decoder.get_alignment()
         for phone in word
     )
-    audio = np.frombuffer(data, np.int16).astype(np.float32) / 32768
+    audio = np.frombuffer(data, np.int16).astype(np.float32) / np.float32(32768)
     return finished(audio, phones, "librivox", OFFSET)
 
 

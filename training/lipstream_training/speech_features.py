@@ -1,6 +1,6 @@
 """Speech without pictures, for the audio projection.
 
-    python -m lipstream_training.speech_features --out DIR --split train --minutes 40
+python -m lipstream_training.speech_features --out DIR --split train --minutes 40
 """
 
 from __future__ import annotations

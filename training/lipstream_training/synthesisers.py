@@ -66,7 +66,7 @@ class Flite:
             done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
             with wave.open(str(path)) as file:
                 rate, data = file.getframerate(), file.readframes(file.getnframes())
-        audio = to_16k(np.frombuffer(data, np.int16).astype(np.float32) / 32768, rate)
+        audio = to_16k(np.frombuffer(data, np.int16).astype(np.float32) / np.float32(32768), rate)
         ends = [token.rsplit(":", 1) for token in done.stdout.split() if ":" in token]
         starts = [0.0, *(float(end) for _, end in ends)]
         phones = tuple(Phone(flite_symbol(name), starts[i], float(end)) for i, (name, end) in enumerate(ends))

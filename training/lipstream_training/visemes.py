@@ -13,8 +13,44 @@ from numpy.typing import NDArray
 
 from .phones import SILENCE
 
-SIDED = ["browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer"]
-SINGLE = ["browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "tongueOut"]
+SIDED = [
+    "browDown",
+    "browOuterUp",
+    "cheekSquint",
+    "eyeBlink",
+    "eyeLookDown",
+    "eyeLookIn",
+    "eyeLookOut",
+    "eyeLookUp",
+    "eyeSquint",
+    "eyeWide",
+    "mouthDimple",
+    "mouthFrown",
+    "mouthLowerDown",
+    "mouthPress",
+    "mouthSmile",
+    "mouthStretch",
+    "mouthUpperUp",
+    "noseSneer",
+]
+SINGLE = [
+    "browInnerUp",
+    "cheekPuff",
+    "jawForward",
+    "jawLeft",
+    "jawOpen",
+    "jawRight",
+    "mouthClose",
+    "mouthFunnel",
+    "mouthLeft",
+    "mouthPucker",
+    "mouthRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "tongueOut",
+]
 ARKIT_NAMES = tuple(sorted([*SINGLE, *(name + side for name in SIDED for side in ("Left", "Right"))]))
 """The 52 names in alphabetical order: the column order of every blendshape track."""
 
@@ -103,7 +139,15 @@ def viseme_table() -> dict[str, Viseme]:
 
 
 def _vowels() -> dict[str, Viseme]:
-    lips = ["jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthStretch", "mouthSmile", "mouthFunnel", "mouthPucker"]
+    lips = [
+        "jawOpen",
+        "mouthLowerDown",
+        "mouthUpperUp",
+        "mouthStretch",
+        "mouthSmile",
+        "mouthFunnel",
+        "mouthPucker",
+    ]
     rows = {
         "AA": (0.68, 0.30, 0.15, 0.00, 0.00, 0.06, 0.00),
         "AE": (0.54, 0.36, 0.24, 0.26, 0.10, 0.00, 0.00),

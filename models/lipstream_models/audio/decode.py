@@ -67,6 +67,7 @@ def iter_audio(source: AudioSource, limits: AudioLimits | None = None) -> Iterat
 
 
 def _opened(source: AudioSource) -> tuple[str, av.container.InputContainer]:
+    target: str | BinaryIO
     if isinstance(source, bytes):
         name, target = "the recording", BytesIO(source)
     elif isinstance(source, str | Path):
@@ -90,7 +91,6 @@ def _opened(source: AudioSource) -> tuple[str, av.container.InputContainer]:
 def _resampled(container: av.container.InputContainer, name: str) -> Iterator[Samples]:
     """Mono pieces at 16 kHz. Channels are averaged before resampling, so that none is turned down by a mixing matrix."""
     stream = container.streams.audio[0]
-    stream.thread_type = "AUTO"
     resampler: av.AudioResampler | None = None
     fed = False
     try:
@@ -99,13 +99,17 @@ def _resampled(container: av.container.InputContainer, name: str) -> Iterator[Sa
             resampler = resampler or av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
             for out in resampler.resample(mono):
                 fed = True
-                yield out.to_ndarray().reshape(-1)
+                yield _samples(out)
     except av.FFmpegError as error:
         if not fed:
             raise AudioError(f"{name}: the sound cannot be decoded ({type(error).__name__})") from error
     if resampler is not None:
         for out in resampler.resample(None):
-            yield out.to_ndarray().reshape(-1)
+            yield _samples(out)
+
+
+def _samples(frame: av.AudioFrame) -> Samples:
+    return np.asarray(frame.to_ndarray().reshape(-1), np.float32)
 
 
 def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
@@ -116,8 +120,8 @@ def _averaged(frame: av.AudioFrame) -> av.AudioFrame:
         planes = planes.reshape(-1, channels).T
     values = planes.astype(np.float32)
     if planes.dtype.kind in "iu":
-        full = float(np.iinfo(planes.dtype).max) + 1.0
-        values = (values - full / 2) / (full / 2) if planes.dtype.kind == "u" else values / full
+        half = float(2 ** (8 * planes.dtype.itemsize - 1))
+        values = (values - half) / half if planes.dtype.kind == "u" else values / half
     mono = av.AudioFrame.from_ndarray(np.ascontiguousarray(values.mean(axis=0, keepdims=True)), "flt", "mono")
     mono.sample_rate = frame.sample_rate
     mono.pts = None

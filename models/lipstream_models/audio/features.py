@@ -86,7 +86,9 @@ class WhisperFeatures(nn.Module):
         mel = self.mel(torch.from_numpy(windows).to(self.mel.window.device))  # (B, 80, 4 window)
         states = self.encoder(mel.to(self.encoder.conv1.weight.dtype))
         hop = slice(config.left * STEPS, (config.left + config.hop) * STEPS)
-        chosen = torch.stack([states[layer][:, hop] for layer in config.layers], dim=2)  # (B, 2 hop, blocks, C)
+        chosen = torch.stack(
+            [states[layer][:, hop] for layer in config.layers], dim=2
+        )  # (B, 2 hop, blocks, C)
         return self._pair(chosen.float()).cpu().numpy()
 
     def _pair(self, steps: Tensor) -> Tensor:
@@ -101,4 +103,5 @@ class WhisperFeatures(nn.Module):
 def context_windows(features: Rows, radius: int = 2) -> Rows:
     """(T, ...) -> (T, 2 radius + 1, ...): each frame with its neighbours, the edges repeated."""
     index = np.arange(len(features))[:, None] + np.arange(-radius, radius + 1)[None]
-    return features[index.clip(0, len(features) - 1)]
+    windows: Rows = features[index.clip(0, len(features) - 1)]
+    return windows

@@ -54,7 +54,8 @@ class LogMel(nn.Module):
         """(..., 160 M + 240) samples -> (..., 80, M) log10 mel power >= -10; frame m is centred on sample 160 m + 200."""
         frames = audio.unfold(-1, N_FFT, HOP)  # (..., M, 400)
         power = torch.fft.rfft(frames * self.window).abs() ** 2  # (..., M, 201)
-        return (power @ self.filters.T).transpose(-1, -2).clamp(min=1e-10).log10()
+        mel: Tensor = (power @ self.filters.T).transpose(-1, -2).clamp(min=1e-10).log10()
+        return mel
 
     def forward(self, audio: Tensor) -> Tensor:
         """(..., 160 M + 240) samples -> (..., 80, M) in Whisper's scale, (log10 power + 4) / 4."""

@@ -51,4 +51,5 @@ def _all_rows(stream: Stream, blocks: Iterable[Rows]) -> Iterator[Rows]:
 
 def _with_neighbours(rows: Rows, frames: int) -> Rows:
     index = np.arange(frames)[:, None] + np.arange(2 * CONTEXT + 1)
-    return rows[index]
+    windows: Rows = rows[index]
+    return windows
