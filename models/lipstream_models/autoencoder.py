@@ -28,7 +28,9 @@ class AutoencoderConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AutoencoderConfig:
         """From JSON's or a checkpoint's values, whose tuples may have become lists. Raises TypeError for unknown names."""
-        plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         return cls(**plain)
 
     @property

@@ -1,14 +1,14 @@
 """Hallo's audio features: every layer of wav2vec2-base-960h at 25 frames a second.
 
-Whole recordings are done exactly as Hallo does them (hallo/datasets/audio_processor.py and hallo/models/wav2vec.py), but for the separation
-of vocals, which is left to the caller. Live audio is heard through sliding windows; see `LiveWav2VecFeatures`.
+Whole recordings are done exactly as Hallo does them (hallo/datasets/audio_processor.py and
+hallo/models/wav2vec.py), but for the separation of vocals, which is left to the caller. Live audio is heard through sliding windows; see `LiveWav2VecFeatures`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -49,12 +49,14 @@ class Wav2VecFeatures(nn.Module):
     fps = FPS
     look_ahead_frames = None
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         """model: transformers' Wav2Vec2Model without stable layer norm, as wav2vec2-base-960h is."""
         super().__init__()
         if model.config.do_stable_layer_norm or model.config.add_adapter:
-            raise Wav2VecError("expected wav2vec2 as in wav2vec2-base-960h, without stable layer norm and adapter")
-        self.model = model.eval().requires_grad_(False)
+            raise Wav2VecError(
+                "expected wav2vec2 as in wav2vec2-base-960h, without stable layer norm and adapter"
+            )
+        self.model: Any = model.eval().requires_grad_(False)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> Self:
@@ -70,7 +72,9 @@ class Wav2VecFeatures(nn.Module):
         # Not used here: the embedding of masked steps, which the published file lacks, too.
         missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
         if missing:
-            raise Wav2VecError(f"{folder}/model.safetensors: {len(missing)} weights are missing, such as {missing[0]}")
+            raise Wav2VecError(
+                f"{folder}/model.safetensors: {len(missing)} weights are missing, such as {missing[0]}"
+            )
         return cls(model.float()).to(device)
 
     @property
