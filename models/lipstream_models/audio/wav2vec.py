@@ -1,7 +1,9 @@
 """Hallo's audio features: every layer of wav2vec2-base-960h at 25 frames a second.
 
 Whole recordings are done exactly as Hallo does them (hallo/datasets/audio_processor.py and
-hallo/models/wav2vec.py), but for the separation of vocals, which is left to the caller. Live audio is heard through sliding windows; see `LiveWav2VecFeatures`.
+hallo/models/wav2vec.py), but for the separation
+of vocals, which is left to the caller. Live audio is heard through sliding windows; see
+`LiveWav2VecFeatures`.
 """
 
 from __future__ import annotations
@@ -64,11 +66,12 @@ class Wav2VecFeatures(nn.Module):
         from transformers import Wav2Vec2Model
 
         try:
-            model, report = Wav2Vec2Model.from_pretrained(
+            loaded: Any = Wav2Vec2Model.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise Wav2VecError(f"{folder}: expected a wav2vec2 model for transformers: {error}") from error
+        model, report = loaded
         # Not used here: the embedding of masked steps, which the published file lacks, too.
         missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
         if missing:
