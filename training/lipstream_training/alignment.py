@@ -15,15 +15,14 @@ Floats = NDArray[np.float64]
 
 HOP = 0.0025
 REACH = 0.1
-HISSES = frozenset("S Z SH CH JH".split())
-STRONG_HISSES = frozenset("S SH".split())
+HISSES = frozenset(("S", "Z", "SH", "CH", "JH"))
 
 
 @dataclass(frozen=True)
 class Lags:
     """Milliseconds by which the sound comes after its labels (negative: before), by three kinds of evidence.
 
-    `vowels`: vowel labels against mid-band level; `hisses`: S and SH labels against the high band's share;
+    `vowels`: vowel labels against mid-band level; `hisses`: sibilant labels against the high band's share;
     `closures`: middle of P, B and M labels against the level's dip near it (median); `count`: closures seen.
     """
 
@@ -43,7 +42,9 @@ def lags(speeches: Iterable[Speech]) -> Lags:
         vowel.append(_agreement(label_mask(speech.phones, VOWELS, len(mid)), mid, said))
         hiss.append(_agreement(label_mask(speech.phones, HISSES, len(mid)), high - mid, said))
         dips += _dips(speech.phones, band_level(speech.audio, 150, 7000))
-    best = [1000 * float((np.argmax(np.sum(curves, 0)) - round(REACH / HOP)) * HOP) for curves in (vowel, hiss)]
+    best = [
+        1000 * float((np.argmax(np.sum(curves, 0)) - round(REACH / HOP)) * HOP) for curves in (vowel, hiss)
+    ]
     return Lags(best[0], best[1], 1000 * float(np.median(dips)) if dips else 0.0, len(dips))
 
 
@@ -83,6 +84,8 @@ def _dips(phones: tuple[Phone, ...], level: Floats) -> list[float]:
             piece = level[max(0, first) : last]
             if len(piece):
                 low = piece <= piece.min() + 4.0
-                found.append((max(0, first) + float(np.flatnonzero(low).mean()) + 0.5) * HOP
-                             - (phone.start + phone.end) / 2)
+                found.append(
+                    (max(0, first) + float(np.flatnonzero(low).mean()) + 0.5) * HOP
+                    - (phone.start + phone.end) / 2
+                )
     return found

@@ -25,8 +25,8 @@ def make_clip(
 ) -> tuple[Speech, Animation]:
     """`round(25 seconds)` frames of animation and exactly 640 samples of audio for each.
 
-    `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The face follows
-    the clean speech; the audio returned is the recorded one (level, room, noise).
+    `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The
+    face follows the clean speech; the audio returned is the recorded one (level, room, noise).
     """
     rng = np.random.default_rng([seed, 7])
     n_frames = round(seconds * FPS)
@@ -66,9 +66,7 @@ def _breath(rng: np.random.Generator) -> float:
 
 def _pause(seconds: float, voice: str) -> Speech:
     samples = round(seconds * SAMPLE_RATE)
-    return Speech(
-        np.zeros(samples, np.float32), (Phone(SILENCE, 0.0, samples / SAMPLE_RATE),), voice
-    )
+    return Speech(np.zeros(samples, np.float32), (Phone(SILENCE, 0.0, samples / SAMPLE_RATE),), voice)
 
 
 def _levelled(speech: Speech, rng: np.random.Generator) -> Speech:
@@ -82,7 +80,9 @@ def joined(parts: list[Speech]) -> Speech:
     if not parts:
         raise SpeechError("expected at least one piece of speech to join, got none")
     starts = np.cumsum([0, *(len(part.audio) for part in parts)]) / SAMPLE_RATE
-    phones = (phone.moved(float(at)) for part, at in zip(parts, starts, strict=False) for phone in part.phones)
+    phones = (
+        phone.moved(float(at)) for part, at in zip(parts, starts, strict=False) for phone in part.phones
+    )
     return Speech(np.concatenate([part.audio for part in parts]), merge_silence(phones), parts[0].voice)
 
 

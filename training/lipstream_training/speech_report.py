@@ -1,4 +1,4 @@
-"""Looks at made speech: `python -m lipstream_training.speech_report --out FILE.png` draws clips and prints each voice's label lag."""
+"""Draws clips, prints voices' label lag: `python -m lipstream_training.speech_report --out FILE.png`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .alignment import lags
-from .animation import Animation
+from .animation import Animation, frame_times
 from .gestures import FPS
-from .phones import SAMPLE_RATE, SILENCE, Speech, SpeechError
+from .phones import SILENCE, Speech, SpeechError
 from .recordings import readings
 from .script import make_clip
 from .sentences import written
@@ -46,7 +46,7 @@ def draw_clip(speech: Speech, animation: Animation) -> Image.Image:
         pen.line([(x, WAVE), (x, WAVE + 14)], fill="grey")
         if phone.symbol != SILENCE:
             pen.text((x + 2, WAVE + 1), phone.symbol, fill="black")
-    times = (np.arange(len(animation.blendshapes)) + 0.5) / FPS
+    times = frame_times(len(animation.blendshapes))
     for row, names in enumerate(TRACKS):
         for name, ink in zip(names, INKS, strict=True):
             _draw_track(pen, times / seconds, animation.track(name), WAVE + 18 + row * ROW, ink, name)
@@ -73,7 +73,9 @@ def _draw_track(
     name: str,
 ) -> None:
     pen.line([(0, top + ROW - 2), (WIDTH, top + ROW - 2)], fill="lightgrey")
-    points = [(float(x) * WIDTH, top + (ROW - 4) * (1 - float(v)) + 2) for x, v in zip(places, values, strict=True)]
+    points = [
+        (float(x) * WIDTH, top + (ROW - 4) * (1 - float(v)) + 2) for x, v in zip(places, values, strict=True)
+    ]
     pen.line(points, fill=ink, width=2)
     for x, y in points:
         pen.ellipse([x - 2, y - 2, x + 2, y + 2], fill=ink)
@@ -95,10 +97,14 @@ def measure(voice: str, sentences: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--voices", nargs="*", default=["hibari", "joe", "flite:rms", "espeak:en-us+m3", "librivox"])
+    parser.add_argument(
+        "--voices", nargs="*", default=["hibari", "joe", "flite:rms", "espeak:en-us+m3", "librivox"]
+    )
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--sentences", type=int, default=24, help="sentences a voice for the lag; 0 to leave it out")
+    parser.add_argument(
+        "--sentences", type=int, default=24, help="sentences a voice for the lag; 0 to leave it out"
+    )
     arguments = parser.parse_args()
     pictures = []
     for voice in arguments.voices:
