@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lipstream_training.alignment import lags
 from lipstream_training.phones import SAMPLE_RATE, SILENCE, SYMBOLS, Speech, SpeechError
 from lipstream_training.reading import FOLDER, reading, write_flac
