@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lipstream_training.alphabets import phones_from_ipa
 from lipstream_training.animation import Animation, animate
 from lipstream_training.gestures import FPS, Style
-from lipstream_training.alphabets import phones_from_ipa
 from lipstream_training.phones import SAMPLE_RATE, SILENCE, SYMBOLS, Phone, Speech
 from lipstream_training.script import cut, joined
 from lipstream_training.sentences import written

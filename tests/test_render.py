@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from lipstream_client.command import COMMANDS, run
 from lipstream_models.bundled import (
     avatar_names,
