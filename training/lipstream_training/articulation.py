@@ -60,8 +60,8 @@ def articulate(
 ) -> Mouth:
     """Mouth tracks from `start` to `end`.
 
-    `strength` (about 0.85..1.15) scales how far jaw and lips travel; `loudness` (n,) does so over time, on the
-    points of `grid(start, end)`.
+    `strength` (about 0.85..1.15) scales how far jaw and lips travel; `loudness` (n,) does so over time, on
+    the points of `grid(start, end)`.
     """
     times = grid(start, end)
     gestures = _gestures(phones, strength)

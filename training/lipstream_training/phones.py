@@ -18,9 +18,10 @@ BILABIALS = frozenset(("P", "B", "M"))
 VOWELS = frozenset(
     ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 )  # fmt: skip
-CONSONANTS = BILABIALS | frozenset(
-    ("CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "N", "NG", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH")
-)  # fmt: skip
+CONSONANTS = frozenset((
+    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N",
+    "NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH",
+))  # fmt: skip
 SYMBOLS = VOWELS | CONSONANTS | {SILENCE}
 
 

@@ -25,8 +25,8 @@ PARTS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "before breakfast|on the fourth of May|for fun|above the shop|by the river|without a word",
-        "twice a week|in the early morning|after a while|from the beginning|at half past four|because of the rain",
-        "with both hands|in a fishing village|to help us out|for his wife",
+        "twice a week|in the early morning|after a while|from the beginning|at half past four",
+        "because of the rain|with both hands|in a fishing village|to help us out|for his wife",
     ),
 )
 """Who, did, what, when: put together they give some hundred thousand training sentences."""
