@@ -1,12 +1,15 @@
 """What a face owes to the phones it says; the phones are written by hand, so no synthesiser is needed."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lipstream_training.alphabets import phones_from_ipa
 from lipstream_training.animation import Animation, animate
 from lipstream_training.gestures import FPS, Style
-from lipstream_training.phones import SAMPLE_RATE, SILENCE, SYMBOLS, Phone, Speech, phones_from_ipa
+from lipstream_training.phones import SAMPLE_RATE, SILENCE, SYMBOLS, Phone, Speech
 from lipstream_training.script import cut, joined
 from lipstream_training.sentences import written
 from lipstream_training.visemes import ARKIT_NAMES, DIPHTHONGS, target_of, viseme_table
@@ -163,7 +166,7 @@ def test_ipa_signs_become_phones_without_gaps() -> None:
     phones = phones_from_ipa(signs)
     names = [phone.symbol for phone in phones if phone.symbol != SILENCE]
     assert names == ["B", "AY", "CH", "IH", "P", "S", "AO", "L", "S", "OW"]
-    for before, after in zip(phones, phones[1:], strict=False):
+    for before, after in itertools.pairwise(phones):
         assert before.end == pytest.approx(after.start)
     assert phones[-1].end == pytest.approx(times[-1])
 
