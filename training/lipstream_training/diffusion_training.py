@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +25,12 @@ from lipstream_models.scheduler import alphas_cumprod
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
 from .latent_dataset import LatentClip, WindowOptions, Windows, load_latent_clips, sample_windows
+from .workers import Workers, launch
 
 
 @dataclass(frozen=True)
 class DiffusionTraining:
-    """frames_per_step: how many frames a step sees in all; windows of each length in ``window_frames`` take turns."""
+    """frames_per_step: how many frames a worker sees in a step; windows of each length in ``window_frames`` take turns."""
 
     steps: int = 20000
     frames_per_step: int = 32
@@ -38,7 +41,7 @@ class DiffusionTraining:
     average_decay: float = 0.998
     log_every: int = 20
     check_every: int = 200
-    save_every: int = 100
+    save_every: int = 50
     windows: WindowOptions = field(default_factory=WindowOptions)
 
 
@@ -124,70 +127,107 @@ def train(
     run: Path,
     options: DiffusionTraining,
     config: NetworkConfig,
-    audio_projection: dict[str, Tensor] | None,
     minutes: float,
+    workers: Workers,
 ) -> None:
-    run.mkdir(parents=True, exist_ok=True)
+    """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books."""
     torch.manual_seed(0)
-    network = Network(config)
-    if audio_projection is not None:
-        # It has heard far more speech than the clips hold, so they do not teach it again.
-        network.audioproj.load_state_dict(audio_projection)
-        network.audioproj.requires_grad_(False)
-    trainee = channels_last(Trainee(network))
-    trained = [p for name, p in trainee.named_parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
-    average = MovingAverage(trainee, options.average_decay)
+    training = Training(config, options, load_state(run / "audio_projection.pt"))
+    first = training.resume(load_state(run / "diffusion.pt"))
     alphas = alphas_cumprod()
-    first = 0
-    if (state := load_state(run / "diffusion.pt")) is not None:
-        trainee.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.values = state["average"]
-        first = state["step"]
-    start = time.monotonic()
-    total = 0.0
+    start, total = time.monotonic(), 0.0
     for step in range(first, options.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, options)
-        rng, generator = np.random.default_rng([5, step]), torch.Generator().manual_seed(step)
-        torch.manual_seed(step)
-        frames = options.window_frames[step % len(options.window_frames)]
-        rows = max(1, round(options.frames_per_step / frames))
-        windows = sample_windows(clips, rows, frames, options.windows, rng)
-        unconditional = int(rng.binomial(rows, options.unconditional_share))
-        unconditional = min(unconditional, rows - 1)
-        loss = step_loss(trainee, windows, alphas, unconditional, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        average.update(trainee, step)
-        total += loss.item()
+        total += training.step(step, clips, alphas, workers)
         seconds = time.monotonic() - start
-        done = step + 1 == options.steps or seconds > minutes * 60
+        done = workers.agree(step + 1 == options.steps or seconds > minutes * 60)
         if not math.isfinite(total):
             raise FloatingPointError(
                 f"the loss is no longer finite at step {step}; resume from the last checkpoint"
             )
-        if (step + 1) % options.log_every == 0:
+        if workers.first and (step + 1) % options.log_every == 0:
             figures = {"loss": total / options.log_every, "seconds": seconds}
-            total = 0.0
             if (step + 1) % options.check_every == 0:
-                figures["held_out"] = check(trainee, average.state_for(trainee), held_out, alphas)
+                weights = training.average.state_for(training.trainee)
+                figures["held_out"] = check(training.trainee, weights, held_out, alphas)
             log_line(run / "diffusion.jsonl", step=step + 1, **figures)
-        if (step + 1) % options.save_every == 0 or done:
-            save_state(
-                run / "diffusion.pt",
-                {
-                    "step": step + 1,
-                    "model": trainee.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average.values,
-                },
-            )
+        if (step + 1) % options.log_every == 0:
+            total = 0.0
+        if workers.first and ((step + 1) % options.save_every == 0 or done):
+            save_state(run / "diffusion.pt", training.state(step + 1))
         if done:
             return
+
+
+class Training:
+    """What a run carries from step to step: networks, optimiser, moving average."""
+
+    def __init__(
+        self, config: NetworkConfig, options: DiffusionTraining, audio_projection: dict[str, Tensor] | None
+    ) -> None:
+        network = Network(config)
+        if audio_projection is not None:
+            # It has heard far more speech than the clips hold, so they do not teach it again.
+            network.audioproj.load_state_dict(audio_projection)
+            network.audioproj.requires_grad_(False)
+        self.options = options
+        self.trainee = channels_last(Trainee(network))
+        self.trained = [p for p in self.trainee.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2
+        )
+        self.average = MovingAverage(self.trainee, options.average_decay)
+
+    def resume(self, state: dict[str, Any] | None) -> int:
+        """Continues from a saved state; returns the step to go on with."""
+        if state is None:
+            return 0
+        self.trainee.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.values = state["average"]
+        return int(state["step"])
+
+    def state(self, step: int) -> dict[str, Any]:
+        return {
+            "step": step,
+            "model": self.trainee.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.values,
+        }
+
+    def step(self, step: int, clips: list[LatentClip], alphas: Tensor, workers: Workers) -> float:
+        """One update from windows that depend on the step and the worker alone; returns this worker's loss."""
+        options = self.options
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, options)
+        seed = step * workers.count + workers.rank
+        rng, generator = np.random.default_rng([5, seed]), torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        frames = options.window_frames[step % len(options.window_frames)]
+        rows = max(1, round(options.frames_per_step / frames))
+        windows = sample_windows(clips, rows, frames, options.windows, rng)
+        unconditional = min(int(rng.binomial(rows, options.unconditional_share)), rows - 1)
+        loss = step_loss(self.trainee, windows, alphas, unconditional, generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        workers.average_gradients(self.trained)
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+        self.average.update(self.trainee, step)
+        return loss.item()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run, in a form that worker processes can be given."""
+
+    latents: Path
+    run: Path
+    options: DiffusionTraining
+    minutes: float
+
+    def __call__(self, workers: Workers) -> None:
+        clips, held_out = (load_latent_clips(self.latents / name) for name in ("train", "validation"))
+        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers)
 
 
 def main() -> None:
@@ -196,17 +236,11 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=DiffusionTraining.steps)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop (resumably) after this long")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, a thread each")
     arguments = parser.parse_args()
-    projection = load_state(arguments.run / "audio_projection.pt")
-    train(
-        load_latent_clips(arguments.latents / "train"),
-        load_latent_clips(arguments.latents / "validation"),
-        arguments.run,
-        DiffusionTraining(steps=arguments.steps),
-        NETWORK,
-        projection,
-        arguments.minutes,
-    )
+    options = DiffusionTraining(steps=arguments.steps)
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    launch(arguments.workers, Job(arguments.latents, arguments.run, options, arguments.minutes))
 
 
 if __name__ == "__main__":
