@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lipstream_training.alphabets import phones_from_ipa
 from lipstream_training.animation import Animation, animate
 from lipstream_training.gestures import FPS, Style
