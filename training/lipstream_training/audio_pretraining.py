@@ -41,7 +41,7 @@ class TrackReader(nn.Module):
 def load_speech(folder: Path) -> list[tuple[Tensor, Tensor]]:
     """Per clip: features (T, blocks, channels) and blendshapes (T, 52)."""
     clips = []
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted(folder.glob("[0-9]*.npz")):
         with np.load(path) as arrays:
             clips.append(
                 (torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["blendshapes"]).float())

@@ -37,13 +37,13 @@ def save_latent_clip(path: Path, clip: LatentClip) -> None:
         name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"
     }
     levels: dict[str, Any] = {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
-    part = path.with_suffix(".part.npz")
+    part = path.with_name(f"part-{path.name}")
     np.savez(part, **arrays, **levels)
     part.rename(path)
 
 
 def load_latent_clips(root: Path) -> list[LatentClip]:
-    return [_load(path) for path in sorted(root.glob("*.npz")) if not path.name.endswith(".part.npz")]
+    return [_load(path) for path in sorted(root.glob("*.npz")) if not path.name.startswith("part-")]
 
 
 def _load(path: Path) -> LatentClip:

@@ -35,7 +35,7 @@ def main() -> None:
             continue
         speech, animation = make_clip(FIRST_SEED[arguments.split] + number, SECONDS, arguments.split)
         features = whisper.offline(speech.audio).astype(np.float16)
-        part = path.with_suffix(".part.npz")
+        part = path.with_name(f"part-{path.name}")
         np.savez(part, features=features, blendshapes=animation.blendshapes)
         part.rename(path)
 

@@ -6,6 +6,7 @@ for each other at the end of each.
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, multiprocessing, nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,18 @@ def launch(count: int, work: Callable[[Workers], None]) -> None:
     if count == 1:
         work(Workers())
         return
+    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_worker, args=(count, Path(folder) / "meeting", work), nprocs=count)
+        meeting = Path(folder) / "meeting"
+        processes = [
+            context.Process(target=_worker, args=(rank, count, meeting, work)) for rank in range(count)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+    if any(process.exitcode for process in processes):
+        raise SystemExit("a training process failed; mend what it says above and give the command again")
 
 
 def _worker(rank: int, count: int, meeting: Path, work: Callable[[Workers], None]) -> None:
