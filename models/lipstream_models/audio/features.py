@@ -1,4 +1,4 @@
-"""Whisper features per video frame, defined on short windows so that live audio gives exactly what a whole file gives."""
+"""Whisper features per video frame, defined on short windows: live audio gives what a whole file gives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ STEPS = FRAME // (2 * HOP)  # encoder steps per video frame
 class FeatureConfig:
     """Which encoder states become features, and the windows that define them (see `WindowGrid`).
 
-    layers: 0 is the convolution stem, the last one is normalised. concatenate: a frame's two encoder steps side by side in the
-    channels, otherwise their mean. floor: log10 of the mel power below which all is silence.
+    layers: 0 is the convolution stem, the last one is normalised. concatenate: a frame's two encoder steps
+    side by side in the channels, otherwise their mean. floor: log10 of the mel power below which all is
+    silence.
     """
 
     layers: tuple[int, ...] = (2, 4)
@@ -86,7 +87,9 @@ class WhisperFeatures(nn.Module):
         mel = self.mel(torch.from_numpy(windows).to(self.mel.window.device))  # (B, 80, 4 window)
         states = self.encoder(mel.to(self.encoder.conv1.weight.dtype))
         hop = slice(config.left * STEPS, (config.left + config.hop) * STEPS)
-        chosen = torch.stack([states[layer][:, hop] for layer in config.layers], dim=2)  # (B, 2 hop, blocks, C)
+        chosen = torch.stack(
+            [states[layer][:, hop] for layer in config.layers], dim=2
+        )  # (B, 2 hop, blocks, C)
         return self._pair(chosen.float()).cpu().numpy()
 
     def _pair(self, steps: Tensor) -> Tensor:
@@ -101,4 +104,5 @@ class WhisperFeatures(nn.Module):
 def context_windows(features: Rows, radius: int = 2) -> Rows:
     """(T, ...) -> (T, 2 radius + 1, ...): each frame with its neighbours, the edges repeated."""
     index = np.arange(len(features))[:, None] + np.arange(-radius, radius + 1)[None]
-    return features[index.clip(0, len(features) - 1)]
+    windows: Rows = features[index.clip(0, len(features) - 1)]
+    return windows
