@@ -37,7 +37,7 @@ def seeded(key: str, shape: tuple[int, ...]) -> Tensor:
     bits = np.random.PCG64(zlib.crc32(key.encode()))
     noise = np.random.Generator(bits).standard_normal(shape).astype(np.float32)
     if len(shape) > 1:
-        return torch.from_numpy(noise / np.sqrt(np.prod(shape[1:])))
+        return torch.from_numpy(noise / np.sqrt(np.prod(shape[1:]))).float()
     offset = 1.0 if "norm" in key and key.endswith("weight") else 0.0
     return torch.from_numpy(0.1 * noise) + offset
 

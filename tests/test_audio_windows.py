@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lipstream_models.audio.features import context_windows
 from lipstream_models.audio.windows import Rows, windowed
 

@@ -144,6 +144,9 @@ def test_attention_inside_the_face_leaves_the_rest_to_the_key_step(network: Netw
     alone = denoiser.head(steps[[0, 2]], step.f_u31, 450, conditions, face, step.background)
     torch.testing.assert_close(batched[[0, 2]], alone, **CLOSE)
     assert not torch.allclose(alone, denoiser.head(steps[[0, 2]], step.f_u31, 450, conditions), atol=1e-3)
+    conditional, background = conditions.conditional(), step.background.last_rows(1, 3)
+    half = denoiser.head(steps[2:3], step.f_u31[1:], 450, conditional, face, background)
+    torch.testing.assert_close(half, alone[1:], **CLOSE)
 
 
 def test_reference_can_be_left_out_of_a_layer(network: Network) -> None:

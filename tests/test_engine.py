@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.bundled import avatar_names, avatar_path, load_bundled, save_bundled
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig

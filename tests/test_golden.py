@@ -1,8 +1,8 @@
 """The networks give the numbers of the public Hallo implementation.
 
 `hallo-golden` holds weights and outputs. The smaller files hold outputs of the same implementation for
-weights that are a function of their names (`seeded`): an odd number of frames with frame-dependent masks,
-and a run without guidance, in other widths.
+weights that are a function of their names (`seeded`), commit 8fd7c57: an odd number of frames with frame-
+dependent masks, and a run without guidance, in other widths.
 """
 
 import json

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from lipstream_bench.lip_sync import closed_share, compare
 from lipstream_bench.picture_quality import psnr, sharpness
 

@@ -5,12 +5,13 @@ import torch
 from diffusers import DDIMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+
 from lipstream_accel.plan import PRESETS, preset
 from lipstream_accel.sampling import sample
 from lipstream_accel.schedule import DDIMSchedule
 from lipstream_models.config import SchedulerConfig
 from lipstream_models.scheduler import alphas_cumprod, ddim_schedule
-from torch import Tensor
 
 
 class Contraction:

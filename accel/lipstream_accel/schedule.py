@@ -44,7 +44,8 @@ class DDIMSchedule:
         """Latents after step ``index`` (DDIM, eta 0), given the v that was predicted at its timestep."""
         clean, noise = self.clean_and_noise(index, latents, prediction)
         alpha = self.alphas_after[index]
-        return alpha**0.5 * clean + (1 - alpha) ** 0.5 * noise
+        after: Tensor = alpha**0.5 * clean + (1 - alpha) ** 0.5 * noise
+        return after
 
     def clean_and_noise(self, index: int, latents: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
         """The clean latents and the noise that a v-prediction implies; finite also where alpha is 0."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from lipstream_models.portrait import FaceLandmarker, lip_opening
 from numpy.typing import NDArray
+
+from lipstream_models.portrait import FaceLandmarker, lip_opening
 
 Track = NDArray[np.float64]
 CLOSED = 0.03  # of the inter-ocular distance; closed lips of true renders measure 0.006 in the median

@@ -37,7 +37,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "demo": Command(
             "lipstream_server.render:demo", "the same with a bundled face and voice, and figures"
         ),
-        "convert": Command("lipstream_models.convert:convert", "Hallo's weights into one safetensors file"),
+        "convert": Command(
+            "lipstream_models.convert_command:convert_command",
+            "Hallo's weights as safetensors in half precision",
+        ),
     }
 )
 

@@ -6,7 +6,9 @@ decoded crop equals the crop of the decoded frame away from its border, and fram
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +25,18 @@ class AutoencoderConfig:
     decoder_channels: tuple[int, ...] = (32, 64, 128, 160)
     decoder_blocks: tuple[int, ...] = (1, 2, 3, 3)
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AutoencoderConfig:
+        """From JSON's or a checkpoint's values, whose tuples may have become lists. Raises TypeError for unknown names."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**plain)
+
     @property
     def factor(self) -> int:
         """Pixels a side of one latent token."""
-        return 2 ** len(self.decoder_channels)
+        return int(2 ** len(self.decoder_channels))
 
 
 class ResidualBlock(nn.Module):

@@ -9,7 +9,6 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from .stable_autoencoder import StableAutoencoder
 from .config import ConfigError, NetworkConfig, SchedulerConfig
 from .errors import LipstreamError
 from .hallo_directory import (
@@ -21,6 +20,7 @@ from .hallo_directory import (
     read_network_config,
 )
 from .networks import Network
+from .stable_autoencoder import StableAutoencoder
 from .weights_file import WeightsError, WeightsFile, misfits, open_weights
 
 # Attention names of diffusers before 0.15, which sd-vae-ft-mse's file still has.
@@ -52,20 +52,19 @@ class CheckedModel:
 def check_model(root: Path) -> CheckedModel:
     """Look at every file by name and shape. Raises ModelDirectoryError that lists all problems."""
     directory, problems = locate(root)
-    config = network = weights = vae = vae_weights = None
+    config = network = vae = None
+    weights = _open(directory.network, problems) if directory.network.is_file() else None
+    vae_weights = _open(directory.vae_weights, problems) if directory.vae_weights.is_file() else None
     try:
-        config = read_network_config(root)
+        config = read_network_config(root, {} if weights is None else weights.shapes)
         with torch.device("meta"):
             network = Network(config)
     except ConfigError as error:
         if not any("UNet's configuration" in problem for problem in problems):
             problems.append(str(error))
-    if directory.network.is_file():
-        weights = _open(directory.network, network, problems)
     if directory.vae_config.is_file():
         vae = _empty_vae(directory.vae_config, problems)
-    if directory.vae_weights.is_file():
-        vae_weights = _open(directory.vae_weights, vae, problems)
+    problems += _compare(weights, network) + _compare(vae_weights, vae)
     if problems or config is None or network is None or weights is None or vae is None or vae_weights is None:
         raise ModelDirectoryError(root, problems)
     return CheckedModel(directory, config, network, weights, vae, vae_weights)
@@ -93,18 +92,20 @@ class DeviceError(LipstreamError):
     """The weights do not fit the device, or the device is not there."""
 
 
-def _open(path: Path, module: nn.Module | None, problems: list[str]) -> WeightsFile | None:
-    """Open a weight file and compare it with the module that it is for."""
+def _open(path: Path, problems: list[str]) -> WeightsFile | None:
     try:
         file = open_weights(path)
     except WeightsError as error:
         problems.append(str(error))
         return None
-    file = _rename(file) if path.name == VAE_WEIGHTS.name else file
-    if module is not None:
-        expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-        problems += misfits(file, expected)
-    return file
+    return _rename(file) if path.name == VAE_WEIGHTS.name else file
+
+
+def _compare(file: WeightsFile | None, module: nn.Module | None) -> list[str]:
+    """Problems of a weight file with the module that it is for."""
+    if file is None or module is None:
+        return []
+    return misfits(file, {key: tuple(value.shape) for key, value in module.state_dict().items()})
 
 
 def _rename(file: WeightsFile) -> WeightsFile:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from lipstream_accel.plan import Plan, preset
-from lipstream_accel.sampling import sample
 from numpy.typing import NDArray
 from torch import Tensor
+
+from lipstream_accel.plan import Plan, preset
+from lipstream_accel.sampling import sample
 
 from .conditions import SessionConditions, join
 from .errors import LipstreamError
@@ -98,7 +99,7 @@ class Engine:
             portrait,
             self._encode(portrait.image[None]),
             identity_tokens(self.model.network, embedding),
-            self._tensor(portrait.face_region[None] / np.float32(255)).permute(0, 3, 1, 2),
+            self._tensor((portrait.face_region[None] / 255).astype(np.float32)).permute(0, 3, 1, 2),
             masks,
         )
 

@@ -11,10 +11,11 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from .stable_autoencoder import StableAutoencoder
-from .config import AudioProjectionConfig, IdentityProjectionConfig, NetworkConfig, SchedulerConfig
+from .config import AudioProjectionConfig, NetworkConfig, SchedulerConfig
 from .errors import LipstreamError
+from .free_widths import face_locator_channels, identity_projection, max_positions
 from .networks import Network
+from .stable_autoencoder import StableAutoencoder
 
 MASKS = ("full_mask", "face_mask", "lip_mask")
 SETTINGS = (
@@ -94,17 +95,10 @@ def _check(path: Path, golden: GoldenFile) -> None:
 
 def network_config(golden: GoldenFile) -> NetworkConfig:
     """The network that the metadata describes; widths that it does not mention are read off the weights."""
-    settings, weights = golden.settings, golden.weights
+    settings = golden.settings
+    shapes = {key: tuple(value.shape) for key, value in golden.weights.items()}
     cross = int(settings["cross_attention_dim"])
     defaults = NetworkConfig()
-    strided = [
-        weights[k].shape[0]
-        for k in (f"face_locator.blocks.{i}.weight" for i in range(1, 99, 2))
-        if k in weights
-    ]
-    first = weights.get("face_locator.conv_in.weight")
-    positions = next((w.shape[1] for key, w in weights.items() if key.endswith("pos_encoder.pe")), None)
-    identity = weights.get("imageproj.proj.weight")
     return NetworkConfig(
         latent_channels=golden.inputs["initial_latents"].shape[1],
         block_out_channels=tuple(settings["block_out_channels"]),
@@ -116,11 +110,9 @@ def network_config(golden: GoldenFile) -> NetworkConfig:
         cross_attention_dim=cross,
         audio_attention_dim=settings["audio_attention_dim"],
         motion_frames=golden.inputs["ref_image"].shape[1] - 1,
-        max_positions=defaults.max_positions if positions is None else positions,
-        face_locator_channels=defaults.face_locator_channels if first is None else (first.shape[0], *strided),
-        identity_projection=IdentityProjectionConfig()
-        if identity is None
-        else IdentityProjectionConfig(embedding_dim=identity.shape[1], tokens=identity.shape[0] // cross),
+        max_positions=max_positions(shapes),
+        face_locator_channels=face_locator_channels(shapes),
+        identity_projection=identity_projection(shapes, cross),
         audio_projection=AudioProjectionConfig.from_dict(settings["audio_proj"]),
     )
 

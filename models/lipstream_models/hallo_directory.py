@@ -11,13 +11,20 @@ overwrites them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import ConfigError, NetworkConfig
+from .config import AudioProjectionConfig, ConfigError, NetworkConfig
 from .errors import LipstreamError
+from .free_widths import (
+    Shapes,
+    audio_projection,
+    face_locator_channels,
+    identity_projection,
+    max_positions,
+)
 
 NETWORK_CONFIG = Path("config.json")
 UNET_CONFIG = Path("stable-diffusion-v1-5/unet/config.json")
@@ -28,6 +35,14 @@ WAV2VEC = Path("wav2vec/wav2vec2-base-960h")
 WAV2VEC_FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 DETECTOR = Path("face_analysis/models/scrfd_10g_bnkps.onnx")
 RECOGNISER = Path("face_analysis/models/glintr100.onnx")
+UNET_KEYS = {
+    "in_channels": "latent_channels",
+    "block_out_channels": "block_out_channels",
+    "layers_per_block": "layers_per_block",
+    "attention_head_dim": "heads",
+    "norm_num_groups": "norm_groups",
+    "cross_attention_dim": "cross_attention_dim",
+}
 
 
 class ModelDirectoryError(LipstreamError):
@@ -95,36 +110,51 @@ def locate(root: Path) -> tuple[HalloDirectory, list[str]]:
     return directory, missing
 
 
-def read_network_config(root: Path) -> NetworkConfig:
-    """Our config.json if there is one, else Hallo's networks in the widths of the UNet's configuration.
-
-    Raises ConfigError naming the file.
+def read_network_config(root: Path, shapes: Shapes) -> NetworkConfig:
+    """Our config.json if there is one, else Hallo's networks as the UNet's and the speech encoder's
+    configurations and, for what these leave open, the shapes of the weights describe them. Raises
+    ConfigError naming the file.
     """
-    own, unet = root / NETWORK_CONFIG, root / UNET_CONFIG
+    own, unet, wav2vec = root / NETWORK_CONFIG, root / UNET_CONFIG, root / WAV2VEC / WAV2VEC_FILES[0]
     path = own if own.is_file() else unet
-    values = read_json(path)
     try:
-        return NetworkConfig.from_dict(values) if path == own else config_from_unet(values)
+        if path == own:
+            return NetworkConfig.from_dict(read_json(own))
+        return config_from_unet(read_json(unet), read_json(wav2vec) if wav2vec.is_file() else {}, shapes)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(str(error) if str(error).startswith(str(root)) else f"{path}: {error}") from error
 
 
-def config_from_unet(values: dict[str, Any]) -> NetworkConfig:
-    """Hallo at the widths of a Stable Diffusion UNet configuration. `attention_head_dim` there is the
-    number of heads.
+def config_from_unet(unet: Mapping[str, Any], wav2vec: Mapping[str, Any], shapes: Shapes) -> NetworkConfig:
+    """Hallo at the widths of a Stable Diffusion UNet (whose `attention_head_dim` is the number of heads)
+    and a wav2vec2.
     """
-    keys = {
-        "in_channels": "latent_channels",
-        "block_out_channels": "block_out_channels",
-        "layers_per_block": "layers_per_block",
-        "attention_head_dim": "heads",
-        "norm_num_groups": "norm_groups",
-        "cross_attention_dim": "cross_attention_dim",
-    }
-    missing = [key for key in keys if key not in values]
+    missing = [key for key in UNET_KEYS if key not in unet]
     if missing:
         raise ConfigError(f"not a UNet configuration: {missing} missing")
-    return NetworkConfig.from_dict({ours: values[theirs] for theirs, ours in keys.items()})
+    usual = AudioProjectionConfig()
+    blocks, channels = (
+        wav2vec.get("num_hidden_layers", usual.blocks),
+        wav2vec.get("hidden_size", usual.channels),
+    )
+    if not all(
+        isinstance(value, int) and value > 0 for value in (blocks, channels, unet["cross_attention_dim"])
+    ):
+        raise ConfigError(
+            "cross_attention_dim, and wav2vec2's num_hidden_layers and hidden_size, must be whole numbers"
+        )
+    audio = audio_projection(shapes, blocks, channels)
+    values = {ours: unet[theirs] for theirs, ours in UNET_KEYS.items()}
+    return NetworkConfig.from_dict(
+        values
+        | {
+            "audio_attention_dim": audio.output_dim,
+            "max_positions": max_positions(shapes),
+            "face_locator_channels": face_locator_channels(shapes),
+            "identity_projection": identity_projection(shapes, unet["cross_attention_dim"]).to_dict(),
+            "audio_projection": audio.to_dict(),
+        }
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .audio.features import WhisperFeatures as AudioEncoder
+from .audio import AudioEncoder
 from .codec import Codec
 from .config import SchedulerConfig
 from .networks import Network

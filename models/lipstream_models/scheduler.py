@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import torch
 from diffusers import DDIMScheduler
-from lipstream_accel.schedule import DDIMSchedule
 from torch import Tensor
+
+from lipstream_accel.schedule import DDIMSchedule
 
 from .config import SchedulerConfig
 
@@ -15,7 +16,7 @@ from .config import SchedulerConfig
 def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
     """(num_train_timesteps,) float32: how much of the clean latents' variance is left at each timestep."""
     scheduler = DDIMScheduler(**asdict(config or SchedulerConfig()))
-    return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)
+    return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)  # type: ignore[attr-defined]
 
 
 def ddim_schedule(config: SchedulerConfig, steps: int) -> DDIMSchedule:

@@ -6,6 +6,7 @@
 import json
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,10 @@ def _open_torch(path: Path) -> WeightsFile:
     size = path.stat().st_size
     try:
         # Files of torch before 1.6 are no zip archives and cannot be mapped.
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        mapped = zipfile.is_zipfile(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the pickle protocol of files that are refused anyway
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(

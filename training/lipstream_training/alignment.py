@@ -15,15 +15,14 @@ Floats = NDArray[np.float64]
 
 HOP = 0.0025
 REACH = 0.1
-HISSES = frozenset("S Z SH CH JH".split())
-STRONG_HISSES = frozenset("S SH".split())
+HISSES = frozenset(("S", "Z", "SH", "CH", "JH"))
 
 
 @dataclass(frozen=True)
 class Lags:
     """Milliseconds by which the sound comes after its labels (negative: before), by three kinds of evidence.
 
-    `vowels`: vowel labels against mid-band level; `hisses`: S and SH labels against the high band's share;
+    `vowels`: vowel labels against mid-band level; `hisses`: sibilant labels against the high band's share;
     `closures`: middle of P, B and M labels against the level's dip near it (median); `count`: closures seen.
     """
 

@@ -1,4 +1,4 @@
-"""Speech to a talking face at 25 fps: 52 ARKit weights, head pose and gaze, all from the phones, the loudness and a seed."""
+"""Speech to a talking face at 25 fps: 52 ARKit weights, head and gaze, from phones, loudness and a seed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ MARGIN = 0.4
 class Animation:
     """T frames at 25 fps; frame i shows the moment (i + 0.5) / 25 s.
 
-    `blendshapes` (T, 52) float32 0..1 in the order of `names`; `head_rotation` (T, 3) yaw, pitch, roll in radians;
-    `head_translation` (T, 3) decimetres; `gaze` (T, 2) yaw, pitch in radians; `closures`: frames in which a /p b m/ is shut.
+    `blendshapes` (T, 52) float32 0..1 in the order of `names`; `head_rotation` (T, 3) yaw, pitch, roll in
+    radians; `head_translation` (T, 3) decimetres; `gaze` (T, 2) yaw, pitch in radians; `closures`: frames in
+    which a /p b m/ is shut.
     """
 
     blendshapes: NDArray[np.float32]
@@ -42,7 +43,7 @@ class Animation:
 def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Style | None = None) -> Animation:
     """The face that says `speech`, `n_frames` long; the same arguments give the same frames."""
     style = style or Style.sample(rng)
-    times = (np.arange(n_frames) + 0.5) / FPS
+    times = frame_times(n_frames)
     start, end = -MARGIN, n_frames / FPS + MARGIN
     fine = grid(start, end)
     level = loudness(speech.audio)
@@ -64,6 +65,11 @@ def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Styl
         ARKIT_NAMES,
         tuple(sorted(set(frames))),
     )
+
+
+def frame_times(count: int) -> Floats:
+    """The moments (T,) in seconds that the frames show."""
+    return np.asarray((np.arange(count) + 0.5) / FPS, np.float64)
 
 
 def loudness(audio: NDArray[np.float32]) -> Floats:

@@ -1,7 +1,7 @@
-"""Phones to mouth tracks: dominance-blended targets, and closures that are reached however short the sound is.
+"""Phones to mouth tracks: dominance-blended targets, and closures that are reached however short.
 
-Dominance blending after Cohen and Massaro (1993), per articulator, with Gaussian flanks; what a short lip closure needs
-beyond that (it must be reached, not only approached) is laid over the blend as a gate with a flat top.
+Dominance blending after Cohen and Massaro (1993), per articulator, with Gaussian flanks; what a short lip
+closure needs beyond that (to be reached, not only approached) is laid over it as a gate with a flat top.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RAMP = 0.058
 
 @dataclass(frozen=True)
 class Mouth:
-    """`tracks` (n, 52) on a grid of STEP seconds from `start`; `closures`: times in seconds of /p b m/ at their tightest."""
+    """`tracks` (n, 52) every STEP seconds from `start`; `closures`: seconds at which /p b m/ are tightest."""
 
     tracks: Floats
     start: float
@@ -60,8 +60,8 @@ def articulate(
 ) -> Mouth:
     """Mouth tracks from `start` to `end`.
 
-    `strength` (about 0.85..1.15) scales how far the jaw and lips travel; `loudness` (n,) does so over time, n being
-    `grid(start, end)`'s length.
+    `strength` (about 0.85..1.15) scales how far jaw and lips travel; `loudness` (n,) does so over time, on
+    the points of `grid(start, end)`.
     """
     times = grid(start, end)
     gestures = _gestures(phones, strength)
@@ -73,7 +73,7 @@ def articulate(
     closures = []
     for gesture in gestures:
         if gesture.viseme.grip > 0:
-            blend = _gripped(blend, gesture, times)
+            _grip(blend, gesture, times)
         if gesture.symbol in BILABIALS:
             closures.append(_tightest(gesture))
     return Mouth(np.clip(blend, 0.0, 1.0), start, tuple(closures))
@@ -126,7 +126,7 @@ def _blend(gestures: list[_Gesture], times: Floats) -> Floats:
 
 
 def _dominance(gesture: _Gesture, times: Floats, group: str) -> Floats:
-    """1 on the inner part of the gesture, Gaussian flanks; a silence lets go early for the sounds around it."""
+    """1 on the inner part of the gesture, Gaussian flanks; long sounds and silences let go 60 ms early."""
     flat = max(0.4 * gesture.half, gesture.half - 0.06)
     before = np.maximum(0.0, gesture.centre - flat - times) / ANTICIPATION[group]
     after = np.maximum(0.0, times - gesture.centre - flat) / CARRY_OVER[group]
@@ -138,8 +138,8 @@ def _tightest(gesture: _Gesture) -> float:
     return gesture.centre if gesture.symbol == "M" else gesture.start + 0.45 * (gesture.end - gesture.start)
 
 
-def _gripped(blend: Floats, gesture: _Gesture, times: Floats) -> Floats:
-    """Lay a sound that must be reached over the blend: flat top at its tightest, raised-cosine flanks."""
+def _grip(blend: Floats, gesture: _Gesture, times: Floats) -> None:
+    """Lay a sound that must be reached over the blend, in place: flat top, raised-cosine flanks."""
     middle = _tightest(gesture) if gesture.symbol in BILABIALS else gesture.centre
     hold = min(max(HOLD, 0.55 * gesture.half), 0.06)
     near = slice(*np.searchsorted(times, (middle - hold - RAMP, middle + hold + RAMP)))
@@ -154,13 +154,11 @@ def _gripped(blend: Floats, gesture: _Gesture, times: Floats) -> Floats:
         target[:, held] = np.maximum(target[:, held], share * under[:, held])
     if gesture.symbol in BILABIALS:
         target = _sealed(target, under)
-    out = blend.copy()
-    out[near] = under + gate * (target - under)
-    return out
+    blend[near] = under + gate * (target - under)
 
 
 def _sealed(target: Floats, under: Floats) -> Floats:
-    """Closed lips over a jaw that stays a little open between open vowels; mouthClose takes up the jaw exactly."""
+    """Closed lips over a jaw that stays a little open; mouthClose takes up the jaw exactly."""
     jaw, close, funnel = (ARKIT_NAMES.index(name) for name in ("jawOpen", "mouthClose", "mouthFunnel"))
     target = target.copy()
     target[:, jaw] = np.minimum(0.3 * under[:, jaw], 0.12)

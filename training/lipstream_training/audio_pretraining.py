@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lipstream_models.networks.projections import AudioProjection
 from torch import Tensor, nn
+
+from lipstream_models.networks.projections import AudioProjection
 
 from .bundled_config import NETWORK
 from .checkpoint import log_line, save_state

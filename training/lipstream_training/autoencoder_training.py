@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from torch import Tensor
+
+from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
+from lipstream_models.memory_format import channels_last
 
 from .checkpoint import MovingAverage, load_state, log_line, save_state
 from .dataset import Clip, load_clips
@@ -151,7 +152,7 @@ def train(
 ) -> None:
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    trainee = Trainee(Autoencoder(config).to(memory_format=torch.channels_last), options.latent_noise)
+    trainee = channels_last(Trainee(Autoencoder(config), options.latent_noise))
     optimizer = torch.optim.AdamW(
         trainee.parameters(), options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3
     )

@@ -7,8 +7,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from lipstream_models.bundled import bundled_model_path
 from PIL import Image
+
+from lipstream_models.bundled import bundled_model_path
 
 from .identity import Identity
 from .render_clips import OUTLINE

@@ -79,10 +79,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--visemes", action="store_true", help="one identity in every viseme instead")
     chosen = parser.parse_args()
-    if chosen.visemes:
-        picture = visemes(chosen.seed, chosen.size)
-    else:
-        picture = sheet(chosen.seed, chosen.rows, chosen.columns, chosen.size)
+    small = visemes(chosen.seed, chosen.size) if chosen.visemes else None
+    picture = sheet(chosen.seed, chosen.rows, chosen.columns, chosen.size) if small is None else small
     Image.fromarray(picture).save(chosen.out)
 
 

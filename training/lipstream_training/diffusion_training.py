@@ -1,19 +1,24 @@
-"""Trains the bundled diffusion model on encoded clips: `python -m lipstream_training.diffusion_training --latents DIR --run DIR`."""
+"""Trains the bundled diffusion model on encoded clips.
+
+python -m lipstream_training.diffusion_training --latents DIR --run DIR
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from lipstream_models.config import NetworkConfig
+from lipstream_models.memory_format import channels_last
 from lipstream_models.networks import Network
 from lipstream_models.scheduler import alphas_cumprod
-from torch import Tensor
 
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
@@ -25,16 +30,16 @@ class DiffusionTraining:
     """frames_per_step: how many frames a step sees in all; windows of each length in ``window_frames`` take turns."""
 
     steps: int = 20000
-    frames_per_step: int = 48
-    window_frames: tuple[int, ...] = (12, 16, 8, 16, 4, 12)
+    frames_per_step: int = 32
+    window_frames: tuple[int, ...] = (16, 8, 16, 4, 12)
     learning_rate: float = 6e-4
     warmup: int = 200
     unconditional_share: float = 0.1
-    average_decay: float = 0.999
+    average_decay: float = 0.998
     log_every: int = 20
     check_every: int = 200
     save_every: int = 100
-    windows: WindowOptions = WindowOptions()
+    windows: WindowOptions = field(default_factory=WindowOptions)
 
 
 class Trainee(torch.nn.Module):
@@ -88,7 +93,8 @@ def step_loss(
     with torch.autocast("cpu", torch.bfloat16):
         prediction = trainee(windows, noisy, timestep, unconditional)
     weight = windows.weight / windows.weight.mean()
-    return ((prediction.float() - target).square() * weight).mean()
+    loss: Tensor = ((prediction.float() - target).square() * weight).mean()
+    return loss
 
 
 def learning_rate(step: int, options: DiffusionTraining) -> float:
@@ -125,8 +131,10 @@ def train(
     torch.manual_seed(0)
     network = Network(config)
     if audio_projection is not None:
+        # It has heard far more speech than the clips hold, so they do not teach it again.
         network.audioproj.load_state_dict(audio_projection)
-    trainee = Trainee(network.to(memory_format=torch.channels_last))
+        network.audioproj.requires_grad_(False)
+    trainee = channels_last(Trainee(network))
     trained = [p for name, p in trainee.named_parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2)
     average = MovingAverage(trainee, options.average_decay)
@@ -155,7 +163,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average.update(trainee, step)
-        total += float(loss)
+        total += loss.item()
         seconds = time.monotonic() - start
         done = step + 1 == options.steps or seconds > minutes * 60
         if not math.isfinite(total):

@@ -1,4 +1,7 @@
-"""Rendered clips into latents, audio features and portraits: `python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR`."""
+"""Rendered clips into latents, audio features and portraits.
+
+python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from lipstream_models.audio.features import WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
+from lipstream_models.memory_format import channels_last
 from lipstream_models.portrait import (
     FaceLandmarker,
     PictureError,
@@ -16,7 +22,6 @@ from lipstream_models.portrait import (
     PortraitSettings,
     prepare_portrait,
 )
-from numpy.typing import NDArray
 
 from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip
@@ -31,12 +36,10 @@ def trained_autoencoder(run: Path) -> Autoencoder:
     if state is None:
         raise FileNotFoundError(f"{run / 'autoencoder.pt'}: train the autoencoder first")
     values = {**state["model"], **state["average"]}
-    autoencoder = Autoencoder(
-        AutoencoderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in state["config"].items()})
-    )
+    autoencoder = Autoencoder(AutoencoderConfig.from_dict(state["config"]))
     prefix = "autoencoder."
     autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
-    return autoencoder.eval().to(memory_format=torch.channels_last)
+    return channels_last(autoencoder.eval())
 
 
 def normalised_autoencoder(run: Path) -> Autoencoder:
@@ -78,7 +81,8 @@ def token_share(boxes: NDArray[np.float32], side: int, latent: int) -> NDArray[n
     left, top, right, bottom = (boxes[:, i, None] for i in range(4))
     across = np.clip(np.minimum(right, edges[1:]) - np.maximum(left, edges[:-1]), 0, None)
     down = np.clip(np.minimum(bottom, edges[1:]) - np.maximum(top, edges[:-1]), 0, None)
-    return (down[:, :, None] * across[:, None, :] * (latent / side) ** 2).astype(np.float16)
+    share = down[:, :, None] * across[:, None, :] * (latent / side) ** 2
+    return np.asarray(share, np.float16)
 
 
 def references(

@@ -1,4 +1,4 @@
-"""espeak-ng (a GPL program used as a tool, by ctypes): audio with an event at every phoneme, and text to IPA."""
+"""espeak-ng (a GPL program used as a tool, by ctypes): audio with an event at every phoneme, text to IPA."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .phones import SILENCE, Phone, Speech, SpeechError, finished, merge_silence, phones_from_ipa, to_16k
+from .alphabets import phones_from_ipa
+from .phones import SILENCE, Phone, Speech, SpeechError, finished, from_int16, merge_silence, to_16k
 
 LIBRARIES = ("libespeak-ng.so.1", "libespeak-ng.so", "libespeak-ng.dylib")
 _SYNCHRONOUS, _EVENTS_IN_IPA = 2, 3
@@ -17,7 +18,7 @@ _END_OF_LIST, _PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _IPA = 1, 2
 WORDS_PER_MINUTE = 165
-VOICELESS_STOPS = frozenset("P T K CH".split())
+VOICELESS_STOPS = frozenset(("P", "T", "K", "CH"))
 CLOSURE = 0.045
 
 
@@ -86,7 +87,7 @@ class Espeak:
         self._library.espeak_Synchronize()
         if not self._audio or not self._events:
             raise SpeechError(f"espeak-ng said nothing for {text!r} with voice {voice!r}")
-        sound = np.concatenate(self._audio).astype(np.float32) / 32768
+        sound = from_int16(np.concatenate(self._audio))
         phones = _phones(self._events, len(sound) / self.rate)
         return finished(to_16k(sound, self.rate), phones, f"espeak:{voice}")
 
@@ -129,7 +130,7 @@ def _phones(events: list[tuple[float, str]], end: float) -> tuple[Phone, ...]:
 
 
 def _with_closures(phones: list[Phone]) -> list[Phone]:
-    """espeak marks a voiceless stop at its burst; its silent closure, CLOSURE seconds before, belongs to it as well."""
+    """espeak marks a voiceless stop at its burst; the silent closure before it is its own too."""
     out: list[Phone] = []
     for phone in phones:
         if phone.symbol in VOICELESS_STOPS and out and out[-1].symbol != SILENCE:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 import torch
+
 from lipstream_models.bundled import bundled_model_path, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network

@@ -1,4 +1,4 @@
-"""What a speaking face does besides speaking: blinks, brows, head and gaze, all from a seed and the speech's energy."""
+"""What a speaking face does besides speaking: blinks, brows, head and gaze, from a seed and the energy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Style:
 
 
 def blinks(times: Floats, interval: float, quiet: Floats, rng: np.random.Generator) -> Floats:
-    """Lid closure 0..1 (T,): 150-250 ms each, every 2-6 s, a little likelier where the speech is `quiet` (0..1)."""
+    """Lid closure 0..1 (T,): 150-250 ms each, every 2-6 s, likelier where the speech is `quiet` (0..1)."""
     lids, at = np.zeros(len(times)), float(rng.uniform(0.3, interval))
     while at < times[-1] + 0.3:
         near = np.flatnonzero(np.abs(times - at) < 0.35)
@@ -66,7 +66,7 @@ def brow_raise(energy: Floats, amount: float) -> Floats:
 def head_motion(energy: Floats, style: Style, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Rotation (T, 3) yaw, pitch, roll in radians and translation (T, 3) in decimetres.
 
-    A mean-reverting sway within about three degrees; speech drives a nod of about one degree down at its peaks and
+    A mean-reverting sway within about three degrees; speech drives a nod of about one degree at its peaks and
     livens the sway, so that part of the motion can be told from the sound.
     """
     count = len(energy)

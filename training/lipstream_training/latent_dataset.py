@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,8 +33,10 @@ class LatentClip:
 
 
 def save_latent_clip(path: Path, clip: LatentClip) -> None:
-    arrays = {name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"}
-    levels = {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
+    arrays: dict[str, Any] = {
+        name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"
+    }
+    levels: dict[str, Any] = {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
     part = path.with_suffix(".part.npz")
     np.savez(part, **arrays, **levels)
     part.rename(path)
@@ -85,16 +88,21 @@ def sample_windows(
     """``batch`` random windows; some repeat the portrait as their motion frames, as the first window of a video does."""
     rows = [_sample_window(clips[i], frames, options, rng) for i in rng.integers(len(clips), size=batch)]
     return Windows(
-        *(torch.stack(parts) for parts in zip(*(row[:6] for row in rows), strict=True)),
-        masks=tuple(torch.stack(level) for level in zip(*(row[6] for row in rows), strict=True)),
-        weight=torch.stack([row[7] for row in rows]),
+        latents=torch.stack([row.latents for row in rows]),
+        motion=torch.stack([row.motion for row in rows]),
+        reference=torch.stack([row.reference for row in rows]),
+        audio=torch.stack([row.audio for row in rows]),
+        embedding=torch.stack([row.embedding for row in rows]),
+        face_region=torch.stack([row.face_region for row in rows]),
+        masks=tuple(torch.stack(level) for level in zip(*(row.masks for row in rows), strict=True)),
+        weight=torch.stack([row.weight for row in rows]),
     )
 
 
-Row = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, tuple[Tensor, ...], Tensor]
-
-
-def _sample_window(clip: LatentClip, frames: int, options: WindowOptions, rng: np.random.Generator) -> Row:
+def _sample_window(
+    clip: LatentClip, frames: int, options: WindowOptions, rng: np.random.Generator
+) -> Windows:
+    """One window, without the batch dimension."""
     count = options.motion_frames
     start = int(rng.integers(count, len(clip.latents) - frames + 1))
     r = int(rng.integers(len(clip.reference_frames)))
@@ -108,15 +116,15 @@ def _sample_window(clip: LatentClip, frames: int, options: WindowOptions, rng: n
     window = slice(start, start + frames)
     weight = 1 + options.mouth_weight * clip.mouth[window] + options.face_weight * clip.face[window]
     region = torch.from_numpy(clip.face_regions[r]).float() / 255
-    return (
-        _tensor(clip.latents[window]).transpose(0, 1),
-        motion,
-        reference,
-        _context(clip.features, start, frames),
-        _tensor(clip.embeddings[r]),
-        region.expand(3, *region.shape),
-        tuple(_tensor(level[r]) for level in clip.masks),
-        _tensor(weight)[None],
+    return Windows(
+        latents=_tensor(clip.latents[window]).transpose(0, 1),
+        motion=motion,
+        reference=reference,
+        audio=_context(clip.features, start, frames),
+        embedding=_tensor(clip.embeddings[r]),
+        face_region=region.expand(3, *region.shape),
+        masks=tuple(_tensor(level[r]) for level in clip.masks),
+        weight=_tensor(weight)[None],
     )
 
 
@@ -126,5 +134,5 @@ def _context(features: NDArray[np.float16], start: int, frames: int) -> Tensor:
     return _tensor(features[index.clip(0, len(features) - 1)])
 
 
-def _tensor(array: NDArray[np.floating]) -> Tensor:  # type: ignore[type-arg]
+def _tensor(array: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).float()

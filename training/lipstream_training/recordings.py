@@ -1,4 +1,4 @@
-"""A human reader: five LibriVox sentences (public domain) from Debian's pocketsphinx-testdata, force-aligned to phones."""
+"""A human reader: five LibriVox sentences of Debian's pocketsphinx-testdata, force-aligned."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .phones import SAMPLE_RATE, Phone, Speech, SpeechError, finished, sphinx_symbol
+from .alphabets import sphinx_symbol
+from .phones import SAMPLE_RATE, Phone, Speech, SpeechError, finished, from_int16
 
 FOLDER = Path("/usr/share/pocketsphinx/test/data/librivox")
 FRAME = 0.01
 OFFSET = 0.008
-"""Sphinx's frame i is centred at 10 i + 12.8 ms, so its border with the frame before lies 8 ms after its number."""
+"""Sphinx's frame i is centred at 10 i + 12.8 ms, so it begins 8 ms after its number says."""
 
 
 @functools.cache
@@ -51,7 +52,7 @@ def aligned(path: Path, text: str) -> Speech:
         for word in decoder.get_alignment()
         for phone in word
     )
-    audio = np.frombuffer(data, np.int16).astype(np.float32) / 32768
+    audio = from_int16(np.frombuffer(data, np.int16))
     return finished(audio, phones, "librivox", OFFSET)
 
 

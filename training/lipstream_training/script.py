@@ -25,8 +25,8 @@ def make_clip(
 ) -> tuple[Speech, Animation]:
     """`round(25 seconds)` frames of animation and exactly 640 samples of audio for each.
 
-    `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The face follows
-    the clean speech; the audio returned is the recorded one (level, room, noise).
+    `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The
+    face follows the clean speech; the audio returned is the recorded one (level, room, noise).
     """
     rng = np.random.default_rng([seed, 7])
     n_frames = round(seconds * FPS)

@@ -1,4 +1,7 @@
-"""Speech without pictures, for the audio projection: `python -m lipstream_training.speech_features --out DIR --split train --minutes 40`."""
+"""Speech without pictures, for the audio projection.
+
+python -m lipstream_training.speech_features --out DIR --split train --minutes 40
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+
 from lipstream_models.audio.features import WhisperFeatures
 
 from .script import make_clip

@@ -1,4 +1,4 @@
-"""Looks at made speech: `python -m lipstream_training.speech_report --out FILE.png` draws clips and prints each voice's label lag."""
+"""Draws clips, prints voices' label lag: `python -m lipstream_training.speech_report --out FILE.png`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .alignment import lags
-from .animation import Animation
+from .animation import Animation, frame_times
 from .gestures import FPS
-from .phones import SAMPLE_RATE, SILENCE, Speech, SpeechError
+from .phones import SILENCE, Speech, SpeechError
 from .recordings import readings
 from .script import make_clip
 from .sentences import written
@@ -46,7 +46,7 @@ def draw_clip(speech: Speech, animation: Animation) -> Image.Image:
         pen.line([(x, WAVE), (x, WAVE + 14)], fill="grey")
         if phone.symbol != SILENCE:
             pen.text((x + 2, WAVE + 1), phone.symbol, fill="black")
-    times = (np.arange(len(animation.blendshapes)) + 0.5) / FPS
+    times = frame_times(len(animation.blendshapes))
     for row, names in enumerate(TRACKS):
         for name, ink in zip(names, INKS, strict=True):
             _draw_track(pen, times / seconds, animation.track(name), WAVE + 18 + row * ROW, ink, name)

@@ -18,17 +18,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .alphabets import flite_symbol, phones_from_ipa
 from .espeak import Espeak
-from .phones import (
-    SAMPLE_RATE,
-    Phone,
-    Speech,
-    SpeechError,
-    finished,
-    flite_symbol,
-    phones_from_ipa,
-    to_16k,
-)
+from .phones import SAMPLE_RATE, Phone, Speech, SpeechError, finished, from_int16, to_16k
 
 
 class Synthesiser(Protocol):
@@ -66,7 +58,7 @@ class Flite:
             done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
             with wave.open(str(path)) as file:
                 rate, data = file.getframerate(), file.readframes(file.getnframes())
-        audio = to_16k(np.frombuffer(data, np.int16).astype(np.float32) / 32768, rate)
+        audio = to_16k(from_int16(np.frombuffer(data, np.int16)), rate)
         ends = [token.rsplit(":", 1) for token in done.stdout.split() if ":" in token]
         starts = [0.0, *(float(end) for _, end in ends)]
         phones = tuple(Phone(flite_symbol(name), starts[i], float(end)) for i, (name, end) in enumerate(ends))
@@ -124,7 +116,7 @@ def quiet_session(onnxruntime: Any, model: bytes | str) -> Any:
 
 
 class Piper:
-    """Piper's en_US joe (voice data CC0), a natural American man; durations are an inner tensor of the graph."""
+    """Piper's en_US joe (voice data CC0), a natural American man; durations are an inner tensor."""
 
     OFFSET = -0.003
     DURATIONS = "/Ceil_output_0"
@@ -151,12 +143,7 @@ class Piper:
     def speak(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
         numbers = self._settings["phoneme_id_map"]
         signs = [sign for sign in self._espeak.ipa(text, "en-us") if sign in numbers]
-        spelt = [
-            "^",
-            *(sign for pair in zip("_" * len(signs), signs, strict=True) for sign in pair),
-            "_",
-            "$",
-        ]
+        spelt = ["^", *(part for sign in signs for part in ("_", sign)), "_", "$"]
         ids = np.array([[numbers[sign][0] for sign in spelt]], np.int64)
         rate, defaults = self._settings["audio"]["sample_rate"], self._settings["inference"]
         scales = np.array([defaults["noise_scale"], defaults["length_scale"] / speed, defaults["noise_w"]])

@@ -1,6 +1,6 @@
-"""What the face does for each phone: target weights of the 52 ARKit blendshapes, and how firmly it insists on them.
+"""What the face does for each phone: target weights of the 52 ARKit blendshapes, and how firmly it insists.
 
-The weights are tuned to MakeHuman's "Face Units" shapes, on which a mouthClose equal to jawOpen seals the lips exactly.
+The weights are tuned to MakeHuman's "Face Units" shapes, on which mouthClose equal to jawOpen seals the lips.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from .phones import SILENCE
 
 SIDED = (
-    "browDown browOuterUp cheekSquint eyeBlink eyeLookDown eyeLookIn eyeLookOut eyeLookUp eyeSquint eyeWide mouthDimple"
-    " mouthFrown mouthLowerDown mouthPress mouthSmile mouthStretch mouthUpperUp noseSneer"
-).split()
+    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut",
+    "eyeLookUp", "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown", "mouthLowerDown", "mouthPress",
+    "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer",
+)  # fmt: skip
 SINGLE = (
-    "browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthClose mouthFunnel mouthLeft mouthPucker mouthRight"
-    " mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper tongueOut"
-).split()
+    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
+    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "mouthShrugUpper", "tongueOut",
+)  # fmt: skip
 ARKIT_NAMES = tuple(sorted([*SINGLE, *(name + side for name in SIDED for side in ("Left", "Right"))]))
 """The 52 names in alphabetical order: the column order of every blendshape track."""
 
@@ -28,8 +30,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "jaw": ("jawOpen", "jawForward"),
     "round": ("mouthFunnel", "mouthPucker"),
     "spread": ("mouthSmile", "mouthStretch", "mouthDimple"),
-    "lips": ("mouthUpperUp", "mouthLowerDown", "mouthShrugUpper", "mouthShrugLower", "mouthClose", "mouthPress",
-             "mouthRollLower", "mouthRollUpper"),
+    "lips": ("mouthUpperUp", "mouthLowerDown", "mouthShrugUpper", "mouthShrugLower",
+             "mouthClose", "mouthPress", "mouthRollLower", "mouthRollUpper"),
     "tongue": ("tongueOut",),
 }  # fmt: skip
 """Articulators that move on their own: each phone insists on each of them with its own strength."""
@@ -37,7 +39,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Viseme:
-    """`weights`: shape (sided ones without their side) -> target; strengths 0..1+ per articulator, in GROUPS' order.
+    """`weights`: shape (sided ones without side) -> target; `strengths` per articulator, in GROUPS' order.
 
     `grip`: 0 for sounds that only pull towards their target; 1 for those that must reach it at their centre.
     """
@@ -50,7 +52,7 @@ class Viseme:
 def viseme_table() -> dict[str, Viseme]:
     """ARPAbet (diphthongs as their two halves, see DIPHTHONGS) -> viseme."""
     sealed = Viseme(
-        {"mouthPress": 0.5, "mouthRollLower": 0.28, "mouthRollUpper": 0.2, "mouthShrugLower": 0.12},
+        {"mouthPress": 0.38, "mouthRollLower": 0.32, "mouthRollUpper": 0.2, "mouthShrugLower": 0.14},
         (0.9, 0.15, 0.2, 1.0, 0.6),
         1.0,
     )
@@ -60,7 +62,7 @@ def viseme_table() -> dict[str, Viseme]:
         0.95,
     )
     dental = Viseme(
-        {"jawOpen": 0.2, "tongueOut": 0.32, "mouthLowerDown": 0.25, "mouthUpperUp": 0.12},
+        {"jawOpen": 0.2, "tongueOut": 0.45, "mouthLowerDown": 0.25, "mouthUpperUp": 0.12},
         (0.9, 0.3, 0.4, 0.8, 1.6),
         0.6,
     )
@@ -98,7 +100,8 @@ def viseme_table() -> dict[str, Viseme]:
         "P": sealed, "B": sealed, "M": sealed, "F": bitten, "V": bitten, "TH": dental, "DH": dental,
         "S": hissed, "Z": hissed, "SH": hushed, "ZH": hushed, "CH": hushed, "JH": hushed,
         "T": tapped, "D": tapped, "N": tapped, "K": back, "G": back, "NG": back, "W": rounded,
-        "L": Viseme({"jawOpen": 0.24, "mouthLowerDown": 0.24, "mouthUpperUp": 0.12}, (0.8, 0.25, 0.25, 0.6, 0.8)),
+        "L": Viseme({"jawOpen": 0.24, "mouthLowerDown": 0.24, "mouthUpperUp": 0.12},
+                    (0.8, 0.25, 0.25, 0.6, 0.8)),
         "R": Viseme({"jawOpen": 0.14, "mouthPucker": 0.38, "mouthFunnel": 0.24}, (0.8, 1.0, 0.7, 0.6, 0.6)),
         "Y": Viseme({"jawOpen": 0.14, "mouthSmile": 0.25, "mouthStretch": 0.28, "mouthLowerDown": 0.28,
                      "mouthUpperUp": 0.16}, (0.8, 0.4, 0.7, 0.7, 0.6)),
@@ -109,7 +112,15 @@ def viseme_table() -> dict[str, Viseme]:
 
 
 def _vowels() -> dict[str, Viseme]:
-    lips = "jawOpen mouthLowerDown mouthUpperUp mouthStretch mouthSmile mouthFunnel mouthPucker".split()
+    lips = (
+        "jawOpen",
+        "mouthLowerDown",
+        "mouthUpperUp",
+        "mouthStretch",
+        "mouthSmile",
+        "mouthFunnel",
+        "mouthPucker",
+    )
     rows = {
         "AA": (0.68, 0.30, 0.15, 0.00, 0.00, 0.06, 0.00),
         "AE": (0.54, 0.36, 0.24, 0.26, 0.10, 0.00, 0.00),

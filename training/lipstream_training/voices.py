@@ -1,4 +1,4 @@
-"""The voices of training and those kept for evaluation, and speaking with one of them at a chosen pace and pitch."""
+"""The voices of training and those kept for evaluation, and speaking with one at a chosen pace and pitch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from .espeak import shared_espeak
-from .phones import Phone, Speech, SpeechError
+from .phones import Speech, SpeechError
 from .synthesisers import Flite, Hibari, Piper, Synthesiser
 
 TRAIN_VOICES: dict[str, float] = {
     "hibari": 0.34, "joe": 0.30, "flite:slt": 0.05, "flite:rms": 0.07, "flite:kal16": 0.03,
-    "espeak:en-us+m3": 0.03, "espeak:en-us+m7": 0.03, "espeak:en-us+f4": 0.03, "espeak:en-gb-x-gbclan+m1": 0.03,
-    "espeak:en-gb-x-gbcwmd+f2": 0.03, "espeak:en-gb-x-rp+m5": 0.03, "espeak:en-029+m4": 0.03,
+    "espeak:en-us+m3": 0.03, "espeak:en-us+m7": 0.03, "espeak:en-us+f4": 0.03,
+    "espeak:en-gb-x-gbclan+m1": 0.03, "espeak:en-gb-x-gbcwmd+f2": 0.03,
+    "espeak:en-gb-x-rp+m5": 0.03, "espeak:en-029+m4": 0.03,
 }  # fmt: skip
 """Voice -> how often it is drawn. The two natural voices make up most."""
 
 HELDOUT_VOICES: dict[str, float] = {
     "flite:awb": 0.4, "espeak:en-gb-scotland+f3": 0.1, "espeak:en-us+m2": 0.1, "librivox": 0.4,
 }  # fmt: skip
-"""Never heard in training. "librivox" is a human reader, with her own words (see recordings)."""
+"""Never heard in training. "librivox" is a human reader, with words of their own (see recordings)."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,5 @@ def _resampled(speech: Speech, factor: float) -> Speech:
     if down == 100:
         return speech
     audio = np.asarray(resample_poly(speech.audio, 100, down), np.float32)
-    phones: tuple[Phone, ...] = tuple(phone.moved(0.0, 100 / down) for phone in speech.phones)
+    phones = tuple(phone.moved(0.0, 100 / down) for phone in speech.phones)
     return Speech(audio, phones, speech.voice)

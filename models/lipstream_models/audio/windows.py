@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .encoder import AudioStream
 
 Rows = NDArray[np.float32]
 CONTEXT = 2
 
 
-class Stream(Protocol):
-    """Takes samples, gives feature rows (m, blocks, channels), one a video frame."""
-
-    def push(self, samples: Rows) -> Rows: ...
-
-    def flush(self) -> Rows: ...
-
-
-def windowed(stream: Stream, blocks: Iterable[Rows], frames: int) -> Iterator[Rows]:
+def windowed(stream: AudioStream, blocks: Iterable[Rows], frames: int) -> Iterator[Rows]:
     """Windows (frames, 5, blocks, channels): each frame with two neighbours on either side, across window borders.
 
     Only at the very beginning and end are there no neighbours: the first and last row stand in. The last window is filled up
@@ -43,7 +36,7 @@ def windowed(stream: Stream, blocks: Iterable[Rows], frames: int) -> Iterator[Ro
         rows, missing = filled[frames:], missing - frames
 
 
-def _all_rows(stream: Stream, blocks: Iterable[Rows]) -> Iterator[Rows]:
+def _all_rows(stream: AudioStream, blocks: Iterable[Rows]) -> Iterator[Rows]:
     for block in blocks:
         yield stream.push(block)
     yield stream.flush()
@@ -51,4 +44,5 @@ def _all_rows(stream: Stream, blocks: Iterable[Rows]) -> Iterator[Rows]:
 
 def _with_neighbours(rows: Rows, frames: int) -> Rows:
     index = np.arange(frames)[:, None] + np.arange(2 * CONTEXT + 1)
-    return rows[index]
+    windows: Rows = rows[index]
+    return windows

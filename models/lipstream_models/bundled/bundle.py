@@ -17,6 +17,7 @@ from ..autoencoder import Autoencoder, AutoencoderConfig
 from ..codec import AutoencoderCodec
 from ..config import NetworkConfig, SchedulerConfig
 from ..errors import LipstreamError
+from ..memory_format import channels_last
 from ..model import Model, SamplingDefaults
 from ..networks import Network
 from ..portrait import PortraitSettings
@@ -54,7 +55,7 @@ def load_bundled(
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = Network(NetworkConfig.from_json(metadata["network"]))
-        autoencoder = Autoencoder(_autoencoder_config(metadata["autoencoder"]))
+        autoencoder = Autoencoder(AutoencoderConfig.from_dict(json.loads(metadata["autoencoder"])))
         network.load_state_dict(_part(tensors, "net."))
         autoencoder.load_state_dict(_part(tensors, "autoencoder."))
         defaults = json.loads(metadata["defaults"])
@@ -102,14 +103,9 @@ def recording_path() -> Path:
     return Path(str(_ROOT / "audio" / "reading.flac"))
 
 
-def _autoencoder_config(text: str) -> AutoencoderConfig:
-    values = json.loads(text)
-    return AutoencoderConfig(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-
-
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _placed(module: M, device: torch.device, dtype: torch.dtype) -> M:
-    return module.to(device, dtype, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return channels_last(module.to(device, dtype)).eval().requires_grad_(False)

@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from ..conditions import KeyValue
 
-
 FEW_KEYS = 32
 
 

@@ -141,6 +141,12 @@ class AttentionOutputs:
         temporal = tuple(spread_rows(x, rows).flatten(0, 1) for x in self.temporal)
         return AttentionOutputs(images(self.reference), images(self.audio), temporal)
 
+    def last_rows(self, rows: int, frames: int) -> "AttentionOutputs":
+        """Only the last rows: the conditional ones, for steps that reuse the guidance of an earlier step."""
+        images = rows * frames
+        temporal = tuple(x[-rows:] for x in self.temporal)
+        return AttentionOutputs(self.reference[-images:], self.audio[-images:], temporal)
+
 
 class DenoisingBlock(ReferenceBlock):
     """A reference block with an audio module and a motion module after each spatial attention."""

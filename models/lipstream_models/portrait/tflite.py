@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
+from ai_edge_litert.interpreter import Interpreter
 
 from .region import Floats
 
