@@ -2,6 +2,7 @@
 
 import io
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -24,6 +25,7 @@ def encode(path: Path, samples: np.ndarray, rate: int, codec: str, layout: str) 
         channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
         frame = av.AudioFrame.from_ndarray(np.repeat(samples[None], channels, 0), "fltp", layout)
         frame.sample_rate = rate
+        frame.pts, frame.time_base = 0, Fraction(1, rate)
         for piece in (*resampler.resample(frame), *resampler.resample(None)):
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
@@ -133,3 +135,60 @@ def test_a_recording_longer_than_allowed_is_refused(tmp_path: Path) -> None:
     path = encode(tmp_path / "a.wav", tone(16000), 16000, "pcm_s16le", "mono")
     with pytest.raises(AudioError, match="longer than"):
         read_audio(io.BytesIO(path.read_bytes()), AudioLimits(max_seconds=1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "layout"),
+    [
+        ("a.wav", "pcm_s24le", 11025, "mono"),
+        ("a.mp3", "libmp3lame", 22050, "stereo"),
+        ("a.m4a", "aac", 48000, "mono"),
+        ("a.mp4", "aac", 22050, "stereo"),
+        ("a.ogg", "libopus", 48000, "mono"),
+        ("a.webm", "libopus", 48000, "stereo"),
+    ],
+)
+def test_a_burst_stays_at_its_time_and_the_length_is_right(
+    tmp_path: Path, name: str, codec: str, rate: int, layout: str
+) -> None:
+    """The silence that codecs put before the sound and after it is taken off."""
+    samples = 0.001 * np.random.default_rng(0).normal(size=round(rate * SECONDS)).astype(np.float32)
+    burst = np.hanning(rate // 250).astype(np.float32)
+    at = round(0.7 * rate) - len(burst) // 2
+    samples[at : at + len(burst)] = 0.9 * burst
+    heard = read_audio(encode(tmp_path / name, samples, rate, codec, layout))
+    assert np.abs(heard).argmax() / 16000 == pytest.approx(0.7, abs=0.001)
+    assert len(heard) == pytest.approx(SECONDS * 16000, abs=16)
+
+
+def test_a_damaged_stretch_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = encode(tmp_path / "a.m4a", tone(48000), 48000, "aac", "mono")
+    data = bytearray(path.read_bytes())
+    data[6000:7000] = bytes(255 - value for value in data[6000:7000])
+    assert 16000 < len(read_audio(bytes(data))) <= 24000
+    assert "damaged" in caplog.text
+
+
+def test_a_playlist_cannot_reach_other_files(tmp_path: Path) -> None:
+    encode(tmp_path / "secret.mp3", tone(44100), 44100, "libmp3lame", "mono")
+    lists = {
+        "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nsecret.mp3\n#EXT-X-ENDLIST\n",
+        "a.wav": "ffconcat version 1.0\nfile 'secret.mp3'\n",
+        "a.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+    }
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+        for source in (tmp_path / name, text.encode()):
+            with pytest.raises(AudioError):
+                read_audio(source)
+
+
+def test_an_absurd_rate_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "slow.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(1)
+        file.writeframes(b"ab" * 5000)
+    with pytest.raises(AudioError, match="rate of at least"):
+        read_audio(path)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from lipstream_models.audio import LiveConfig, Wav2VecError, Wav2VecFeatures
 
@@ -94,7 +94,7 @@ def test_live_rows_do_not_depend_on_the_chunks(
 
 
 def test_live_rows_are_near_those_of_the_whole_recording(features: Wav2VecFeatures) -> None:
-    """Measured with these random weights: root mean square difference of NUMBER standard deviations with 3 s of past."""
+    """With these random weights the difference is 0.32 standard deviations (rms) with 3 s of past."""
     audio = speechlike(8.0)
     whole = features.offline(audio)
     spread = whole.std(axis=0)
@@ -104,13 +104,15 @@ def test_live_rows_are_near_those_of_the_whole_recording(features: Wav2VecFeatur
         )
         for left in (12, 75)
     }
-    print(differences)
     assert differences[75] < 0.35
     assert differences[75] < differences[12]
 
 
 def test_a_folder_is_loaded_as_it_was_saved(features: Wav2VecFeatures, tmp_path: Path) -> None:
-    features.model.save_pretrained(tmp_path)
+    """wav2vec2-base-960h is published with the head that writes text; only what is under it is used."""
+    published = Wav2Vec2ForCTC(CONFIG)
+    published.wav2vec2 = features.model
+    published.save_pretrained(tmp_path)
     audio = speechlike(0.5)
     assert np.abs(Wav2VecFeatures.load(tmp_path).offline(audio) - features.offline(audio)).max() < 1e-5
 

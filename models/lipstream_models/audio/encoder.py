@@ -29,7 +29,7 @@ class AudioEncoder(Protocol):
 
     @property
     def look_ahead_frames(self) -> float | None:
-        """Frames of audio past a frame that its row may wait for, at most; None when it is all of the recording."""
+        """Most frames of audio past a frame that its row may wait for; None: all of the recording."""
 
     def offline(self, audio: Samples) -> Rows: ...
 

@@ -37,8 +37,8 @@ def mel_filters(mels: int = MELS, n_fft: int = N_FFT, rate: int = SAMPLE_RATE) -
 class LogMel(nn.Module):
     """Samples to Whisper's input scale, with a fixed floor.
 
-    Whisper clamps at (loudest value of the whole recording - 8), which live audio cannot know. Here the floor is a
-    constant, so that a frame depends on its own 25 ms alone. `floor` is log10 of mel power.
+    Whisper clamps at (loudest value of the whole recording - 8), which live audio cannot know. Here the floor
+    is a constant, so that a frame depends on its own 25 ms alone. `floor` is log10 of mel power.
     """
 
     filters: Tensor
@@ -51,11 +51,14 @@ class LogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(N_FFT), persistent=False)
 
     def log_power(self, audio: Tensor) -> Tensor:
-        """(..., 160 M + 240) samples -> (..., 80, M) log10 mel power >= -10; frame m is centred on sample 160 m + 200."""
+        """(..., 160 M + 240) samples -> (..., 80, M) log10 mel power >= -10.
+
+        Frame m is centred on sample 160 m + 200.
+        """
         frames = audio.unfold(-1, N_FFT, HOP)  # (..., M, 400)
         power = torch.fft.rfft(frames * self.window).abs() ** 2  # (..., M, 201)
-        mel: Tensor = (power @ self.filters.T).transpose(-1, -2).clamp(min=1e-10).log10()
-        return mel
+        mels: Tensor = power @ self.filters.T  # (..., M, 80)
+        return mels.transpose(-1, -2).clamp(min=1e-10).log10()
 
     def forward(self, audio: Tensor) -> Tensor:
         """(..., 160 M + 240) samples -> (..., 80, M) in Whisper's scale, (log10 power + 4) / 4."""

@@ -33,10 +33,11 @@ class SlidingState:
 class WindowGrid:
     """The grid of windows that defines features, wherever the audio was cut into chunks.
 
-    Hop k covers the frames hop*k - offset ... hop*(k+1) - offset - 1. Their features come from one window: `left` frames before
-    the hop, the hop, `right` frames after it, and `before`/`after` samples around all that. With offset = 2, hops end where a clip
-    of a multiple of `hop` frames and its two frames of context end, so that a clip never waits for the rest of a hop.
-    Silence surrounds the recording. `batch`: most windows encoded at once.
+    Hop k covers the frames hop*k - offset ... hop*(k+1) - offset - 1. Their features come from one window:
+    `left` frames before the hop, the hop, `right` frames after it, and `before`/`after` samples around all
+    that. With offset = 2, hops end where a clip of a multiple of `hop` frames and its two frames of context
+    end, so that a clip never waits for the rest of a hop. Silence surrounds the recording.
+    `batch`: most windows encoded at once.
     """
 
     hop: int = 4
@@ -87,7 +88,7 @@ class Slider:
     row_shape: tuple[int, ...]
 
     def advance(self, state: SlidingState, samples: Samples) -> tuple[SlidingState, Rows]:
-        """Takes (n,) more samples; gives the new state and the rows (m, *row_shape) that they complete, m >= 0."""
+        """(n,) more samples -> the new state and the rows (m, *row_shape) that they complete, m >= 0."""
         if state.ended:
             raise LipstreamError("the stream has been flushed; open a new one for more audio")
         samples = np.asarray(samples, np.float32)
@@ -141,7 +142,7 @@ class Slider:
 
 
 class SlidingStream:
-    """One recording as it comes: `push` audio, `flush` at its end. `state` is a value that can be kept and put back."""
+    """One recording as it comes: `push` audio, `flush` at its end. `state` can be kept and put back."""
 
     def __init__(self, slider: Slider) -> None:
         self._slider = slider

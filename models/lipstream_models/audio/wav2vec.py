@@ -1,16 +1,15 @@
 """Hallo's audio features: every layer of wav2vec2-base-960h at 25 frames a second.
 
 Whole recordings are done exactly as Hallo does them (hallo/datasets/audio_processor.py and
-hallo/models/wav2vec.py), but for the separation
-of vocals, which is left to the caller. Live audio is heard through sliding windows; see
-`LiveWav2VecFeatures`.
+hallo/models/wav2vec.py), but for the separation of vocals, which is left to the caller. Live audio is heard
+through sliding windows; see `LiveWav2VecFeatures`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +18,9 @@ from torch import Tensor, nn
 
 from ..errors import LipstreamError
 from .sliding import FPS, FRAME, Rows, Samples, Slider, SlidingStream, WindowGrid
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2Model
 
 CLIP = 16
 """Hallo pads the recording with silence to a multiple of this many frames."""
@@ -45,25 +47,27 @@ class LiveConfig:
 class Wav2VecFeatures(nn.Module):
     """Hallo's audio encoder: 16 kHz mono to (frames, 12 layers, 768) at 25 fps.
 
-    Normalisation, group norm and attention span the whole recording, so a stream gives its rows at the end; `live()` does not wait.
+    Normalisation, group norm and attention span the whole recording, so a stream gives its rows at the end;
+    `live()` does not wait.
     """
 
     fps = FPS
     look_ahead_frames = None
 
-    def __init__(self, model: Any) -> None:
-        """model: transformers' Wav2Vec2Model without stable layer norm, as wav2vec2-base-960h is."""
+    def __init__(self, model: Wav2Vec2Model) -> None:
+        """model: one without stable layer norm, as wav2vec2-base-960h is."""
         super().__init__()
-        if model.config.do_stable_layer_norm or model.config.add_adapter:
+        self.model: Any = model  # its submodules are untyped
+        if self.model.config.do_stable_layer_norm or self.model.config.add_adapter:
             raise Wav2VecError(
                 "expected wav2vec2 as in wav2vec2-base-960h, without stable layer norm and adapter"
             )
-        self.model: Any = model.eval().requires_grad_(False)
+        self.eval().requires_grad_(False)
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> Self:
         """From a folder with config.json and model.safetensors, in fp32 as in Hallo. Raises Wav2VecError."""
-        from transformers import Wav2Vec2Model
+        from transformers import Wav2Vec2Model  # half a second: only for those who load one
 
         try:
             loaded: Any = Wav2Vec2Model.from_pretrained(
@@ -72,12 +76,10 @@ class Wav2VecFeatures(nn.Module):
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise Wav2VecError(f"{folder}: expected a wav2vec2 model for transformers: {error}") from error
         model, report = loaded
-        # Not used here: the embedding of masked steps, which the published file lacks, too.
+        # Not used here: the embedding of masked steps, which some published files lack.
         missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
         if missing:
-            raise Wav2VecError(
-                f"{folder}/model.safetensors: {len(missing)} weights are missing, such as {missing[0]}"
-            )
+            raise Wav2VecError(f"{folder}: {len(missing)} weights are missing, such as {missing[0]}")
         return cls(model.float()).to(device)
 
     @property
@@ -115,7 +117,8 @@ class Wav2VecFeatures(nn.Module):
     def _layers(self, wave: Tensor, frames: int) -> Tensor:
         """(B, N) normalised samples -> (B, frames, layers, channels).
 
-        The 50 Hz output of the convolutions is brought to 25 Hz before the transformer, which therefore runs at the video's rate.
+        The 50 Hz output of the convolutions is brought to 25 Hz before the transformer, which therefore runs
+        at the video's rate.
         """
         model = self.model
         heard = model.feature_extractor(wave)  # (B, 512, steps)
@@ -149,7 +152,7 @@ class WholeRecording:
 class LiveWav2VecFeatures:
     """wav2vec2 over windows of some seconds, each normalised by itself: the same rows whatever the chunks.
 
-    They differ from the whole recording's, since normalisation, group norm and attention see the window alone.
+    They differ from the whole recording's: normalisation, group norm and attention see the window alone.
     """
 
     fps = FPS

@@ -64,8 +64,7 @@ class EncoderLayer(nn.Module):
 class WhisperEncoder(nn.Module):
     """Conv stem, sinusoidal positions, pre-norm transformer; state-dict names are those of transformers.
 
-    A window shorter than 30 s takes the first positions only and is not padded (the probe in the README of this room shows that
-    phonetic content survives that).
+    A window shorter than 30 s takes the first positions only and is not padded.
     """
 
     def __init__(self, config: WhisperConfig = WhisperConfig()) -> None:
@@ -78,15 +77,14 @@ class WhisperEncoder(nn.Module):
         self.layer_norm = nn.LayerNorm(config.width)
 
     def forward(self, mel: Tensor) -> list[Tensor]:
-        """(B, 80, 2 T) log-mel -> [stem, after layer 1, ..., after the last layer and the final norm], each (B, T, C).
+        """(B, 80, 2 T) log-mel -> [stem, layer 1, ..., the last layer after the final norm], each (B, T, C).
 
         Step s is centred on mel frame 2 s, that is on 20 ms x s of the window.
         """
-        steps = mel.shape[-1] // 2
-        if mel.shape[-1] % 2 or not 1 <= steps <= self.config.positions:
-            raise LipstreamError(
-                f"expected an even number of mel frames up to {2 * self.config.positions}, got {mel.shape[-1]}"
-            )
+        frames, limit = mel.shape[-1], 2 * self.config.positions
+        steps = frames // 2
+        if frames % 2 or not 2 <= frames <= limit:
+            raise LipstreamError(f"expected an even number of mel frames, 2 to {limit}, got {frames}")
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[:steps]
         states = [x]
