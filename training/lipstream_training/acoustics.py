@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve, lfilter
+from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from .phones import SAMPLE_RATE
 
@@ -18,9 +18,11 @@ def recorded(audio: Audio, rng: np.random.Generator) -> Audio:
         out = equalised(out, rng)
     if rng.random() < 0.35:
         out = roomy(out, rng)
+    if rng.random() < 0.2:
+        out = muffled(out, rng)
     out = out / max(1e-3, float(np.abs(out).max()))
     if rng.random() < 0.8:
-        out = out + noise(len(out), rng) * 10 ** rng.uniform(-4.0, -2.0)
+        out = out + noise(len(out), rng) * 10 ** rng.uniform(-4.0, -1.8)
     peak = max(1e-3, float(np.abs(out).max()))
     return np.asarray(out / peak * rng.uniform(0.15, 0.95), np.float32)
 
@@ -31,6 +33,11 @@ def equalised(audio: NDArray[np.float64], rng: np.random.Generator) -> NDArray[n
     pole = np.exp(-2 * np.pi * rng.uniform(60, 200) / SAMPLE_RATE)
     tilted = lfilter([1.0, tilt], [1.0], audio)
     return np.asarray(lfilter([1.0, -1.0], [1.0, -pole], tilted))
+
+
+def muffled(audio: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """What a telephone or a thrifty codec leaves: a low-pass of 3.2..7 kHz, late by less than 0.1 ms."""
+    return np.asarray(sosfilt(butter(3, rng.uniform(3200, 7000), fs=SAMPLE_RATE, output="sos"), audio))
 
 
 def roomy(audio: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

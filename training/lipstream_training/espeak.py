@@ -20,6 +20,8 @@ _UTF8, _IPA = 1, 2
 WORDS_PER_MINUTE = 165
 VOICELESS_STOPS = frozenset(("P", "T", "K", "CH"))
 CLOSURE = 0.045
+OFFSET = -0.008
+"""Seconds by which the sound precedes the events, as measured (see alignment)."""
 
 
 class _Name(ctypes.Union):
@@ -89,7 +91,7 @@ class Espeak:
             raise SpeechError(f"espeak-ng said nothing for {text!r} with voice {voice!r}")
         sound = from_int16(np.concatenate(self._audio))
         phones = _phones(self._events, len(sound) / self.rate)
-        return finished(to_16k(sound, self.rate), phones, f"espeak:{voice}")
+        return finished(to_16k(sound, self.rate), phones, f"espeak:{voice}", OFFSET)
 
     def ipa(self, text: str, voice: str) -> str:
         """IPA with stress marks, length marks and the text's punctuation kept."""
