@@ -6,13 +6,14 @@ python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipstream_models.audio.features import WhisperFeatures
+from lipstream_models.audio.features import FeatureConfig, WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.memory_format import channels_last
 from lipstream_models.portrait import (
@@ -139,7 +140,11 @@ def main() -> None:
     statistics = load_state(arguments.run / "latent_statistics.pt")
     if statistics is None:
         normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
-        statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
+        statistics = {
+            "mean": autoencoder.latent_mean,
+            "std": autoencoder.latent_std,
+            "hearing": asdict(FeatureConfig()),
+        }
         save_state(arguments.run / "latent_statistics.pt", statistics)
     # Measured once: clips that are added later are encoded with the same statistics.
     autoencoder = normalised_autoencoder(arguments.run)

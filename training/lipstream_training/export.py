@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from lipstream_models.audio.features import FeatureConfig
 from lipstream_models.bundled import bundled_model_path, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
@@ -29,6 +30,15 @@ def trained_network(run: Path) -> Network:
     return network
 
 
+def hearing(run: Path) -> FeatureConfig:
+    """How the audio features were made that the run was trained with."""
+    state = load_state(run / "latent_statistics.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'latent_statistics.pt'}: encode the clips first")
+    values = state["hearing"]
+    return FeatureConfig(**{**values, "layers": tuple(values["layers"])})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
@@ -36,7 +46,8 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.out or bundled_model_path()
     with torch.no_grad():
-        save_bundled(out, trained_network(arguments.run), normalised_autoencoder(arguments.run), DEFAULTS)
+        network, autoencoder = trained_network(arguments.run), normalised_autoencoder(arguments.run)
+        save_bundled(out, network, autoencoder, DEFAULTS, hearing(arguments.run))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from .animation import Animation
 from .dataset import ClipTruth, save_clip
 from .identity import Identity
+from .phones import Speech
 from .renderer import HeadRenderer
 from .scene import Scene
 from .script import make_clip
+from .talks import load_talks
 
 SPLITS = {"train": "train", "validation": "train", "heldout": "heldout"}
 # The landmarker's outline of a face reaches higher than the renderer's hairline; with this factor it fills 0.55 to 0.65.
@@ -26,12 +29,19 @@ def clip_seed(split: str, number: int) -> list[int]:
     return [list(SPLITS).index(split), number]
 
 
+def talk(split: str, number: int, seed: int, seconds: float) -> tuple[Speech, Animation]:
+    """What is said in a clip. The first held-out talks ship with the project, so that no voice has to be installed for them."""
+    if split == "heldout" and number < len(talks := load_talks()):
+        return talks[number]
+    return make_clip(seed, seconds, SPLITS[split])
+
+
 def render_clip(renderer: HeadRenderer, split: str, number: int, seconds: float, folder: Path) -> None:
     """One clip of a new identity in a new scene; the same split and number give the same clip."""
     rng = np.random.default_rng(clip_seed(split, number))
     identity, scene = Identity.sample(rng), Scene.sample(rng)
     scene = dataclasses.replace(scene, face_fraction=scene.face_fraction * OUTLINE)
-    speech, animation = make_clip(int(rng.integers(2**31)), seconds, SPLITS[split])
+    speech, animation = talk(split, number, int(rng.integers(2**31)), seconds)
     frames = [
         renderer.render(
             identity,

@@ -28,7 +28,7 @@ class FeatureConfig:
     layers: tuple[int, ...] = (2, 4)
     hop: int = 4
     offset: int = 2
-    left: int = 8
+    left: int = 24
     right: int = 2
     concatenate: bool = False
     floor: float = -7.0

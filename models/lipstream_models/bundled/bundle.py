@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..audio.features import WhisperFeatures
+from ..audio.features import FeatureConfig, WhisperFeatures
 from ..autoencoder import Autoencoder, AutoencoderConfig
 from ..codec import AutoencoderCodec
 from ..config import NetworkConfig, SchedulerConfig
@@ -27,8 +27,14 @@ _ROOT = files(__package__)
 MODEL_FILE = "model.safetensors"
 
 
-def save_bundled(path: Path, network: Network, autoencoder: Autoencoder, defaults: SamplingDefaults) -> None:
-    """Writes everything that training made as one fp16 file."""
+def save_bundled(
+    path: Path,
+    network: Network,
+    autoencoder: Autoencoder,
+    defaults: SamplingDefaults,
+    hearing: FeatureConfig | None = None,
+) -> None:
+    """Writes everything that training made as one fp16 file; ``hearing`` is how the audio features were made."""
     tensors = {f"net.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"autoencoder.{name}": value for name, value in autoencoder.state_dict().items()}
     metadata = {
@@ -36,6 +42,7 @@ def save_bundled(path: Path, network: Network, autoencoder: Autoencoder, default
         "autoencoder": json.dumps(asdict(autoencoder.config)),
         "defaults": json.dumps(asdict(defaults)),
         "scheduler": SchedulerConfig().to_json(),
+        "hearing": json.dumps(asdict(hearing or FeatureConfig())),
     }
     save_file({name: value.half().contiguous() for name, value in tensors.items()}, path, metadata)
 
@@ -60,6 +67,8 @@ def load_bundled(
         autoencoder.load_state_dict(_part(tensors, "autoencoder."))
         defaults = json.loads(metadata["defaults"])
         scheduler = SchedulerConfig.from_json(metadata["scheduler"])
+        hearing = json.loads(metadata["hearing"])
+        hearing = FeatureConfig(**{**hearing, "layers": tuple(hearing["layers"])})
     except (OSError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
     defaults["motion_scale"] = tuple(defaults["motion_scale"])
@@ -68,7 +77,7 @@ def load_bundled(
         name="bundled",
         network=_placed(network, device, dtype),
         codec=AutoencoderCodec(_placed(autoencoder, device, dtype)),
-        audio=WhisperFeatures.bundled().to(device),
+        audio=WhisperFeatures.bundled(hearing).to(device),
         scheduler=scheduler,
         portrait=PortraitSettings(256, tuple(side >> level for level in range(network.config.levels))),
         defaults=SamplingDefaults(**defaults),
