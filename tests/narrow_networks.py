@@ -62,6 +62,7 @@ def make_conditions(
     guided: bool = True,
     motion: bool = True,
     clips: int = 1,
+    project: bool = True,
 ) -> Conditions:
     """Conditions of `clips` clips with numbers clip, clip+1, ...; each depends on its number only."""
     config = network.config
@@ -81,6 +82,7 @@ def make_conditions(
         stacked(3, 3, side, side).sigmoid(),
         guided=guided,
         motion_scale=(0.5, 1.0, 1.5),
+        project=project,
     )
     past = stacked(4, config.motion_frames, config.latent_channels, SIDE, SIDE)
     features = motion_features(network, past, identity, guided) if motion else None

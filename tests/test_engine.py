@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from lipstream_accel.presets import PRESETS
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.bundled import avatar_names, avatar_path, load_bundled, save_bundled
+from lipstream_models.codec import Codec
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 from lipstream_models.engine import Avatar, Engine, Sampling, SettingsError
 from lipstream_models.errors import LipstreamError
@@ -30,7 +33,7 @@ NETWORK = NetworkConfig(
     face_locator_channels=(4, 4, 4, 4, 8),
     audio_projection=AudioProjectionConfig(5, 2, 384, 8, 8, 2),
 )
-AUTOENCODER = AutoencoderConfig(4, (4, 4, 8, 8), (1, 1, 1, 1), (4, 4, 8, 8), (1, 1, 1, 1))
+AUTOENCODER = AutoencoderConfig(4, (4, 4, 8, 8), (1, 1, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
                 if not value.any():
                     value.normal_(std=0.2 if name.endswith("weight") else 0.05)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
-    save_bundled(path, network, autoencoder, SamplingDefaults(steps=3, guidance=2.0, window=4))
+    save_bundled(path, network, autoencoder, SamplingDefaults(steps=3, guidance=2.0, window=4), spread=1.5)
     return Engine(load_bundled(dtype=torch.float32, path=path))
 
 
@@ -72,6 +75,31 @@ def test_the_same_seed_gives_the_same_frames_and_another_seed_others(engine: Eng
     assert not np.array_equal(runs[0], runs[2])
 
 
+class Listening:
+    """A codec that keeps what it is given to decode."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec, self.factor = codec, codec.factor
+        self.heard: list[Tensor] = []
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.codec.encode(images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        self.heard.append(latents)
+        return self.codec.decode(latents)
+
+
+def test_what_is_denoised_is_the_distance_from_the_portrait(engine: Engine, avatar: Avatar) -> None:
+    """With a spread, the same denoised latents are scaled by it and added to the portrait's; without, they are used as they are."""
+    codec = Listening(engine.model.codec)
+    for spread in (None, 1.5):
+        other = Engine(replace(engine.model, codec=codec, spread=spread))
+        other.generate([(other.open(avatar, SAMPLING), audio(0))])
+    plain, relative = codec.heard
+    torch.testing.assert_close(relative, plain * 1.5 + avatar.source)
+
+
 def test_generating_changes_no_stream(engine: Engine, avatar: Avatar) -> None:
     stream = engine.open(avatar, SAMPLING)
     later, first = engine.generate([(stream, audio(0))])[0]
@@ -79,30 +107,52 @@ def test_generating_changes_no_stream(engine: Engine, avatar: Avatar) -> None:
     assert not np.array_equal(engine.generate([(later, audio(0))])[0][1], first)
 
 
-def test_interleaved_streams_give_what_each_gives_alone(engine: Engine, avatar: Avatar) -> None:
+@pytest.mark.parametrize("name", PRESETS)
+def test_interleaved_streams_give_what_each_gives_alone(engine: Engine, avatar: Avatar, name: str) -> None:
+    sampling = replace(SAMPLING, preset=name, steps=20 if name == "realtime" else 8)
+
     def alone(seed: int) -> list[np.ndarray]:
-        stream, made = engine.open(avatar, replace(SAMPLING, seed=seed)), []
+        stream, made = engine.open(avatar, replace(sampling, seed=seed)), []
         for window in range(2):
-            stream, frames = engine.generate([(stream, audio(10 * seed + window))])[0]
+            stream, frames = engine.generate([(stream, audio(10 * seed + window, 2))])[0]
             made.append(frames)
         return made
 
-    streams = {seed: engine.open(avatar, replace(SAMPLING, seed=seed)) for seed in (1, 2)}
+    expected = {seed: alone(seed) for seed in (1, 2)}
+    streams = {seed: engine.open(avatar, replace(sampling, seed=seed)) for seed in (1, 2)}
     for window in range(2):
         for seed in (1, 2):
-            streams[seed], frames = engine.generate([(streams[seed], audio(10 * seed + window))])[0]
-            assert np.array_equal(frames, alone(seed)[window])
+            streams[seed], frames = engine.generate([(streams[seed], audio(10 * seed + window, 2))])[0]
+            assert np.array_equal(frames, expected[seed][window])
 
 
-def test_a_batch_gives_what_its_streams_give_alone(engine: Engine, avatar: Avatar) -> None:
-    streams = [engine.open(avatar, replace(SAMPLING, seed=seed)) for seed in (1, 2)]
-    streams[0] = engine.generate([(streams[0], audio(5))])[0][0]
-    requests = [(streams[0], audio(1)), (streams[1], audio(2))]
+@pytest.mark.parametrize("name", ["base", "paper", "realtime"])
+def test_a_batch_gives_what_its_streams_give_alone(engine: Engine, avatar: Avatar, name: str) -> None:
+    other = prepare_portrait(avatar_path(avatar_names()[1]), FaceLandmarker(), engine.model.portrait)
+    avatars = (avatar, engine.register(other), avatar)
+    sampling = replace(SAMPLING, preset=name, steps=4)
+    streams = [engine.open(face, replace(sampling, seed=seed)) for seed, face in enumerate(avatars)]
+    streams[0] = engine.generate([(streams[0], audio(5, 2))])[0][0]
+    requests = [(stream, audio(number, 2)) for number, stream in enumerate(streams)]
     together = engine.generate(requests)
-    for request, (_, frames) in zip(requests, together, strict=True):
+    for request, (stream, frames) in zip(requests, together, strict=True):
+        assert stream.avatar is request[0].avatar
         single = engine.generate([request])[0][1].astype(int)
         # Products of another shape may round differently, by at most one brightness level.
         assert np.abs(frames - single).max() <= 1
+
+
+def test_exact_gives_the_pictures_of_base(engine: Engine, avatar: Avatar) -> None:
+    frames = [
+        engine.generate([(engine.open(avatar, replace(SAMPLING, preset=name)), audio(0))])[0][1].astype(int)
+        for name in ("base", "exact")
+    ]
+    assert np.abs(frames[0] - frames[1]).max() <= 1
+
+
+def test_the_faces_tokens_are_the_avatars(avatar: Avatar) -> None:
+    assert avatar.foreground.tolist() == np.flatnonzero(avatar.portrait.foreground).tolist()
+    assert 0 < len(avatar.foreground) < len(avatar.portrait.foreground)
 
 
 def test_windows_of_any_length_work(engine: Engine, avatar: Avatar) -> None:

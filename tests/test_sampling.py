@@ -2,16 +2,18 @@
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lipstream_accel.plan import PRESETS, preset
+from lipstream_accel.flow_match import FlowMatchSchedule
+from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.sampling import sample
 from lipstream_accel.schedule import DDIMSchedule
 from lipstream_models.config import SchedulerConfig
 from lipstream_models.scheduler import alphas_cumprod, ddim_schedule
+from toy_unet import ToyUNet
 
 
 class Contraction:
@@ -89,3 +91,62 @@ def test_impossible_requests_name_the_rule() -> None:
         schedule = ddim_schedule(SchedulerConfig(), 4)
         sample(Contraction(), preset("base", 5), schedule, torch.zeros(1, 1, 1, 1, 1), torch.zeros(1), 1.0)
     assert PRESETS[0] == "base"
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+@pytest.mark.parametrize("steps", [1, 2, 20])
+def test_flow_matching_is_that_of_diffusers(steps: int, shift: float) -> None:
+    reference = FlowMatchEulerDiscreteScheduler(shift=shift)
+    reference.set_timesteps(steps)
+    schedule = FlowMatchSchedule.linear(steps, shift=shift)
+    assert schedule.timesteps == pytest.approx(reference.timesteps.tolist(), rel=1e-5)
+    latents = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(steps))
+    velocity = latents.flip(-1)
+    ours = latents
+    for index, t in enumerate(reference.timesteps):
+        latents = reference.step(velocity, t, latents).prev_sample
+        ours = schedule.step(index, ours, velocity)
+    assert torch.allclose(ours, latents, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 60), st.data())
+def test_latents_are_estimated_by_holding_the_key_steps_noise(steps: int, data: st.DataObject) -> None:
+    """DDIM: the paper's lambda and tau, by hand; and while clean latents and noise are held, a jump to any step."""
+    key = data.draw(st.integers(1, steps - 1))
+    schedule = DDIMSchedule.trailing(alphas_cumprod().tolist(), steps)
+    latents, v = torch.randn(2, 4, generator=torch.Generator().manual_seed(steps), dtype=torch.float64)
+    noise = schedule.direction(key, latents, v)
+    by_hand = rolled = latents
+    for index in range(key, steps):
+        a, b = schedule.alphas[index], schedule.alphas_after[index]
+        tau = b**0.5 * ((1 / b - 1) ** 0.5 - (1 / a - 1) ** 0.5)
+        by_hand = (b / a) ** 0.5 * by_hand + tau * noise
+        rolled = schedule.roll(index, rolled, noise)
+        assert torch.allclose(rolled, by_hand, atol=1e-9)
+    assert torch.allclose(schedule.roll(key, latents, noise), schedule.step(key, latents, v))
+    with pytest.raises(ValueError, match="step 0 starts from pure noise"):
+        schedule.roll(0, latents, noise)
+
+
+def test_flow_matching_estimates_latents_on_a_straight_line() -> None:
+    schedule = FlowMatchSchedule.linear(10)
+    clean, noise = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
+    sigmas = schedule.sigmas
+    latents = (1 - sigmas[3]) * clean + sigmas[3] * noise
+    velocity = schedule.direction(3, latents, noise - clean)
+    for index in range(3, 10):
+        latents = schedule.roll(index, latents, velocity)
+        assert torch.allclose(latents, (1 - sigmas[index + 1]) * clean + sigmas[index + 1] * noise, atol=1e-6)
+    with pytest.raises(ValueError, match="between 1 and 1000, got 0"):
+        FlowMatchSchedule.linear(0)
+    with pytest.raises(ValueError, match="shift must be above 0"):
+        FlowMatchSchedule.linear(4, shift=0)
+
+
+def test_both_schedules_run_a_parallel_plan() -> None:
+    z, conditions = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(3)), torch.ones(1, 1)
+    for schedule in (FlowMatchSchedule.linear(12), ddim_schedule(SchedulerConfig(), 12)):
+        fast = sample(ToyUNet(), preset("lightningcp", 12), schedule, z, conditions, 1.0)
+        assert fast.isfinite().all()
+        assert not torch.equal(fast, sample(ToyUNet(), preset("exact", 12), schedule, z, conditions, 1.0))

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "lipstream_models.convert_command:convert_command",
             "Hallo's weights as safetensors in half precision",
         ),
+        "plan": Command("lipstream_models.plan_command:plan_command", "how a preset samples, and its FLOPs"),
     }
 )
 

@@ -1,7 +1,9 @@
-"""The bundled model's autoencoder: a small convolutional network without normalisation.
+"""The bundled model's autoencoder: patches of 16 x 16 pixels, each a token of its strongest linear components.
 
-Sixteen pixels a side become one latent token. There is no global statistic anywhere (no normalisation, no attention), so a
-decoded crop equals the crop of the decoded frame away from its border, and frames never influence each other.
+The encoder is linear: the principal components of patches. The decoder is their inverse and a small convolutional network that adds
+what neighbours tell about what was lost; it can be trained further without touching the latents. There is no global statistic
+anywhere (no normalisation, no attention), so a decoded crop equals the crop of the decoded frame away from its border, and frames
+never influence each other.
 """
 
 from __future__ import annotations
@@ -14,16 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FACTOR = 16  # pixels a side of one latent token
+PATCH = 3 * FACTOR**2
+
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Widths from full to lowest resolution; the first entry works at half the image's side."""
+    """Widths of the decoder's network from its finest to its coarsest level.
 
-    latent_channels: int = 32
-    encoder_channels: tuple[int, ...] = (32, 64, 128, 128)
-    encoder_blocks: tuple[int, ...] = (1, 1, 2, 2)
-    decoder_channels: tuple[int, ...] = (32, 64, 128, 160)
-    decoder_blocks: tuple[int, ...] = (1, 2, 3, 3)
+    The coarsest has one position a latent token, each finer one twice as many a side; what is missing from the finest to pixels is
+    shuffled between space and channels.
+    """
+
+    latent_channels: int = 64
+    decoder_channels: tuple[int, ...] = (48, 96, 128)
+    decoder_blocks: tuple[int, ...] = (1, 2, 2)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AutoencoderConfig:
@@ -34,9 +41,18 @@ class AutoencoderConfig:
         return cls(**plain)
 
     @property
-    def factor(self) -> int:
-        """Pixels a side of one latent token."""
-        return int(2 ** len(self.decoder_channels))
+    def shuffle(self) -> int:
+        """Pixels a side of one position of the finest level."""
+        return FACTOR >> (len(self.decoder_channels) - 1)
+
+
+class Silent(nn.Conv2d):
+    """A layer that starts with nothing to say, so that what it is added to is heard alone."""
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
 
 class ResidualBlock(nn.Module):
@@ -45,8 +61,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
+        self.conv2 = Silent(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.relu(x))
@@ -55,10 +70,10 @@ class ResidualBlock(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Images (N, 3, H, W) in [-1, 1] to latents (N, C, H/16, W/16) of about unit variance, and back.
+    """Images (N, 3, H, W) in [-1, 1] to latents (N, C, H/16, W/16), and back.
 
-    ``latent_mean`` and ``latent_std`` (C,) are measured on the training set after training, so that the diffusion model sees
-    normalised latents, as Hallo's 0.18215 does for its own autoencoder.
+    ``latent_mean`` and ``latent_std`` (C,) are measured on the training set, so that the diffusion model sees latents of unit
+    variance over all channels, as Hallo's 0.18215 does for its own autoencoder.
     """
 
     latent_mean: Tensor
@@ -67,7 +82,8 @@ class Autoencoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = _encoder(config)
+        self.encoder = nn.Conv2d(PATCH, config.latent_channels, 1)
+        self.inverse = nn.Conv2d(config.latent_channels, PATCH, 1)
         self.decoder = _decoder(config)
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
@@ -82,24 +98,13 @@ class Autoencoder(nn.Module):
         return self.decode_raw(latents * self.latent_std[:, None, None] + self.latent_mean[:, None, None])
 
     def encode_raw(self, images: Tensor) -> Tensor:
-        latents: Tensor = self.encoder(
-            F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)
-        )
+        latents: Tensor = self.encoder(F.pixel_unshuffle(images, FACTOR))
         return latents
 
     def decode_raw(self, latents: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.decoder(latents.contiguous(memory_format=torch.channels_last)), 2)
-
-
-def _encoder(config: AutoencoderConfig) -> nn.Sequential:
-    widths = config.encoder_channels
-    layers: list[nn.Module] = [nn.Conv2d(12, widths[0], 3, padding=1)]
-    for level, blocks in enumerate(config.encoder_blocks):
-        layers += [ResidualBlock(widths[level]) for _ in range(blocks)]
-        if level + 1 < len(widths):
-            layers += [nn.ReLU(), nn.Conv2d(widths[level], widths[level + 1], 4, stride=2, padding=1)]
-    layers += [nn.ReLU(), nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1)]
-    return nn.Sequential(*layers)
+        latents = latents.contiguous(memory_format=torch.channels_last)
+        linear = F.pixel_shuffle(self.inverse(latents), FACTOR)
+        return linear + F.pixel_shuffle(self.decoder(latents), self.config.shuffle)
 
 
 def _decoder(config: AutoencoderConfig) -> nn.Sequential:
@@ -114,5 +119,5 @@ def _decoder(config: AutoencoderConfig) -> nn.Sequential:
                 nn.Upsample(scale_factor=2, mode="nearest"),
                 nn.Conv2d(widths[level - 1], widths[level - 1], 3, padding=1),
             ]
-    layers += [nn.ReLU(), nn.Conv2d(widths[0], 12, 3, padding=1)]
+    layers += [nn.ReLU(), Silent(widths[0], 3 * config.shuffle**2, 3, padding=1)]
     return nn.Sequential(*layers)

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .autoencoder import Autoencoder
+from .autoencoder import FACTOR, Autoencoder
 from .stable_autoencoder import StableAutoencoder
 
 
@@ -43,7 +43,7 @@ class AutoencoderCodec:
 
     def __init__(self, autoencoder: Autoencoder) -> None:
         self.autoencoder = autoencoder.eval()
-        self.factor = autoencoder.config.factor
+        self.factor = FACTOR
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .raw_conditions import RawLayer, RawSessionLayer, TakeRows, merge_raw
+
 
 @dataclass(frozen=True)
 class KeyValue:
@@ -79,10 +81,11 @@ class LayerConditions(SessionLayer):
 @dataclass(frozen=True)
 class SessionConditions:
     """The part of the conditions that a portrait fixes. `face`: (rows|1, frames|1, C, h, w) face-locator
-    feature.
+    feature. Layers are
+    projected, or raw (see `raw_conditions`).
     """
 
-    layers: Mapping[str, SessionLayer]
+    layers: Mapping[str, SessionLayer | RawSessionLayer]
     face: Tensor | None
     rows: int
     unconditional: int
@@ -90,9 +93,9 @@ class SessionConditions:
 
 @dataclass(frozen=True)
 class Conditions:
-    """All conditions of a clip, by layer name (`down_blocks.0.0`, `mid_block.0`, `up_blocks.3.2`)."""
+    """All conditions of a clip, by layer name (`down_blocks.0.0`, `mid_block.0`, `up_blocks.3.2`), projected or raw."""
 
-    layers: Mapping[str, LayerConditions]
+    layers: Mapping[str, LayerConditions | RawLayer]
     face: Tensor | None
     rows: int
     unconditional: int
@@ -136,9 +139,7 @@ def join(parts: Sequence[Conditions]) -> Conditions:
     return _merge(parts, rows=rows, unconditional=sum(cuts))
 
 
-def _merge(
-    parts: Sequence[Conditions], rows: Callable[[Sequence[Tensor]], Tensor], unconditional: int
-) -> Conditions:
+def _merge(parts: Sequence[Conditions], rows: TakeRows, unconditional: int) -> Conditions:
     """Rebuild conditions with `rows` deciding which rows of the parts' tensors are taken, in which order."""
 
     def shared(tensors: Sequence[Tensor]) -> Tensor:
@@ -147,37 +148,49 @@ def _merge(
         same = first.shape[0] == 1 and all(t is first for t in tensors)
         return first if same else rows(tensors)
 
-    def key_value(pairs: Sequence[KeyValue], take: Callable[[Sequence[Tensor]], Tensor]) -> KeyValue:
-        return KeyValue(take([p.key for p in pairs]), take([p.value for p in pairs]))
-
-    def layer(values: Sequence[LayerConditions]) -> LayerConditions:
-        references = [v.reference for v in values if v.reference is not None]
-        mixes = [v.audio_mix for v in values]
-        motions = [v.motion for v in values if v.motion is not None]
-        return LayerConditions(
-            reference=key_value(references, torch.cat) if references else None,  # type: ignore[arg-type]
-            identity=key_value([v.identity for v in values], rows),
-            audio_mix=replace(
-                mixes[0], weights=shared([m.weights for m in mixes]), bias=shared([m.bias for m in mixes])
-            ),
-            audio=key_value([v.audio for v in values], rows),
-            motion=MotionMemory(
-                rows([m.hidden for m in motions]),
-                rows([m.query for m in motions]),
-                rows([m.key for m in motions]),
-                rows([m.value for m in motions]),
-            )
-            if motions
-            else None,
-        )
-
     first = parts[0]
     total = sum(p.rows - p.unconditional for p in parts) + unconditional
     faces = [p.face for p in parts if p.face is not None]
     return Conditions(
-        layers={name: layer([p.layers[name] for p in parts]) for name in first.layers},
+        layers={name: _merge_layer([p.layers[name] for p in parts], rows, shared) for name in first.layers},
         face=shared(faces) if faces else None,
         rows=total,
         unconditional=unconditional,
         frames=first.frames,
+    )
+
+
+def _merge_layer(
+    values: Sequence[LayerConditions | RawLayer], rows: TakeRows, shared: TakeRows
+) -> LayerConditions | RawLayer:
+    raw = [v for v in values if isinstance(v, RawLayer)]
+    if len(raw) == len(values):
+        return merge_raw(raw, rows, shared)
+    if raw:
+        raise ValueError("clips of one batch must agree in whether their conditions are projected")
+    return _merge_projected([v for v in values if isinstance(v, LayerConditions)], rows, shared)
+
+
+def _merge_projected(values: Sequence[LayerConditions], rows: TakeRows, shared: TakeRows) -> LayerConditions:
+    def key_value(pairs: Sequence[KeyValue], take: TakeRows) -> KeyValue:
+        return KeyValue(take([p.key for p in pairs]), take([p.value for p in pairs]))
+
+    references = [v.reference for v in values if v.reference is not None]
+    mixes = [v.audio_mix for v in values]
+    motions = [v.motion for v in values if v.motion is not None]
+    return LayerConditions(
+        reference=key_value(references, lambda tensors: torch.cat(list(tensors))) if references else None,
+        identity=key_value([v.identity for v in values], rows),
+        audio_mix=replace(
+            mixes[0], weights=shared([m.weights for m in mixes]), bias=shared([m.bias for m in mixes])
+        ),
+        audio=key_value([v.audio for v in values], rows),
+        motion=MotionMemory(
+            rows([m.hidden for m in motions]),
+            rows([m.query for m in motions]),
+            rows([m.key for m in motions]),
+            rows([m.value for m in motions]),
+        )
+        if motions
+        else None,
     )

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lipstream_accel.plan import Plan, preset
+from lipstream_accel.plan import Plan
+from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
 
 from .conditions import SessionConditions, join
@@ -35,7 +36,7 @@ class SettingsError(LipstreamError):
 class Sampling:
     """How a stream is denoised. guidance 1 or less switches guidance off; seed decides the noise of every window."""
 
-    preset: str = "base"
+    preset: str = "exact"
     steps: int = 20
     guidance: float = 2.0
     seed: int = 0
@@ -57,13 +58,16 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Avatar:
-    """A registered portrait: what is computed once for all its streams. source: latents (1, C, h, w)."""
+    """A registered portrait: what is computed once for all its streams. source: latents (1, C, h, w); foreground:
+    indices (L,) of the face's tokens at the finest level.
+    """
 
     portrait: Portrait
     source: Tensor
     identity: Identity
     region: Tensor
     masks: tuple[Tensor, ...]
+    foreground: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +105,13 @@ class Engine:
             identity_tokens(self.model.network, embedding),
             self._tensor((portrait.face_region[None] / 255).astype(np.float32)).permute(0, 3, 1, 2),
             masks,
+            torch.from_numpy(np.flatnonzero(portrait.foreground)).to(self.model.device),
         )
 
     @torch.no_grad()
     def open(self, avatar: Avatar, sampling: Sampling) -> Stream:
         """A stream at its beginning: the portrait stands in for the frames before the first."""
-        sampling.plan()
+        plan = sampling.plan()
         session = prepare_session(
             self.model.network,
             avatar.source,
@@ -115,6 +120,7 @@ class Engine:
             avatar.region,
             guided=sampling.guidance > 1,
             motion_scale=self.model.defaults.motion_scale,
+            project=plan.exact,
         )
         motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
         return Stream(avatar, sampling, session, motion)
@@ -126,26 +132,39 @@ class Engine:
         requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
         frames, F the same for all. Returns each stream as it is afterwards, and its frames (F, H, W, 3) uint8.
         """
-        streams = [stream for stream, _ in requests]
-        sampling = _common(streams)
+        sampling = _common([stream for stream, _ in requests])
+        plan = sampling.plan()
         audio = self._tensor(np.stack([features for _, features in requests]))
         tokens = self.model.network.audioproj(audio)
+        latents: dict[int, Tensor] = {}
+        for batch in _batches([stream for stream, _ in requests], plan):
+            clean = self._denoise([requests[i][0] for i in batch], tokens[batch], plan, sampling)
+            latents |= dict(zip(batch, clean, strict=True))
+        return [self._finish(stream, latents[i]) for i, (stream, _) in enumerate(requests)]
+
+    def _denoise(self, streams: Sequence[Stream], tokens: Tensor, plan: Plan, sampling: Sampling) -> Tensor:
+        """Clean latents (streams, C, F, h, w) from noise and audio tokens (streams, F, T, C), in one batch."""
         clips = []
         for stream, heard in zip(streams, tokens, strict=True):
             guided = stream.session.unconditional > 0
             motion = motion_features(self.model.network, stream.motion, stream.avatar.identity, guided)
             clips.append(prepare_clip(self.model.network, stream.session, heard[None], motion))
-        noise = torch.cat([self._noise(stream, audio.shape[1]) for stream in streams])
-        schedule = ddim_schedule(self.model.scheduler, sampling.steps)
-        conditions = clips[0] if len(clips) == 1 else join(clips)
-        latents = sample(
-            self.model.network.denoising_unet, sampling.plan(), schedule, noise, conditions, sampling.guidance
+        return sample(
+            self.model.network.denoising_unet,
+            plan,
+            ddim_schedule(self.model.scheduler, sampling.steps),
+            torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
+            clips[0] if len(clips) == 1 else join(clips),
+            sampling.guidance,
+            streams[0].avatar.foreground if plan.needs_foreground else None,
         )
-        return [self._finish(stream, clean) for stream, clean in zip(streams, latents, strict=True)]
 
     def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
-        images = self.model.codec.decode(latents.transpose(0, 1))
+        latents = latents.transpose(0, 1)
+        if self.model.spread is not None:
+            latents = latents * self.model.spread + stream.avatar.source
+        images = self.model.codec.decode(latents)
         pixels = (
             ((images.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         )
@@ -180,3 +199,15 @@ def _common(streams: Sequence[Stream]) -> Sampling:
     if any(replace(stream.sampling, seed=first.seed) != first for stream in streams):
         raise ValueError("streams of one batch must share preset, steps and guidance")
     return first
+
+
+def _batches(streams: Sequence[Stream], plan: Plan) -> list[list[int]]:
+    """Which streams are denoised together: all of them, but where attention stays inside the face those of one avatar, because
+    a batch has one set of foreground tokens.
+    """
+    if not plan.needs_foreground:
+        return [list(range(len(streams)))]
+    batches: dict[int, list[int]] = {}
+    for index, stream in enumerate(streams):
+        batches.setdefault(id(stream.avatar), []).append(index)
+    return list(batches.values())

@@ -28,8 +28,8 @@ Report = dict[str, dict[str, float | bool]]
 
 
 @torch.no_grad()
-def run_golden(golden: GoldenFile) -> dict[str, Tensor]:
-    """All outputs that a golden file may hold, computed from its inputs."""
+def run_golden(golden: GoldenFile, *, project: bool = True) -> dict[str, Tensor]:
+    """All outputs that a golden file may hold, computed from its inputs; project False: at the released cost."""
     network, vae = build_network(golden), build_vae(golden)
     guidance = float(golden.settings["guidance_scale"])
     guided = guidance > 1.0
@@ -45,6 +45,7 @@ def run_golden(golden: GoldenFile) -> dict[str, Tensor]:
         golden.inputs["face_region"],
         guided=guided,
         motion_scale=golden.settings["motion_scale"],
+        project=project,
     )
     conditions = prepare_clip(network, session, audio_tokens, motion)
     uncut = None if motion is None else motion[network.denoising_unet.layer_names[-2]]

@@ -14,15 +14,17 @@ from .codec import VaeCodec
 from .identity import FaceIdentifier
 from .model import Model, SamplingDefaults
 from .portrait import PortraitSettings
+from .precision import fast_dtype
 
 
 def load_hallo(root: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Model:
     """The model of a directory in Hallo's layout, or one that `lipstream convert` wrote.
 
-    dtype: by default half precision on a GPU, bfloat16 on a CPU. Raises ModelDirectoryError with every problem of the directory.
+    dtype: by default the format that is fastest there, half precision on a GPU. Raises ModelDirectoryError with
+    every problem of the directory.
     """
     device = torch.device(device)
-    dtype = dtype or (torch.bfloat16 if device.type == "cpu" else torch.float16)
+    dtype = dtype or fast_dtype(device)
     loaded = load_model(root, dtype, device)
     identifier = FaceIdentifier(loaded.directory.detector, loaded.directory.recogniser)
 

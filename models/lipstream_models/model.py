@@ -35,6 +35,8 @@ class Model:
     """Everything the engine needs. ``size`` is the side of the square picture in pixels, ``fps`` its frames a second.
 
     identify: portrait (H, W, 3) to face embedding (512,); without it the portrait's own geometry embedding is used.
+    spread: where given, what is denoised is how far each frame's latents are from the portrait's, in units of this size, so that
+    what does not move need not be learned; None: the latents themselves, as in Hallo.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     fps: int = 25
+    spread: float | None = None
     identify: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
 
     @property

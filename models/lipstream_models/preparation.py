@@ -93,9 +93,11 @@ def prepare_session(
     *,
     guided: bool,
     motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
+    project: bool = True,
 ) -> SessionConditions:
     """What stays constant over a session. latents: (clips, L, h, w) of the portraits; masks: per level
-    (clips|1, frames|1, h*w, 3); face_region: (clips, 3, H, W) in 0..1.
+    (clips|1, frames|1, h*w, 3); face_region: (clips, 3, H, W) in 0..1; project:
+    False keeps conditions raw, for steps at the released cost (see `raw_conditions`).
     """
     face = network.face_locator(face_region)[:, None]
     if guided:
@@ -108,6 +110,7 @@ def prepare_session(
         face,
         unconditional=latents.shape[0] if guided else 0,
         motion_scale=motion_scale,
+        project=project,
     )
 
 

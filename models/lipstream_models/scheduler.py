@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import get_args
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from lipstream_accel.schedule import DDIMSchedule
+from lipstream_accel.schedule import DDIMSchedule, PredictionType
 
 from .config import SchedulerConfig
+
+_PREDICTION_TYPES: dict[str, PredictionType] = {kind: kind for kind in get_args(PredictionType)}
 
 
 def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
@@ -22,12 +25,13 @@ def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
 def ddim_schedule(config: SchedulerConfig, steps: int) -> DDIMSchedule:
     """The steps that diffusers' DDIMScheduler would take with this configuration.
 
-    Raises ValueError for a configuration other than v-prediction with trailing spacing, which is all that Hallo-family
-    checkpoints use.
+    Raises ValueError for a configuration other than trailing spacing with v-prediction, as Hallo's checkpoints have it, or with
+    prediction of the clean sample, as the bundled model has it.
     """
-    if config.prediction_type != "v_prediction" or config.timestep_spacing != "trailing":
+    kind: PredictionType | None = _PREDICTION_TYPES.get(config.prediction_type)
+    if config.timestep_spacing != "trailing" or kind is None:
         raise ValueError(
-            "expected a scheduler with prediction_type 'v_prediction' and timestep_spacing 'trailing', got "
+            "expected a scheduler with prediction_type 'v_prediction' or 'sample' and timestep_spacing 'trailing', got "
             f"{config.prediction_type!r} and {config.timestep_spacing!r}"
         )
-    return DDIMSchedule.trailing(alphas_cumprod(config).tolist(), steps)
+    return DDIMSchedule.trailing(alphas_cumprod(config).tolist(), steps, kind)

@@ -28,11 +28,19 @@ class Soundtrack:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._container = av.open(str(path))
+            self._file = self.path.open("rb")
+        except OSError as error:
+            raise SoundtrackError(
+                f"{path}: expected a recording, but {str(error.strerror).lower()}"
+            ) from error
+        try:
+            # Through a file object and with no protocol allowed: a playlist must not open other files or hosts.
+            self._container = av.open(self._file, "r", options={"protocol_whitelist": "none"})
         except av.FFmpegError as error:
+            self._file.close()
             raise SoundtrackError(f"{path}: expected a recording, but {_reason(error)}") from error
         if not self._container.streams.audio:
-            self._container.close()
+            self.close()
             raise SoundtrackError(f"{path}: expected a recording, but there is no sound in this file")
         track = self._container.streams.audio[0]
         self.sample_rate = track.rate
@@ -55,6 +63,7 @@ class Soundtrack:
 
     def close(self) -> None:
         self._container.close()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,13 +77,22 @@ class Soundtrack:
         layout = "mono" if self.channels == 1 else "stereo"
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=self.sample_rate)
         try:
-            for decoded in self._container.decode(audio=0):
-                for frame in resampler.resample(decoded):
-                    yield _samples(frame)
+            for packet in self._container.demux(audio=0):
+                for decoded in _decoded(packet):
+                    for frame in resampler.resample(decoded):
+                        yield _samples(frame)
         except av.FFmpegError as error:
             raise SoundtrackError(f"{self.path}: the sound cannot be decoded, {_reason(error)}") from error
         for frame in resampler.resample(None):
             yield _samples(frame)
+
+
+def _decoded(packet: "av.Packet[av.AudioStream]") -> list[av.AudioFrame]:
+    """Its frames; none where the packet is damaged, as the networks' own reading of the file skips it too."""
+    try:
+        return list(packet.decode())
+    except av.InvalidDataError:
+        return []
 
 
 def _samples(frame: av.AudioFrame) -> NDArray[np.float32]:

@@ -1,12 +1,18 @@
-"""Trains the bundled model's autoencoder: `python -m lipstream_training.autoencoder_training --clips DIR --run DIR`."""
+"""Trains the bundled model's autoencoder: `python -m lipstream_training.autoencoder_training --clips DIR --run DIR`.
+
+The encoder is set once, to the principal components of patches of the clips; what trains is the decoder. So training can go on
+at any time, and latents that were made before, and a diffusion model that was trained on them, stay valid.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,22 +20,29 @@ from torch import Tensor
 
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.memory_format import channels_last
+from lipstream_models.precision import autocast
 
 from .checkpoint import MovingAverage, load_state, log_line, save_state
 from .dataset import Clip, load_clips
+from .principal_components import set_components
+from .workers import ALONE, Workers, launch
+
+# How much more a patch of the face, or of the mouth, counts when the components are chosen.
+COMPONENT_FACE_WEIGHT = 5.0
+COMPONENT_MOUTH_WEIGHT = 40.0
 
 
 @dataclass(frozen=True)
 class AutoencoderTraining:
     steps: int = 12000
-    batch: int = 8
-    crop: int = 144
+    batch: int = 6
+    crop: int = 128
     learning_rate: float = 1.5e-3
+    inverse_rate: float = 1e-4
     warmup: int = 100
     face_weight: float = 3.0
     mouth_weight: float = 8.0
-    latent_noise: float = 0.07
-    latent_penalty: float = 1e-3
+    latent_noise: float = 0.04
     average_decay: float = 0.998
     log_every: int = 50
     save_every: int = 250
@@ -107,7 +120,7 @@ def psnr(output: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
     """Decibels for values in [-1, 1], inside the mask."""
     error = (output.clamp(-1, 1) - target).square()
     mean = error.mean() if mask is None else (error * mask).sum() / (mask.sum() * error.shape[1])
-    return 10 * math.log10(4 / max(float(mean), 1e-12))
+    return 10 * math.log10(4 / max(mean.item(), 1e-12))
 
 
 def schedule(step: int, options: AutoencoderTraining) -> float:
@@ -118,13 +131,32 @@ def schedule(step: int, options: AutoencoderTraining) -> float:
 
 @torch.no_grad()
 def measure(model: Trainee, weights: dict[str, Tensor], batch: Batch) -> dict[str, float]:
-    output, latents = torch.func.functional_call(model, weights, (batch.images,))
+    output = torch.func.functional_call(model, weights, (batch.images,))
     return {
-        "latent_std": float(latents.std()),
         "whole_db": psnr(output, batch.images),
         "face_db": psnr(output, batch.images, batch.face),
         "mouth_db": psnr(output, batch.images, batch.mouth),
     }
+
+
+def trained_autoencoder(run: Path) -> Autoencoder:
+    """The averaged weights of a training, without latent statistics (see `encode_clips.normalise`)."""
+    state = load_state(run / "autoencoder.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'autoencoder.pt'}: train the autoencoder first")
+    values = {**state["model"], **state["average"]}
+    autoencoder = Autoencoder(AutoencoderConfig.from_dict(state["config"]))
+    prefix = "autoencoder."
+    autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
+    return channels_last(autoencoder.eval())
+
+
+def parameter_groups(module: torch.nn.Module, options: AutoencoderTraining) -> list[dict[str, Any]]:
+    """The linear inverse, which starts where a linear map is best, learns slowly. "rate": before the schedule."""
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    slow, fast = ([p for name, p in named if ("inverse" in name) is wanted] for wanted in (True, False))
+    rates = ((slow, options.inverse_rate), (fast, options.learning_rate))
+    return [{"params": params, "lr": rate, "rate": rate} for params, rate in rates]
 
 
 class Trainee(torch.nn.Module):
@@ -135,11 +167,11 @@ class Trainee(torch.nn.Module):
         self.autoencoder = autoencoder
         self.noise = noise
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
+    def forward(self, images: Tensor) -> Tensor:
+        with autocast("cpu"):
             latents = self.autoencoder.encode_raw(images)
             noisy = latents + self.noise * torch.randn_like(latents) if self.training else latents
-            return self.autoencoder.decode_raw(noisy).float(), latents.float()
+            return self.autoencoder.decode_raw(noisy).float()
 
 
 def train(
@@ -147,43 +179,50 @@ def train(
     held_out: list[Clip],
     run: Path,
     options: AutoencoderTraining,
-    config: AutoencoderConfig,
+    autoencoder: Autoencoder,
     root: Path | None = None,
+    workers: Workers = ALONE,
 ) -> None:
-    run.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    trainee = channels_last(Trainee(Autoencoder(config), options.latent_noise))
-    optimizer = torch.optim.AdamW(
-        trainee.parameters(), options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3
-    )
+    """Goes on where ``run`` stopped; ``autoencoder``, with its components set, is what a new training starts from.
+
+    Every worker takes its own frames of a step; all make the same update, and the first one keeps the books.
+    """
+    torch.manual_seed(workers.rank)
+    autoencoder.encoder.requires_grad_(False)
+    trainee = channels_last(Trainee(autoencoder, options.latent_noise))
+    trained = [p for p in trainee.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameter_groups(trainee, options), betas=(0.9, 0.99), weight_decay=1e-3)
     average = MovingAverage(trainee, options.average_decay)
     first = 0
     if (state := load_state(run / "autoencoder.pt")) is not None:
         trainee.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
         average.values = state["average"]
         first = state["step"]
     check = sample_batch(held_out, 24, np.random.default_rng(1))
     start = time.monotonic()
     for step in range(first, options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * schedule(step, options)
-        batch = sample_batch(clips, options.batch, np.random.default_rng([2, step]), options.crop)
+            group["lr"] = group["rate"] * schedule(step, options)
+        batch = sample_batch(
+            clips, options.batch, np.random.default_rng([2, step, workers.rank]), options.crop
+        )
         trainee.train()
-        output, latents = trainee(batch.images)
-        # The penalty holds the latents near unit size, against which the noise has its meaning.
-        loss = reconstruction_loss(output, batch, options) + options.latent_penalty * latents.square().mean()
+        output = trainee(batch.images)
+        loss = reconstruction_loss(output, batch, options)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
+        workers.average_gradients(trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average.update(trainee, step)
-        if (step + 1) % options.log_every == 0:
+        if workers.first and (step + 1) % options.log_every == 0:
             trainee.eval()
             figures = measure(trainee, average.state_for(trainee), check) if (step + 1) % 250 == 0 else {}
             seconds = time.monotonic() - start
             log_line(run / "autoencoder.jsonl", step=step + 1, loss=loss.item(), seconds=seconds, **figures)
-        if (step + 1) % options.save_every == 0 or step + 1 == options.steps:
+        if workers.first and ((step + 1) % options.save_every == 0 or step + 1 == options.steps):
             save_state(
                 run / "autoencoder.pt",
                 {
@@ -191,11 +230,37 @@ def train(
                     "model": trainee.state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "average": average.values,
-                    "config": asdict(config),
+                    "config": asdict(autoencoder.config),
                 },
             )
-            if root is not None:
-                clips = load_clips(root)  # rendering may still be adding to them
+        if root is not None and (step + 1) % options.save_every == 0:
+            clips = load_clips(root)  # rendering may still be adding to them
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, in a form that worker processes can be given."""
+
+    clips: Path
+    run: Path
+    options: AutoencoderTraining
+
+    def __call__(self, workers: Workers) -> None:
+        train(
+            clips := load_clips(self.clips / "train"),
+            load_clips(self.clips / "validation"),
+            self.run,
+            self.options,
+            self.beginning(clips),
+            self.clips / "train",
+            workers,
+        )
+
+    def beginning(self, clips: list[Clip]) -> Autoencoder:
+        torch.manual_seed(0)
+        autoencoder = Autoencoder(AutoencoderConfig())
+        set_components(autoencoder, clips, COMPONENT_FACE_WEIGHT, COMPONENT_MOUTH_WEIGHT)
+        return autoencoder
 
 
 def main() -> None:
@@ -203,15 +268,12 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=AutoencoderTraining.steps)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, a thread each")
     arguments = parser.parse_args()
-    train(
-        load_clips(arguments.clips / "train"),
-        load_clips(arguments.clips / "validation"),
-        arguments.run,
-        AutoencoderTraining(steps=arguments.steps),
-        AutoencoderConfig(),
-        arguments.clips / "train",
-    )
+    arguments.run.mkdir(parents=True, exist_ok=True)
+    options = AutoencoderTraining(steps=arguments.steps)
+    job = Job(arguments.clips, arguments.run, options)
+    launch(arguments.workers, job)
 
 
 if __name__ == "__main__":

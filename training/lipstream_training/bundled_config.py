@@ -5,8 +5,9 @@ from __future__ import annotations
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
 NETWORK = NetworkConfig(
-    latent_channels=32,
-    block_out_channels=(64, 96, 80),
+    latent_channels=64,
+    block_out_channels=(64, 144, 112),
+    layers_per_block=1,
     heads=2,
     motion_heads=2,
     norm_groups=16,

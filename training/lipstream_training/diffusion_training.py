@@ -9,6 +9,7 @@ import argparse
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ from torch import Tensor
 from lipstream_models.config import NetworkConfig
 from lipstream_models.memory_format import channels_last
 from lipstream_models.networks import Network
+from lipstream_models.precision import autocast
 from lipstream_models.scheduler import alphas_cumprod
 
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
-from .latent_dataset import LatentClip, WindowOptions, Windows, load_latent_clips, sample_windows
+from .latent_dataset import LatentClip, WindowOptions, Windows, load_latent_clips, sample_windows, spread_of
+from .muon import muon_and_adamw
 from .workers import Workers, launch
+
+OUTER_LAYERS = ("conv_in", "conv_out", "face_locator", "time_embedding")
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,13 @@ class DiffusionTraining:
     """frames_per_step: how many frames a worker sees in a step; windows of each length in ``window_frames`` take turns."""
 
     steps: int = 20000
-    frames_per_step: int = 32
-    window_frames: tuple[int, ...] = (16, 8, 16, 4, 12)
-    learning_rate: float = 6e-4
-    warmup: int = 200
+    frames_per_step: int = 16
+    window_frames: tuple[int, ...] = (4, 8, 4, 16, 4, 12)
+    learning_rate: float = 1.2e-3
+    warmup: int = 60
     unconditional_share: float = 0.1
-    average_decay: float = 0.998
+    weight_cap: float = 5.0
+    average_decay: float = 0.995
     log_every: int = 20
     check_every: int = 200
     save_every: int = 50
@@ -46,14 +52,14 @@ class DiffusionTraining:
 
 
 class Trainee(torch.nn.Module):
-    """The five networks with v-prediction as their forward, so that wrappers and moving averages see one module."""
+    """The five networks with the prediction as their forward, so that wrappers and moving averages see one module."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, windows: Windows, noisy: Tensor, timestep: Tensor, unconditional: int) -> Tensor:
-        """Predicts v (B, C, F, h, w). The first ``unconditional`` rows hear nothing and see no portrait."""
+        """Predicts the clean latents (B, C, F, h, w). The first ``unconditional`` rows hear nothing and see no portrait."""
         network = self.network
         heard = torch.ones(len(noisy), device=noisy.device)
         heard[:unconditional] = 0
@@ -62,7 +68,11 @@ class Trainee(torch.nn.Module):
         face = network.face_locator(windows.face_region) * heard[:, None, None, None]
         source = network.reference_unet(windows.reference[unconditional:], identity[unconditional:])
         count = windows.motion.shape[1]
-        motion = network.reference_unet(windows.motion.flatten(0, 1), identity.repeat_interleave(count, 0))
+        with torch.no_grad():
+            # The reference net learns from the portrait; a gradient through the motion frames too would cost as much again.
+            motion = network.reference_unet(
+                windows.motion.flatten(0, 1), identity.repeat_interleave(count, 0)
+            )
         conditions = network.denoising_unet.prepare(
             {name: feature[:, None] for name, feature in source.items()},
             {name: feature.unflatten(0, (-1, count)) for name, feature in motion.items()},
@@ -76,15 +86,25 @@ class Trainee(torch.nn.Module):
         return prediction
 
 
-def diffuse(clean: Tensor, noise: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """Noisy latents and the v that belongs to them; alpha (B,) is the cumulative product at each row's timestep."""
+def diffuse(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
+    """Noisy latents; alpha (B,) is the cumulative product at each row's timestep."""
     signal, sigma = (x.sqrt()[:, None, None, None, None] for x in (alpha, 1 - alpha))
-    return signal * clean + sigma * noise, signal * noise - sigma * clean
+    return signal * clean + sigma * noise
 
 
 def step_loss(
-    trainee: Trainee, windows: Windows, alphas: Tensor, unconditional: int, generator: torch.Generator
+    trainee: Callable[..., Tensor],
+    windows: Windows,
+    alphas: Tensor,
+    unconditional: int,
+    generator: torch.Generator,
+    weight_cap: float,
 ) -> Tensor:
+    """Mean squared error of the clean latents, weighted over the picture, and over timesteps as in Min-SNR (Hang et al. 2023).
+
+    Seen as an error of v, which is what all timesteps are weighted alike by, it is 1 / (1 - alpha) times as heavy. Held to
+    ``weight_cap``, that keeps the nearly clean timesteps, which only copy what they are given, from taking most of the gradient.
+    """
     rows = len(windows.latents)
     # One timestep from each of B equal slices: every batch sees the whole range, which steadies the loss.
     slices = (torch.arange(rows) + torch.rand(rows, generator=generator)) / rows
@@ -92,11 +112,12 @@ def step_loss(
         (slices * len(alphas)).long().clamp(max=len(alphas) - 1)[torch.randperm(rows, generator=generator)]
     )
     noise = torch.randn(windows.latents.shape, generator=generator)
-    noisy, target = diffuse(windows.latents, noise, alphas[timestep])
-    with torch.autocast("cpu", torch.bfloat16):
+    noisy = diffuse(windows.latents, noise, alphas[timestep])
+    with autocast("cpu"):
         prediction = trainee(windows, noisy, timestep, unconditional)
-    weight = windows.weight / windows.weight.mean()
-    loss: Tensor = ((prediction.float() - target).square() * weight).mean()
+    importance = (1 / (1 - alphas[timestep])).clamp(max=weight_cap)
+    weight = windows.weight / windows.weight.mean() * importance[:, None, None, None, None]
+    loss: Tensor = ((prediction.float() - windows.latents).square() * weight).mean()
     return loss
 
 
@@ -108,7 +129,9 @@ def learning_rate(step: int, options: DiffusionTraining) -> float:
 
 
 @torch.no_grad()
-def check(trainee: Trainee, weights: dict[str, Tensor], clips: list[LatentClip], alphas: Tensor) -> float:
+def check(
+    trainee: Trainee, weights: dict[str, Tensor], clips: list[LatentClip], alphas: Tensor, spread: float
+) -> float:
     """Loss of the averaged weights on fixed windows and noise of clips that are not trained on."""
 
     def forward(*arguments: object) -> Tensor:
@@ -116,8 +139,10 @@ def check(trainee: Trainee, weights: dict[str, Tensor], clips: list[LatentClip],
         return result
 
     rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
-    windows = sample_windows(clips, 8, 12, WindowOptions(), rng)
-    losses = [step_loss(forward, windows, alphas, 0, generator) for _ in range(2)]  # type: ignore[arg-type]
+    windows = sample_windows(clips, 8, 12, WindowOptions(), spread, rng)
+    losses = [
+        step_loss(forward, windows, alphas, 0, generator, DiffusionTraining.weight_cap) for _ in range(2)
+    ]
     return float(torch.stack(losses).mean())
 
 
@@ -132,7 +157,7 @@ def train(
 ) -> None:
     """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books."""
     torch.manual_seed(0)
-    training = Training(config, options, load_state(run / "audio_projection.pt"))
+    training = Training(config, options, load_state(run / "audio_projection.pt"), spread_of(clips))
     first = training.resume(load_state(run / "diffusion.pt"))
     alphas = alphas_cumprod()
     start, total = time.monotonic(), 0.0
@@ -148,7 +173,7 @@ def train(
             figures = {"loss": total / options.log_every, "seconds": seconds}
             if (step + 1) % options.check_every == 0:
                 weights = training.average.state_for(training.trainee)
-                figures["held_out"] = check(training.trainee, weights, held_out, alphas)
+                figures["held_out"] = check(training.trainee, weights, held_out, alphas, training.spread)
             log_line(run / "diffusion.jsonl", step=step + 1, **figures)
         if (step + 1) % options.log_every == 0:
             total = 0.0
@@ -162,8 +187,13 @@ class Training:
     """What a run carries from step to step: networks, optimiser, moving average."""
 
     def __init__(
-        self, config: NetworkConfig, options: DiffusionTraining, audio_projection: dict[str, Tensor] | None
+        self,
+        config: NetworkConfig,
+        options: DiffusionTraining,
+        audio_projection: dict[str, Tensor] | None,
+        spread: float,
     ) -> None:
+        self.spread = spread
         network = Network(config)
         if audio_projection is not None:
             # It has heard far more speech than the clips hold, so they do not teach it again.
@@ -172,9 +202,7 @@ class Training:
         self.options = options
         self.trainee = channels_last(Trainee(network))
         self.trained = [p for p in self.trainee.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.trained, options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2
-        )
+        self.optimizers = muon_and_adamw(self.trainee, options.learning_rate, OUTER_LAYERS, 1e-2)
         self.average = MovingAverage(self.trainee, options.average_decay)
 
     def resume(self, state: dict[str, Any] | None) -> int:
@@ -182,36 +210,41 @@ class Training:
         if state is None:
             return 0
         self.trainee.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, held in zip(self.optimizers, state.get("optimizers", []), strict=False):
+            optimizer.load_state_dict(held)
         self.average.values = state["average"]
+        self.spread = state["spread"]
         return int(state["step"])
 
     def state(self, step: int) -> dict[str, Any]:
         return {
             "step": step,
             "model": self.trainee.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": self.average.values,
+            "spread": self.spread,
         }
 
     def step(self, step: int, clips: list[LatentClip], alphas: Tensor, workers: Workers) -> float:
         """One update from windows that depend on the step and the worker alone; returns this worker's loss."""
         options = self.options
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, options)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, options)
         seed = step * workers.count + workers.rank
         rng, generator = np.random.default_rng([5, seed]), torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         frames = options.window_frames[step % len(options.window_frames)]
         rows = max(1, round(options.frames_per_step / frames))
-        windows = sample_windows(clips, rows, frames, options.windows, rng)
+        windows = sample_windows(clips, rows, frames, options.windows, self.spread, rng)
         unconditional = min(int(rng.binomial(rows, options.unconditional_share)), rows - 1)
-        loss = step_loss(self.trainee, windows, alphas, unconditional, generator)
-        self.optimizer.zero_grad(set_to_none=True)
+        loss = step_loss(self.trainee, windows, alphas, unconditional, generator, options.weight_cap)
+        self.trainee.zero_grad(set_to_none=True)
         loss.backward()
         workers.average_gradients(self.trained)
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.average.update(self.trainee, step)
         return loss.item()
 

@@ -6,7 +6,8 @@ python -m lipstream_training.encode_clips --clips DIR --run DIR --out DIR
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from lipstream_models.audio.features import FeatureConfig, WhisperFeatures
-from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
-from lipstream_models.memory_format import channels_last
+from lipstream_models.autoencoder import Autoencoder
 from lipstream_models.portrait import (
     FaceLandmarker,
     PictureError,
@@ -23,28 +23,19 @@ from lipstream_models.portrait import (
     PortraitSettings,
     prepare_portrait,
 )
+from lipstream_models.precision import autocast
 
+from .autoencoder_training import trained_autoencoder
 from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip
 from .latent_dataset import LatentClip, save_latent_clip
+from .workers import Workers, launch
 
 REFERENCES = 3
 
 
-def trained_autoencoder(run: Path) -> Autoencoder:
-    """The averaged weights of a training run, without latent statistics (see `normalise`)."""
-    state = load_state(run / "autoencoder.pt")
-    if state is None:
-        raise FileNotFoundError(f"{run / 'autoencoder.pt'}: train the autoencoder first")
-    values = {**state["model"], **state["average"]}
-    autoencoder = Autoencoder(AutoencoderConfig.from_dict(state["config"]))
-    prefix = "autoencoder."
-    autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
-    return channels_last(autoencoder.eval())
-
-
 def normalised_autoencoder(run: Path) -> Autoencoder:
-    """The trained autoencoder with the latent statistics that `main` measured."""
+    """The trained autoencoder with the latent statistics."""
     autoencoder = trained_autoencoder(run)
     state = load_state(run / "latent_statistics.pt")
     if state is None:
@@ -62,18 +53,18 @@ def encode_frames(autoencoder: Autoencoder, frames: NDArray[np.uint8]) -> NDArra
         images = (
             torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
         )
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu"):
             parts.append(autoencoder.encode(images).float())
     return torch.cat(parts).numpy().astype(np.float16)
 
 
 @torch.no_grad()
 def normalise(autoencoder: Autoencoder, clips: list[Clip]) -> None:
-    """Measures mean and spread of the latents on one frame of every clip."""
+    """Measures the mean of each latent channel, and one spread for all: strong channels are to stay the strong ones."""
     frames = np.stack([clip.frames[len(clip.frames) // 2] for clip in clips])
     latents = torch.from_numpy(encode_frames(autoencoder, frames).astype(np.float32))
     autoencoder.latent_mean.copy_(latents.mean(dim=(0, 2, 3)))
-    autoencoder.latent_std.copy_(latents.std(dim=(0, 2, 3)))
+    autoencoder.latent_std.fill_(float(latents.var(dim=(0, 2, 3)).mean().sqrt()))
 
 
 def token_share(boxes: NDArray[np.float32], side: int, latent: int) -> NDArray[np.float16]:
@@ -129,36 +120,50 @@ def encode_clip(
     )
 
 
+def measure_statistics(run: Path, folders: list[Path]) -> None:
+    """Once a run: clips that are added later are encoded with the same statistics."""
+    if (run / "latent_statistics.pt").exists():
+        return
+    autoencoder = trained_autoencoder(run)
+    normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
+    statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
+    save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(FeatureConfig())})
+
+
+@dataclass(frozen=True)
+class Job:
+    """Clip folders into files of the same name under ``out``; the workers share the clips."""
+
+    folders: list[Path]
+    run: Path
+    out: Path
+
+    def __call__(self, workers: Workers) -> None:
+        autoencoder = normalised_autoencoder(self.run)
+        whisper, landmarker = WhisperFeatures.bundled(), FaceLandmarker()
+        for number in range(workers.rank, len(self.folders), workers.count):
+            folder = self.folders[number]
+            out = self.out / folder.parent.name / f"{folder.name}.npz"
+            if out.exists():
+                continue
+            out.parent.mkdir(parents=True, exist_ok=True)
+            encoded = encode_clip(load_clip(folder), autoencoder, whisper, landmarker, number)
+            if encoded is None:
+                print(f"{folder.name}: no face found, left out", flush=True)
+                continue
+            save_latent_clip(out, encoded)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, a thread each")
     arguments = parser.parse_args()
-    autoencoder = trained_autoencoder(arguments.run)
     folders = sorted(path.parent for path in arguments.clips.glob("*/*/truth.npz"))
-    statistics = load_state(arguments.run / "latent_statistics.pt")
-    if statistics is None:
-        normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
-        statistics = {
-            "mean": autoencoder.latent_mean,
-            "std": autoencoder.latent_std,
-            "hearing": asdict(FeatureConfig()),
-        }
-        save_state(arguments.run / "latent_statistics.pt", statistics)
-    # Measured once: clips that are added later are encoded with the same statistics.
-    autoencoder = normalised_autoencoder(arguments.run)
-    whisper, landmarker = WhisperFeatures.bundled(), FaceLandmarker()
-    for number, folder in enumerate(folders):
-        out = arguments.out / folder.parent.name / f"{folder.name}.npz"
-        if out.exists():
-            continue
-        out.parent.mkdir(parents=True, exist_ok=True)
-        encoded = encode_clip(load_clip(folder), autoencoder, whisper, landmarker, number)
-        if encoded is None:
-            print(f"{folder.name}: no face found, left out", flush=True)
-            continue
-        save_latent_clip(out, encoded)
+    measure_statistics(arguments.run, folders)
+    launch(arguments.workers, Job(folders, arguments.run, arguments.out))
     print(f"{len(folders)} clips encoded", flush=True)
 
 

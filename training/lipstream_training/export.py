@@ -19,15 +19,15 @@ from .encode_clips import normalised_autoencoder
 DEFAULTS = SamplingDefaults(steps=20, guidance=2.0, window=16)
 
 
-def trained_network(run: Path) -> Network:
-    """The averaged diffusion weights of a run."""
+def trained_network(run: Path) -> tuple[Network, float]:
+    """The averaged diffusion weights of a run, and the spread of what it diffuses."""
     state = load_state(run / "diffusion.pt")
     if state is None:
         raise FileNotFoundError(f"{run / 'diffusion.pt'}: train the diffusion model first")
     network = Network(NETWORK)
     values = {**state["model"], **state["average"]}
     network.load_state_dict({name.removeprefix("network."): value for name, value in values.items()})
-    return network
+    return network, float(state["spread"])
 
 
 def hearing(run: Path) -> FeatureConfig:
@@ -46,8 +46,9 @@ def main() -> None:
     arguments = parser.parse_args()
     out = arguments.out or bundled_model_path()
     with torch.no_grad():
-        network, autoencoder = trained_network(arguments.run), normalised_autoencoder(arguments.run)
-        save_bundled(out, network, autoencoder, DEFAULTS, hearing(arguments.run))
+        network, spread = trained_network(arguments.run)
+        autoencoder = normalised_autoencoder(arguments.run)
+        save_bundled(out, network, autoencoder, DEFAULTS, spread, hearing(arguments.run))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

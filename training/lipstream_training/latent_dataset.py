@@ -59,8 +59,9 @@ def _load(path: Path) -> LatentClip:
 class Windows:
     """A training batch of B windows of F frames and M motion frames in front of them.
 
-    latents: (B, C, F, h, w); motion: (B, M, C, h, w); reference: (B, C, h, w); audio: (B, F, 5, blocks, channels);
-    embedding: (B, 512); face_region: (B, 3, S, S) in [0, 1]; masks: per level (B, 3, tokens); weight: (B, 1, F, h, w).
+    latents: (B, C, F, h, w), relative to the portrait as `Model.spread` says; motion: (B, M, C, h, w); reference:
+    (B, C, h, w); audio: (B, F, 5, blocks, channels); embedding: (B, 512); face_region: (B, 3, S, S) in [0, 1]; masks: per
+    level (B, 3, tokens); weight: (B, 1, F, h, w).
     """
 
     latents: Tensor
@@ -82,11 +83,29 @@ class WindowOptions:
     face_weight: float = 1.5
 
 
+def spread_of(clips: list[LatentClip]) -> float:
+    """Root mean square distance of a frame's latents from the portrait's, inside the face: the unit of what is diffused."""
+    squares, weights = 0.0, 0.0
+    for clip in clips:
+        latents, face = clip.latents.astype(np.float32), clip.face.astype(np.float32)[:, None]
+        for reference in clip.reference_frames:
+            distance = np.square(latents - latents[reference]).mean(axis=1, keepdims=True)
+            squares, weights = squares + float((distance * face).sum()), weights + float(face.sum())
+    return float(np.sqrt(squares / weights))
+
+
 def sample_windows(
-    clips: list[LatentClip], batch: int, frames: int, options: WindowOptions, rng: np.random.Generator
+    clips: list[LatentClip],
+    batch: int,
+    frames: int,
+    options: WindowOptions,
+    spread: float,
+    rng: np.random.Generator,
 ) -> Windows:
     """``batch`` random windows; some repeat the portrait as their motion frames, as the first window of a video does."""
-    rows = [_sample_window(clips[i], frames, options, rng) for i in rng.integers(len(clips), size=batch)]
+    rows = [
+        _sample_window(clips[i], frames, options, spread, rng) for i in rng.integers(len(clips), size=batch)
+    ]
     return Windows(
         latents=torch.stack([row.latents for row in rows]),
         motion=torch.stack([row.motion for row in rows]),
@@ -100,7 +119,7 @@ def sample_windows(
 
 
 def _sample_window(
-    clip: LatentClip, frames: int, options: WindowOptions, rng: np.random.Generator
+    clip: LatentClip, frames: int, options: WindowOptions, spread: float, rng: np.random.Generator
 ) -> Windows:
     """One window, without the batch dimension."""
     count = options.motion_frames
@@ -117,7 +136,7 @@ def _sample_window(
     weight = 1 + options.mouth_weight * clip.mouth[window] + options.face_weight * clip.face[window]
     region = torch.from_numpy(clip.face_regions[r]).float() / 255
     return Windows(
-        latents=_tensor(clip.latents[window]).transpose(0, 1),
+        latents=((_tensor(clip.latents[window]) - reference) / spread).transpose(0, 1),
         motion=motion,
         reference=reference,
         audio=_context(clip.features, start, frames),

@@ -24,7 +24,7 @@ class Scale:
     validation_clips: int = 16
     heldout_clips: int = 12
     speech_minutes: float = 60.0
-    autoencoder_steps: int = 30000
+    autoencoder_steps: int = 20000
     projection_steps: int = 6000
     diffusion_steps: int = 20000
 
@@ -35,6 +35,7 @@ TINY = Scale(4, 2, 1, 0.5, 20, 20, 20)
 def stages(run: Path, scale: Scale, parts: int) -> list[list[list[str]]]:
     """The commands of each stage; those of one stage run side by side."""
     clips, latents, speech = (str(run / name) for name in ("clips", "latents", "speech"))
+    into = ["--run", str(run)]
     counts = {"validation": scale.validation_clips, "heldout": scale.heldout_clips, "train": scale.clips}
     renders = [
         [
@@ -45,48 +46,21 @@ def stages(run: Path, scale: Scale, parts: int) -> list[list[list[str]]]:
         ]
         for split, count in counts.items()
     ]
-    talk = [
-        ["speech_features", "--out", speech, "--split", split, "--minutes", str(minutes)]
-        for split, minutes in (("train", scale.speech_minutes), ("heldout", scale.speech_minutes / 15))
+    minutes = {"train": scale.speech_minutes, "heldout": scale.speech_minutes / 15}
+    hearing = [
+        [
+            ["speech_features", "--out", speech, "--split", split, "--minutes", str(length)]
+            for split, length in minutes.items()
+        ],
+        [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]],
     ]
     return [
         *renders,
-        [
-            [
-                "autoencoder_training",
-                "--clips",
-                clips,
-                "--run",
-                str(run),
-                "--steps",
-                str(scale.autoencoder_steps),
-            ]
-        ],
-        [["encode_clips", "--clips", clips, "--run", str(run), "--out", latents]],
-        talk,
-        [
-            [
-                "audio_pretraining",
-                "--speech",
-                speech,
-                "--run",
-                str(run),
-                "--steps",
-                str(scale.projection_steps),
-            ]
-        ],
-        [
-            [
-                "diffusion_training",
-                "--latents",
-                latents,
-                "--run",
-                str(run),
-                "--steps",
-                str(scale.diffusion_steps),
-            ]
-        ],
-        [["export", "--run", str(run)]],
+        [["autoencoder_training", "--clips", clips, *into, "--steps", str(scale.autoencoder_steps)]],
+        [["encode_clips", "--clips", clips, *into, "--out", latents]],
+        *([] if (run / "audio_projection.pt").exists() else hearing),
+        [["diffusion_training", "--latents", latents, *into, "--steps", str(scale.diffusion_steps)]],
+        [["export", *into]],
     ]
 
 

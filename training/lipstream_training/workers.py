@@ -7,6 +7,8 @@ for each other at the end of each.
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,10 +50,13 @@ class Workers:
         return bool(shared)
 
 
+ALONE = Workers()
+
+
 def launch(count: int, work: Callable[[Workers], None]) -> None:
     """Runs ``work`` in ``count`` processes (in this one, if it is one). ``work`` must be picklable."""
     if count == 1:
-        work(Workers())
+        work(ALONE)
         return
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
@@ -59,10 +64,16 @@ def launch(count: int, work: Callable[[Workers], None]) -> None:
         processes = [
             context.Process(target=_worker, args=(rank, count, meeting, work)) for rank in range(count)
         ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
+        # Told to stop, this process takes its workers along.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join()
+        finally:
+            for process in processes:
+                process.terminate()
     if any(process.exitcode for process in processes):
         raise SystemExit("a training process failed; mend what it says above and give the command again")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..audio.features import FeatureConfig, WhisperFeatures
-from ..autoencoder import Autoencoder, AutoencoderConfig
+from ..autoencoder import FACTOR, Autoencoder, AutoencoderConfig
 from ..codec import AutoencoderCodec
 from ..config import NetworkConfig, SchedulerConfig
 from ..errors import LipstreamError
@@ -21,8 +21,10 @@ from ..memory_format import channels_last
 from ..model import Model, SamplingDefaults
 from ..networks import Network
 from ..portrait import PortraitSettings
+from ..precision import fast_dtype
 
 M = TypeVar("M", bound=torch.nn.Module)
+SIDE = 256
 _ROOT = files(__package__)
 MODEL_FILE = "model.safetensors"
 
@@ -32,31 +34,41 @@ def save_bundled(
     network: Network,
     autoencoder: Autoencoder,
     defaults: SamplingDefaults,
+    spread: float,
     hearing: FeatureConfig | None = None,
 ) -> None:
-    """Writes everything that training made as one fp16 file; ``hearing`` is how the audio features were made."""
+    """Writes everything that training made as one fp16 file.
+
+    spread: see `Model`; hearing: how the audio features were made.
+    """
     tensors = {f"net.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"autoencoder.{name}": value for name, value in autoencoder.state_dict().items()}
     metadata = {
         "network": network.config.to_json(),
         "autoencoder": json.dumps(asdict(autoencoder.config)),
         "defaults": json.dumps(asdict(defaults)),
-        "scheduler": SchedulerConfig().to_json(),
+        "scheduler": SchedulerConfig(prediction_type="sample").to_json(),
         "hearing": json.dumps(asdict(hearing or FeatureConfig())),
+        "spread": json.dumps(spread),
     }
     save_file({name: value.half().contiguous() for name, value in tensors.items()}, path, metadata)
 
 
-def load_bundled(
-    device: torch.device | str = "cpu", dtype: torch.dtype | None = None, path: Path | None = None
-) -> Model:
-    """The bundled model on a device, by default in bfloat16.
+@dataclass(frozen=True)
+class BundledWeights:
+    """What a bundled model's file holds, in float32 on the CPU."""
 
-    Raises LipstreamError when the file is missing or is not such a file.
-    """
+    network: Network
+    autoencoder: Autoencoder
+    defaults: SamplingDefaults
+    scheduler: SchedulerConfig
+    hearing: FeatureConfig
+    spread: float
+
+
+def read_bundled(path: Path | None = None) -> BundledWeights:
+    """Reads such a file, by default the package's own. Raises LipstreamError when it is missing or is not such a file."""
     path = path or bundled_model_path()
-    dtype = dtype or torch.bfloat16
-    device = torch.device(device)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
@@ -66,23 +78,59 @@ def load_bundled(
         network.load_state_dict(_part(tensors, "net."))
         autoencoder.load_state_dict(_part(tensors, "autoencoder."))
         defaults = json.loads(metadata["defaults"])
-        scheduler = SchedulerConfig.from_json(metadata["scheduler"])
         hearing = json.loads(metadata["hearing"])
-        hearing = FeatureConfig(**{**hearing, "layers": tuple(hearing["layers"])})
-    except (OSError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        return BundledWeights(
+            network=network,
+            autoencoder=autoencoder,
+            defaults=SamplingDefaults(**{**defaults, "motion_scale": tuple(defaults["motion_scale"])}),
+            scheduler=SchedulerConfig.from_json(metadata["scheduler"]),
+            hearing=FeatureConfig(**{**hearing, "layers": tuple(hearing["layers"])}),
+            spread=float(json.loads(metadata["spread"])),
+        )
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
-    defaults["motion_scale"] = tuple(defaults["motion_scale"])
-    side = 256 // autoencoder.config.factor
+
+
+def read_shape(path: Path | None = None) -> tuple[NetworkConfig, SamplingDefaults, SchedulerConfig]:
+    """What such a file says of its networks and their sampling, without reading weights. Raises LipstreamError likewise."""
+    path = path or bundled_model_path()
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+        defaults = json.loads(metadata["defaults"])
+        return (
+            NetworkConfig.from_json(metadata["network"]),
+            SamplingDefaults(**{**defaults, "motion_scale": tuple(defaults["motion_scale"])}),
+            SchedulerConfig.from_json(metadata["scheduler"]),
+        )
+    except (OSError, KeyError, TypeError, SafetensorError) as error:
+        raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
+
+
+def load_bundled(
+    device: torch.device | str = "cpu", dtype: torch.dtype | None = None, path: Path | None = None
+) -> Model:
+    """The bundled model on a device, by default in the format that is fastest there.
+
+    Raises LipstreamError when the file is missing or is not such a file.
+    """
+    weights = read_bundled(path)
+    dtype = dtype or fast_dtype(device)
+    device = torch.device(device)
+    side = SIDE // FACTOR
     return Model(
         name="bundled",
-        network=_placed(network, device, dtype),
-        codec=AutoencoderCodec(_placed(autoencoder, device, dtype)),
-        audio=WhisperFeatures.bundled(hearing).to(device),
-        scheduler=scheduler,
-        portrait=PortraitSettings(256, tuple(side >> level for level in range(network.config.levels))),
-        defaults=SamplingDefaults(**defaults),
+        network=_placed(weights.network, device, dtype),
+        codec=AutoencoderCodec(_placed(weights.autoencoder, device, dtype)),
+        audio=WhisperFeatures.bundled(weights.hearing).to(device),
+        scheduler=weights.scheduler,
+        portrait=PortraitSettings(
+            SIDE, tuple(side >> level for level in range(weights.network.config.levels))
+        ),
+        defaults=weights.defaults,
         device=device,
         dtype=dtype,
+        spread=weights.spread,
     )
 
 

@@ -55,16 +55,21 @@ class Attention(nn.Module):
 
 
 class GatedGelu(nn.Module):
-    """Linear to twice the width, one half gates the other."""
+    """Linear to twice the width, one half gates the other.
+
+    As two products: the halves of one product's output are not contiguous, and on a CPU what follows took twice as long for it.
+    """
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
         self.proj = nn.Linear(channels, 2 * inner)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
-        result: Tensor = value * F.gelu(gate)
-        return result
+        (value_weight, gate_weight), (value_bias, gate_bias) = (
+            self.proj.weight.chunk(2),
+            self.proj.bias.chunk(2),
+        )
+        return F.linear(x, value_weight, value_bias) * F.gelu(F.linear(x, gate_weight, gate_bias))
 
 
 class FeedForward(nn.Module):

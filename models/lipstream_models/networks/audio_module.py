@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..conditions import AudioMix, KeyValue
+from ..raw_conditions import RawAudio
 from .attention import Attention, FeedForward, attend
 from .layers import GroupNorm, PointwiseConv, zero_
 from .layouts import spread_rows, to_images, to_tokens
@@ -93,13 +94,14 @@ class AudioModule(nn.Module):
     def forward(
         self,
         x: Tensor,
-        audio: KeyValue,
-        mix: AudioMix,
+        audio: KeyValue | RawAudio,
+        mix: AudioMix | None,
         foreground: Tensor | None = None,
         background: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(images, C, h, w) -> the same, and the output of the self-attention (images, h*w, inner).
 
+        Audio is either projected, with the mix of the branches, or raw without one.
         `foreground` and `background` act on the self-attention as in SpatialTransformer.
         """
         block = self.block
@@ -111,7 +113,13 @@ class AudioModule(nn.Module):
             fresh = block.attn1(normed[:, foreground])
             attention = background.index_copy(1, foreground, fresh)
         tokens = tokens + attention
-        tokens = tokens + self._hear(block.norm2(tokens), audio, mix)
+        normed = block.norm2(tokens)
+        if isinstance(audio, RawAudio):
+            heard = self._hear_apart(normed, audio)
+        else:
+            assert mix is not None
+            heard = self._hear(normed, audio, mix)
+        tokens = tokens + heard
         tokens = tokens + block.ff(block.norm3(tokens))
         return to_images(self.proj_out(tokens), x.shape[2], x.shape[3]) + x, attention
 
@@ -127,3 +135,13 @@ class AudioModule(nn.Module):
         heard = heard.reshape(rows, steps, frames, count, len(REGIONS), inner) * mix.weights[:, None]
         result = F.linear(heard.flatten(-2), mix.output) + mix.bias[:, None]
         return result.view(images, count, inner)
+
+    def _hear_apart(self, normed: Tensor, audio: RawAudio) -> Tensor:
+        """The same at the released cost: three attentions that project the audio and mask what they heard."""
+        block = self.block
+        heard = torch.zeros_like(normed)
+        for region, (attn, conv) in enumerate(zip(block.attentions, block.convs, strict=True)):
+            mask = audio.masks[..., region, None].to(normed.dtype)
+            branch = conv(attn(normed, attn.keys_values(audio.tokens)) * mask)
+            heard = heard + audio.scale[region] * branch
+        return heard

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..conditions import LayerConditions
+from ..conditions import LayerConditions, SessionLayer
 from ..config import NetworkConfig
+from ..raw_conditions import RawLayer
 from .audio_module import AudioModule
 from .layouts import spread_rows
 from .motion_module import MotionModule
@@ -181,12 +182,35 @@ class DenoisingBlock(ReferenceBlock):
         assert isinstance(module, MotionModule)
         return module
 
+    def session_layer(
+        self, index: int, source: Tensor, identity: Tensor, masks: Tensor, scale: Sequence[float]
+    ) -> SessionLayer:
+        """Project what a portrait fixes of one layer; arguments as in `Denoiser.prepare_session`."""
+        spatial = self.attention(index).block
+        return SessionLayer(
+            reference=spatial.attn1.keys_values(source),
+            identity=spatial.attn2.keys_values(identity),
+            audio_mix=self.audio_module(index).mix(masks, scale),
+        )
+
+    def clip_layer(
+        self, index: int, session: SessionLayer, audio: Tensor, motion: Tensor | None
+    ) -> LayerConditions:
+        """Add the projections of a clip's audio tokens and motion features."""
+        return LayerConditions(
+            reference=session.reference,
+            identity=session.identity,
+            audio_mix=session.audio_mix,
+            audio=self.audio_module(index).keys_values(audio),
+            motion=None if motion is None else self.motion_module(index).remember(motion),
+        )
+
     def layer(
         self,
         index: int,
         x: Tensor,
         time: Tensor,
-        conditions: LayerConditions | None,
+        conditions: LayerConditions | RawLayer | None,
         frames: int,
         unconditional: int,
         *,
@@ -202,16 +226,18 @@ class DenoisingBlock(ReferenceBlock):
         x = self.resnets[index](x, time)
         if conditions is None:
             return x, None
-        kept = None if background is None else background.for_rows(x.shape[0] // frames, frames)
+        rows = x.shape[0] // frames
+        own = conditions.for_batch(rows) if isinstance(conditions, RawLayer) else conditions
+        kept = None if background is None else background.for_rows(rows, frames)
         reference, audio, temporal = (
             (None, None, None) if kept is None else (kept.reference, kept.audio, kept.temporal)
         )
         x, reference = self.attention(index)(
-            x, conditions.identity, conditions.reference, unconditional, foreground, reference
+            x, own.identity, own.reference, unconditional, foreground, reference
         )
-        x, audio = self.audio_module(index)(x, conditions.audio, conditions.audio_mix, foreground, audio)
+        x, audio = self.audio_module(index)(x, own.audio, own.audio_mix, foreground, audio)
         x, temporal = self.motion_module(index)(
-            x, frames, conditions.motion, uncut=uncut, foreground=foreground, background=temporal
+            x, frames, own.motion, uncut=uncut, foreground=foreground, background=temporal
         )
         return x, AttentionOutputs(reference, audio, temporal)
 

@@ -12,11 +12,12 @@ Other depths: "U_31" is the last layer but one of the last up block, "U_32" its 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ..conditions import Conditions, LayerConditions, SessionConditions, SessionLayer
+from ..raw_conditions import AudioRegions, RawLayer, RawSessionLayer
 from .blocks import AttentionOutputs
 from .denoiser_layers import DenoiserLayers, EncoderFeatures
 
@@ -31,6 +32,18 @@ class KeyStep:
     f_u31: Tensor
     background: AttentionOutputs
 
+    def last_rows(self, rows: int) -> "KeyStep":
+        """Only the last rows: the conditional ones, for steps that reuse or skip guidance."""
+        if rows == self.prediction.shape[0]:
+            return self
+        return KeyStep(
+            self.prediction[-rows:],
+            self.encoder.last_rows(rows),
+            self.f_u30[-rows:],
+            self.f_u31[-rows:],
+            self.background.last_rows(rows, self.prediction.shape[2]),
+        )
+
 
 class Denoiser(DenoiserLayers):
     """Prepare conditions, then evaluate whole or in parts."""
@@ -43,23 +56,25 @@ class Denoiser(DenoiserLayers):
         face: Tensor | None,
         unconditional: int,
         motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
+        *,
+        project: bool = True,
     ) -> SessionConditions:
         """What a portrait fixes. source: per layer (conditional rows, variants, h*w, C) reference features,
         one variant or two (see `preparation.source_features`); identity: (rows, T, cross); masks: per level
         (rows|1, frames|1, h*w, 3) in the order whole picture, face, lips; face: (rows|1, frames|1, C, h,
         w), zeros for unconditional rows; unconditional: how many rows at the front are so; motion_scale:
-        weight of each region.
+        weight of each region; project: False keeps everything raw (see `raw_conditions`).
         """
-        layers = {}
+        layers: dict[str, SessionLayer | RawSessionLayer] = {}
         for block in self._all_blocks():
+            level = masks[block.shape.level]
             for j in range(block.shape.layers):
                 name = f"{block.shape.name}.{j}"
-                spatial = block.attention(j).block
-                layers[name] = SessionLayer(
-                    reference=spatial.attn1.keys_values(source[name]),
-                    identity=spatial.attn2.keys_values(identity),
-                    audio_mix=block.audio_module(j).mix(masks[block.shape.level], motion_scale),
-                )
+                if project:
+                    layers[name] = block.session_layer(j, source[name], identity, level, motion_scale)
+                else:
+                    regions = AudioRegions(level, tuple(motion_scale))
+                    layers[name] = RawSessionLayer(source[name], identity, regions)
         return SessionConditions(layers, face, identity.shape[0], unconditional)
 
     def prepare_clip(
@@ -69,27 +84,16 @@ class Denoiser(DenoiserLayers):
         motion: per layer (rows, motion frames, h*w, C) reference features of the last frames, or None.
         """
         frames = audio.shape[1]
-
-        def in_turn(variants: Tensor) -> Tensor:
-            """Hallo tiles the variants over all frames of all rows, conditional rows last, so they begin
-            with variant frames % count.
-            """
-            count = variants.shape[1]
-            order = [(frames + f) % count for f in range(frames)]
-            return variants if frames % count == 0 else variants[:, order]
-
-        layers = {}
+        layers: dict[str, LayerConditions | RawLayer] = {}
         for block in self._all_blocks():
             for j in range(block.shape.layers):
                 name = f"{block.shape.name}.{j}"
-                kept = session.layers[name]
-                layers[name] = LayerConditions(
-                    reference=None if kept.reference is None else kept.reference.map(in_turn),
-                    identity=kept.identity,
-                    audio_mix=kept.audio_mix,
-                    audio=block.audio_module(j).keys_values(audio),
-                    motion=None if motion is None else block.motion_module(j).remember(motion[name]),
-                )
+                past = None if motion is None else motion[name]
+                kept = _in_turn(session.layers[name], frames)
+                if isinstance(kept, RawSessionLayer):
+                    layers[name] = RawLayer(kept.reference, kept.identity, kept.regions, audio, past)
+                else:
+                    layers[name] = block.clip_layer(j, kept, audio, past)
         return Conditions(layers, session.face, session.rows, session.unconditional, frames)
 
     def prepare(
@@ -176,3 +180,18 @@ class Denoiser(DenoiserLayers):
         d00 = self._layer(run, self._blocks(self.down_blocks)[0], 0, stem)
         f_u31 = self._second_last(run, run.images(f_u30), d00)
         return self._finish(run, f_u31, stem, None, None)[0]
+
+
+def _in_turn(layer: SessionLayer | RawSessionLayer, frames: int) -> SessionLayer | RawSessionLayer:
+    """The layer with its reference variants in the order of the frames: Hallo tiles them over all frames of all rows,
+    conditional rows last, so they begin with variant frames % count.
+    """
+
+    def order(variants: Tensor) -> Tensor:
+        count = variants.shape[1]
+        turns = [(frames + f) % count for f in range(frames)]
+        return variants if frames % count == 0 else variants[:, turns]
+
+    if isinstance(layer, RawSessionLayer):
+        return layer if layer.reference is None else replace(layer, reference=order(layer.reference))
+    return layer if layer.reference is None else replace(layer, reference=layer.reference.map(order))

@@ -28,6 +28,10 @@ class EncoderFeatures:
     skips: tuple[Tensor, ...]
     middle: Tensor
 
+    def last_rows(self, rows: int) -> "EncoderFeatures":
+        """Only the last rows: the conditional ones."""
+        return EncoderFeatures(tuple(skip[-rows:] for skip in self.skips), self.middle[-rows:])
+
 
 @dataclass(frozen=True)
 class Run:

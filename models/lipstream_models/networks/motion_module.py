@@ -94,7 +94,7 @@ class MotionModule(nn.Module):
         self,
         x: Tensor,
         frames: int,
-        memory: MotionMemory | None,
+        memory: MotionMemory | Tensor | None,
         *,
         uncut: Tensor | None = None,
         foreground: Tensor | None = None,
@@ -106,8 +106,10 @@ class MotionModule(nn.Module):
         The motion frames are cut off at the end, which spares their feed-forward. Given the raw motion-
         frame features as `uncut` (rows, motion, h*w, C), they stay in front and the result has
         rows*(motion+frames) images. `foreground` and `background`: only those pixels attend, the others
-        take the given outputs.
+        take the given outputs. `memory` may be the raw features too, see `_carry`.
         """
+        if isinstance(memory, Tensor):
+            return self._carry(x, frames, memory, uncut is not None, foreground, background)
         transformer = self.temporal_transformer
         _, channels, height, width = x.shape
         rows, count = x.shape[0] // frames, height * width
@@ -130,6 +132,28 @@ class MotionModule(nn.Module):
             past_images = torch.unflatten(uncut, 2, (height, width)).permute(0, 1, 4, 2, 3)
             x = torch.cat([past_images, torch.unflatten(x, 0, (rows, frames))], dim=1).flatten(0, 1)
         return x + result, (first, second)
+
+    def _carry(
+        self,
+        x: Tensor,
+        frames: int,
+        features: Tensor,
+        keep: bool,
+        foreground: Tensor | None,
+        background: tuple[Tensor, ...] | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """`forward` at the released cost: raw motion features (rows, motion, h*w, C) are projected here and carried to
+        the end, where they are dropped unless `keep`.
+        """
+        rows, motion = features.shape[:2]
+        memory = self.remember(features)
+        images, outputs = self(
+            x, frames, memory, uncut=features, foreground=foreground, background=background
+        )
+        if not keep:
+            images = torch.unflatten(images, 0, (rows, -1))[:, motion:].flatten(0, 1)
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images, outputs
 
     def _attend_first(
         self, own: Tensor, past: MotionMemory | None, foreground: Tensor | None, background: Tensor | None

@@ -66,33 +66,36 @@ class SpatialTransformer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        identity: KeyValue,
-        reference: KeyValue | None,
+        identity: KeyValue | Tensor,
+        reference: KeyValue | Tensor | None,
         unconditional: int,
         foreground: Tensor | None = None,
         background: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Denoiser. identity: (rows, T, C) projected; reference: (conditional rows, variants, h*w, C)
-        projected.
+        projected. Or both raw, one for each image: (images, T, cross) and (images, h*w, C).
 
         The first `unconditional` images see no reference tokens. With `foreground` (token indices) only
         those tokens attend, among themselves, and the others take their attention output from `background`
         (images, h*w, C). Returns images and the attention output.
         """
         tokens, normed = self.feature(x)
+        if isinstance(identity, Tensor):
+            identity = self.block.attn2.keys_values(identity)
         if foreground is None or background is None:
             attention = self.read(normed, reference, unconditional)
         else:
-            inside = None if reference is None else reference.map(lambda kv: kv[:, :, foreground])
-            fresh = self.read(normed[:, foreground], inside, unconditional)
+            fresh = self.read(normed[:, foreground], _inside(reference, foreground), unconditional)
             attention = background.index_copy(1, foreground, fresh)
         return self._leave(x, self.block.rest(tokens + attention, identity)), attention
 
-    def read(self, normed: Tensor, reference: KeyValue | None, unconditional: int) -> Tensor:
+    def read(self, normed: Tensor, reference: KeyValue | Tensor | None, unconditional: int) -> Tensor:
         """First attention over own and reference tokens; (images, N, C) -> (images, N, C)."""
         attn = self.block.attn1
         if reference is None:
             return attn(normed)  # type: ignore[no-any-return]
+        if isinstance(reference, Tensor):
+            return self._read_raw(normed, reference, unconditional)
         own = attn.keys_values(normed)
         query = attn.to_q(normed)
         key = _beside(own.key[unconditional:], reference.key)
@@ -105,8 +108,25 @@ class SpatialTransformer(nn.Module):
             seen = torch.cat([alone, seen])
         return attn.output(seen)
 
+    def _read_raw(self, normed: Tensor, reference: Tensor, unconditional: int) -> Tensor:
+        """The same at the released cost: every image attends to reference tokens that are projected here, and the
+        unconditional ones do it again without them (facts 0, trap 6).
+        """
+        attn = self.block.attn1
+        seen: Tensor = attn(normed, attn.keys_values(torch.cat([normed, reference], dim=1)))
+        if not unconditional:
+            return seen
+        return torch.cat([attn(normed[:unconditional]), seen[unconditional:]])
+
     def _leave(self, x: Tensor, tokens: Tensor) -> Tensor:
         return to_images(self.proj_out(tokens), x.shape[2], x.shape[3]) + x
+
+
+def _inside(reference: KeyValue | Tensor | None, foreground: Tensor) -> KeyValue | Tensor | None:
+    """The reference tokens of the face, which the same mask selects as the picture's own."""
+    if isinstance(reference, Tensor):
+        return reference[:, foreground]
+    return None if reference is None else reference.map(lambda kv: kv[:, :, foreground])
 
 
 def _beside(own: Tensor, reference: Tensor) -> Tensor:
