@@ -113,7 +113,11 @@ def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
     autoencoder = trained_autoencoder(tmp_path)
     assert torch.equal(weights(autoencoder), weights(shipped.autoencoder))
     training = Training(
-        shipped.network.config, DiffusionTraining(), load_state(tmp_path / "audio_projection.pt")
+        shipped.network.config,
+        DiffusionTraining(),
+        load_state(tmp_path / "audio_projection.pt"),
+        1.0,
+        torch.ones(shipped.network.config.latent_channels, 1, 1, 1),
     )
     assert training.resume(load_state(tmp_path / "diffusion.pt")) == 0
     assert torch.equal(weights(training.trainee), weights(shipped.network))

@@ -126,7 +126,8 @@ class NetworkConfig(JsonConfig):
     `heads` is the number of heads of spatial and audio attention on every level, so the head size grows
     with the width. Hallo's motion modules keep 32 groups (`motion_norm_groups`) whatever the rest has.
     `unused_motion_modules` creates the motion modules of the attention-less blocks, which
-    Hallo's checkpoint has but never runs. `tiled_identity` keeps Hallo's order of identity tokens in the
+    Hallo's checkpoint has but never runs. `input_gain` scales noisy latents by a kept gain for their timestep
+    (`DenoiserLayers.set_input_gain`). `tiled_identity` keeps Hallo's order of identity tokens in the
     reference net (see `lipstream_models.preparation`).
     """
 
@@ -145,6 +146,7 @@ class NetworkConfig(JsonConfig):
     max_positions: int = 32
     unused_motion_modules: bool = True
     tiled_identity: bool = True
+    input_gain: bool = False
     face_locator_channels: tuple[int, ...] = (16, 32, 64, 128)
     identity_projection: IdentityProjectionConfig = field(default_factory=IdentityProjectionConfig)
     audio_projection: AudioProjectionConfig = field(default_factory=AudioProjectionConfig)

@@ -18,7 +18,12 @@ def fast_dtype(device: torch.device | str) -> torch.dtype:
     return torch.bfloat16 if any(capabilities.get(name) for name in _BFLOAT16_INSTRUCTIONS) else torch.float32
 
 
+def training_dtype(device: torch.device | str) -> torch.dtype:
+    """bfloat16, whose range no gradient leaves, where products are fast in it; float32 elsewhere."""
+    return torch.float32 if fast_dtype(device) is torch.float32 else torch.bfloat16
+
+
 def autocast(device: torch.device | str) -> torch.autocast:
-    """For training: bfloat16 where products are fast in it, else nothing changes."""
-    kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16, enabled=fast_dtype(device) is not torch.float32)
+    """For training: products in `training_dtype`."""
+    dtype = training_dtype(device)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype is torch.bfloat16)

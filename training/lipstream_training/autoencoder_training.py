@@ -29,7 +29,7 @@ from .workers import ALONE, Workers, launch
 
 # How much more a patch of the face, or of the mouth, counts when the components are chosen.
 COMPONENT_FACE_WEIGHT = 5.0
-COMPONENT_MOUTH_WEIGHT = 40.0
+COMPONENT_MOUTH_WEIGHT = 200.0
 
 
 @dataclass(frozen=True)

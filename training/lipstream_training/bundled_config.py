@@ -5,7 +5,7 @@ from __future__ import annotations
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
 NETWORK = NetworkConfig(
-    latent_channels=64,
+    latent_channels=96,
     block_out_channels=(64, 144, 112),
     layers_per_block=1,
     heads=2,
@@ -16,6 +16,7 @@ NETWORK = NetworkConfig(
     audio_attention_dim=64,
     unused_motion_modules=False,
     tiled_identity=False,
+    input_gain=True,
     face_locator_channels=(8, 16, 32, 32, 32),
     audio_projection=AudioProjectionConfig(
         seq_len=5, blocks=2, channels=384, intermediate_dim=160, output_dim=64, context_tokens=8

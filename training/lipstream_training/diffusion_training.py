@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,15 @@ from lipstream_models.scheduler import alphas_cumprod
 
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
-from .latent_dataset import LatentClip, WindowOptions, Windows, load_latent_clips, sample_windows, spread_of
+from .latent_dataset import (
+    LatentClip,
+    WindowOptions,
+    Windows,
+    channel_weights_of,
+    load_latent_clips,
+    sample_windows,
+    spread_of,
+)
 from .muon import muon_and_adamw
 from .workers import Workers, launch
 
@@ -35,15 +43,22 @@ OUTER_LAYERS = ("conv_in", "conv_out", "face_locator", "time_embedding")
 
 @dataclass(frozen=True)
 class DiffusionTraining:
-    """frames_per_step: how many frames a worker sees in a step; windows of each length in ``window_frames`` take turns."""
+    """frames_per_step: how many frames a worker sees in a step; windows of each length in ``window_frames`` take turns.
+
+    Two steps in three show ``crop`` x ``crop`` tokens around the mouth, of twice as many frames: a fourth of the work for each
+    frame, and all that there is to learn about lips. The networks have no notion of place, so they do the same on whole pictures,
+    which the third step keeps them used to.
+    """
 
     steps: int = 20000
-    frames_per_step: int = 16
-    window_frames: tuple[int, ...] = (4, 8, 4, 16, 4, 12)
-    learning_rate: float = 1.2e-3
+    frames_per_step: int = 24
+    window_frames: tuple[int, ...] = (4, 8, 4, 16, 4, 12, 8)
+    crop: int = 8
+    learning_rate: float = 2e-3
     warmup: int = 60
     unconditional_share: float = 0.1
-    weight_cap: float = 5.0
+    timestep_shift: float = 6.0
+    weight_cap: float = 2.0
     average_decay: float = 0.995
     log_every: int = 20
     check_every: int = 200
@@ -92,31 +107,43 @@ def diffuse(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
     return signal * clean + sigma * noise
 
 
+def sample_timesteps(rows: int, count: int, shift: float, generator: torch.Generator) -> Tensor:
+    """(rows,) of ``count`` timesteps, most of them noisy ones: uniform t becomes s t / (1 + (s - 1) t) (Esser et al. 2024, eq. 23).
+
+    Latents of many channels show through much noise, and a model that can see what is there does not listen: only where noise
+    hides nearly everything does it learn from the sound and the motion frames.
+    """
+    # One from each of the equal slices: every batch sees the whole range, which steadies the loss.
+    t = (torch.arange(rows) + torch.rand(rows, generator=generator)) / rows
+    shifted = shift * t / (1 + (shift - 1) * t)
+    timesteps: Tensor = (shifted * count).long().clamp(max=count - 1)
+    return timesteps[torch.randperm(rows, generator=generator)]
+
+
 def step_loss(
     trainee: Callable[..., Tensor],
     windows: Windows,
     alphas: Tensor,
     unconditional: int,
     generator: torch.Generator,
-    weight_cap: float,
+    options: DiffusionTraining,
+    channel_weights: Tensor,
 ) -> Tensor:
-    """Mean squared error of the clean latents, weighted over the picture, and over timesteps as in Min-SNR (Hang et al. 2023).
+    """Mean squared error of the clean latents, weighted over the picture and the channels, and over timesteps as in Min-SNR
+    (Hang et al. 2023).
 
     Seen as an error of v, which is what all timesteps are weighted alike by, it is 1 / (1 - alpha) times as heavy. Held to
     ``weight_cap``, that keeps the nearly clean timesteps, which only copy what they are given, from taking most of the gradient.
     """
-    rows = len(windows.latents)
-    # One timestep from each of B equal slices: every batch sees the whole range, which steadies the loss.
-    slices = (torch.arange(rows) + torch.rand(rows, generator=generator)) / rows
-    timestep = (
-        (slices * len(alphas)).long().clamp(max=len(alphas) - 1)[torch.randperm(rows, generator=generator)]
-    )
+    timestep = sample_timesteps(len(windows.latents), len(alphas), options.timestep_shift, generator)
     noise = torch.randn(windows.latents.shape, generator=generator)
-    noisy = diffuse(windows.latents, noise, alphas[timestep])
-    with autocast("cpu"):
+    device = windows.latents.device
+    timestep, alpha = timestep.to(device), alphas[timestep].to(device)
+    noisy = diffuse(windows.latents, noise.to(device), alpha)
+    with autocast(device):
         prediction = trainee(windows, noisy, timestep, unconditional)
-    importance = (1 / (1 - alphas[timestep])).clamp(max=weight_cap)
-    weight = windows.weight / windows.weight.mean() * importance[:, None, None, None, None]
+    importance = (1 / (1 - alpha)).clamp(max=options.weight_cap)
+    weight = windows.weight / windows.weight.mean() * importance[:, None, None, None, None] * channel_weights
     loss: Tensor = ((prediction.float() - windows.latents).square() * weight).mean()
     return loss
 
@@ -129,20 +156,18 @@ def learning_rate(step: int, options: DiffusionTraining) -> float:
 
 
 @torch.no_grad()
-def check(
-    trainee: Trainee, weights: dict[str, Tensor], clips: list[LatentClip], alphas: Tensor, spread: float
-) -> float:
+def check(training: Training, clips: list[LatentClip], alphas: Tensor) -> float:
     """Loss of the averaged weights on fixed windows and noise of clips that are not trained on."""
+    weights = training.average.state_for(training.trainee)
 
     def forward(*arguments: object) -> Tensor:
-        result: Tensor = torch.func.functional_call(trainee, weights, arguments)
+        result: Tensor = torch.func.functional_call(training.trainee, weights, arguments)
         return result
 
     rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
-    windows = sample_windows(clips, 8, 12, WindowOptions(), spread, rng)
-    losses = [
-        step_loss(forward, windows, alphas, 0, generator, DiffusionTraining.weight_cap) for _ in range(2)
-    ]
+    windows = sample_windows(clips, 8, 12, WindowOptions(), training.spread, rng).to(training.device)
+    options, channels = training.options, training.channel_weights
+    losses = [step_loss(forward, windows, alphas, 0, generator, options, channels) for _ in range(2)]
     return float(torch.stack(losses).mean())
 
 
@@ -154,10 +179,18 @@ def train(
     config: NetworkConfig,
     minutes: float,
     workers: Workers,
+    device: str = "cpu",
 ) -> None:
     """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books."""
     torch.manual_seed(0)
-    training = Training(config, options, load_state(run / "audio_projection.pt"), spread_of(clips))
+    training = Training(
+        config,
+        options,
+        load_state(run / "audio_projection.pt"),
+        spread_of(clips),
+        channel_weights_of(clips),
+        device,
+    )
     first = training.resume(load_state(run / "diffusion.pt"))
     alphas = alphas_cumprod()
     start, total = time.monotonic(), 0.0
@@ -172,8 +205,7 @@ def train(
         if workers.first and (step + 1) % options.log_every == 0:
             figures = {"loss": total / options.log_every, "seconds": seconds}
             if (step + 1) % options.check_every == 0:
-                weights = training.average.state_for(training.trainee)
-                figures["held_out"] = check(training.trainee, weights, held_out, alphas, training.spread)
+                figures["held_out"] = check(training, held_out, alphas)
             log_line(run / "diffusion.jsonl", step=step + 1, **figures)
         if (step + 1) % options.log_every == 0:
             total = 0.0
@@ -192,15 +224,21 @@ class Training:
         options: DiffusionTraining,
         audio_projection: dict[str, Tensor] | None,
         spread: float,
+        channel_weights: Tensor,
+        device: str = "cpu",
     ) -> None:
         self.spread = spread
+        self.channel_weights = channel_weights.to(device)
+        self.device = device
         network = Network(config)
+        if config.input_gain:
+            network.denoising_unet.set_input_gain(alphas_cumprod())
         if audio_projection is not None:
             # It has heard far more speech than the clips hold, so they do not teach it again.
             network.audioproj.load_state_dict(audio_projection)
             network.audioproj.requires_grad_(False)
         self.options = options
-        self.trainee = channels_last(Trainee(network))
+        self.trainee = channels_last(Trainee(network)).to(device)
         self.trained = [p for p in self.trainee.parameters() if p.requires_grad]
         self.optimizers = muon_and_adamw(self.trainee, options.learning_rate, OUTER_LAYERS, 1e-2)
         self.average = MovingAverage(self.trainee, options.average_decay)
@@ -212,7 +250,7 @@ class Training:
         self.trainee.load_state_dict(state["model"])
         for optimizer, held in zip(self.optimizers, state.get("optimizers", []), strict=False):
             optimizer.load_state_dict(held)
-        self.average.values = state["average"]
+        self.average.values = {name: value.to(self.device) for name, value in state["average"].items()}
         self.spread = state["spread"]
         return int(state["step"])
 
@@ -235,10 +273,14 @@ class Training:
         rng, generator = np.random.default_rng([5, seed]), torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         frames = options.window_frames[step % len(options.window_frames)]
-        rows = max(1, round(options.frames_per_step / frames))
-        windows = sample_windows(clips, rows, frames, options.windows, self.spread, rng)
+        crop = None if step % 3 == 0 else options.crop
+        rows = max(1, round((1 if crop is None else 2) * options.frames_per_step / frames))
+        window_options = replace(options.windows, crop=crop)
+        windows = sample_windows(clips, rows, frames, window_options, self.spread, rng).to(self.device)
         unconditional = min(int(rng.binomial(rows, options.unconditional_share)), rows - 1)
-        loss = step_loss(self.trainee, windows, alphas, unconditional, generator, options.weight_cap)
+        loss = step_loss(
+            self.trainee, windows, alphas, unconditional, generator, options, self.channel_weights
+        )
         self.trainee.zero_grad(set_to_none=True)
         loss.backward()
         workers.average_gradients(self.trained)
@@ -257,10 +299,11 @@ class Job:
     run: Path
     options: DiffusionTraining
     minutes: float
+    device: str
 
     def __call__(self, workers: Workers) -> None:
         clips, held_out = (load_latent_clips(self.latents / name) for name in ("train", "validation"))
-        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers)
+        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device)
 
 
 def main() -> None:
@@ -269,11 +312,20 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=DiffusionTraining.steps)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop (resumably) after this long")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, a thread each")
+    parser.add_argument("--workers", type=int, help="processes, a thread each; all cores' worth without it")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=DiffusionTraining.frames_per_step,
+        help="a step and worker; a GPU takes 256",
+    )
+    parser.add_argument("--device", default="cpu", help="cuda: one worker on one GPU")
     arguments = parser.parse_args()
-    options = DiffusionTraining(steps=arguments.steps)
+    options = DiffusionTraining(steps=arguments.steps, frames_per_step=arguments.frames)
     arguments.run.mkdir(parents=True, exist_ok=True)
-    launch(arguments.workers, Job(arguments.latents, arguments.run, options, arguments.minutes))
+    cores = (os.cpu_count() or 1) if arguments.device == "cpu" else 1
+    job = Job(arguments.latents, arguments.run, options, arguments.minutes, arguments.device)
+    launch(arguments.workers or cores, job)
 
 
 if __name__ == "__main__":

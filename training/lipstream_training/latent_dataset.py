@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+CROP_STEP = 4  # tokens: how far apart crops may begin, so that the coarsest level has whole tokens of them
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,16 @@ class Windows:
     masks: tuple[Tensor, ...]
     weight: Tensor
 
+    def to(self, device: torch.device | str) -> Windows:
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return Windows(masks=tuple(mask.to(device) for mask in self.masks), **tensors)
+
 
 @dataclass(frozen=True)
 class WindowOptions:
+    """crop: tokens a side of the part around the mouth that is all a window shows; None for the whole picture."""
+
+    crop: int | None = None
     motion_frames: int = 2
     first_window_share: float = 0.15
     motion_noise: float = 0.15
@@ -92,6 +102,18 @@ def spread_of(clips: list[LatentClip]) -> float:
             distance = np.square(latents - latents[reference]).mean(axis=1, keepdims=True)
             squares, weights = squares + float((distance * face).sum()), weights + float(face.sum())
     return float(np.sqrt(squares / weights))
+
+
+def channel_weights_of(clips: list[LatentClip]) -> Tensor:
+    """(C, 1, 1, 1): how much a channel counts, one on average: the root of what its error is worth in pixels.
+
+    A latent channel of variance v is a component of pixels of variance v^2 (`set_components`), so its squared error is worth v
+    times as much in pixels. Counted alike, the many weak channels, which hold texture that nothing predicts, would be most of
+    the loss.
+    """
+    middles = np.stack([clip.latents[len(clip.latents) // 2] for clip in clips]).astype(np.float32)
+    weights = middles.std(axis=(0, 2, 3))
+    return _tensor(weights / weights.mean())[:, None, None, None]
 
 
 def sample_windows(
@@ -135,7 +157,7 @@ def _sample_window(
     window = slice(start, start + frames)
     weight = 1 + options.mouth_weight * clip.mouth[window] + options.face_weight * clip.face[window]
     region = torch.from_numpy(clip.face_regions[r]).float() / 255
-    return Windows(
+    whole = Windows(
         latents=((_tensor(clip.latents[window]) - reference) / spread).transpose(0, 1),
         motion=motion,
         reference=reference,
@@ -144,6 +166,44 @@ def _sample_window(
         face_region=region.expand(3, *region.shape),
         masks=tuple(_tensor(level[r]) for level in clip.masks),
         weight=_tensor(weight)[None],
+    )
+    if options.crop is None:
+        return whole
+    top, left = _corner_near(clip.mouth[window].mean(axis=0), options.crop, rng)
+    return _cropped(whole, top, left, options.crop)
+
+
+def _corner_near(mouth: NDArray[np.float16], side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Top and left of a square of tokens near those of the mouth (h, w), such that every level has whole tokens of it."""
+    tokens = np.argwhere(mouth > 0)
+    middle = tokens.mean(axis=0) if len(tokens) else np.array(mouth.shape) / 2
+    corner = CROP_STEP * np.round((middle + rng.uniform(-2, 2, 2) - (side - 1) / 2) / CROP_STEP)
+    top, left = (int(v) for v in corner.clip(0, np.array(mouth.shape) - side))
+    return top, left
+
+
+def _cropped(row: Windows, top: int, left: int, side: int) -> Windows:
+    """The part of one window that the square of tokens shows."""
+    whole = row.latents.shape[-1]
+    pixels = row.face_region.shape[-1] // whole
+
+    def part(images: Tensor, tokens: float) -> Tensor:
+        """Of (..., h, w) with so many positions a token."""
+        down, across = (slice(int(start * tokens), int((start + side) * tokens)) for start in (top, left))
+        return images[..., down, across]
+
+    def part_of_mask(mask: Tensor) -> Tensor:
+        width = math.isqrt(mask.shape[-1])
+        return part(mask.unflatten(-1, (width, width)), width / whole).flatten(-2)
+
+    return replace(
+        row,
+        latents=part(row.latents, 1),
+        motion=part(row.motion, 1),
+        reference=part(row.reference, 1),
+        face_region=part(row.face_region, pixels),
+        masks=tuple(part_of_mask(mask) for mask in row.masks),
+        weight=part(row.weight, 1),
     )
 
 

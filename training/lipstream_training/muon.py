@@ -1,8 +1,8 @@
 """Muon: momentum whose matrices are made orthogonal before they are applied (Jordan et al. 2024).
 
 torch.optim.Muon is the same for plain matrices; this one also takes convolutions (as matrices of output channels by the rest),
-works on all matrices of one shape at once, which matters for a network of many small ones, and computes in float32, because
-bfloat16 products are slow on many CPUs.
+works on all matrices of one shape at once, which matters for a network of many small ones, and computes in float32 where
+bfloat16 products are slow.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor
+
+from lipstream_models.precision import training_dtype
 
 # Coefficients of the quintic Newton-Schulz iteration that bring singular values near one in five rounds.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -61,11 +63,12 @@ def orthogonal(matrices: Tensor) -> Tensor:
         return turned
     a, b, c = _COEFFICIENTS
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = x.to(training_dtype(x.device))
     for _ in range(_ROUNDS):
         square = x @ x.transpose(1, 2)
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
-    return x
+    return x.to(matrices.dtype)
 
 
 def muon_and_adamw(

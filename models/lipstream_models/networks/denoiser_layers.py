@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..conditions import Conditions
-from ..config import NetworkConfig
+from ..config import NetworkConfig, SchedulerConfig
 from ..errors import LipstreamError
 from .blocks import AttentionOutputs, DenoisingBlock, down_shapes, mid_shape, names, up_shapes
 from .layers import GroupNorm
@@ -58,6 +58,8 @@ class Run:
 class DenoiserLayers(nn.Module):
     """Modules under Hallo's names, and the stretches between the cut points that `Denoiser` offers."""
 
+    input_gain: Tensor | None
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
@@ -69,6 +71,18 @@ class DenoiserLayers(nn.Module):
         self.up_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in up_shapes(config)])
         self.conv_norm_out = GroupNorm(config.norm_groups, width, eps=1e-5)
         self.conv_out = nn.Conv2d(width, config.latent_channels, 3, padding=1)
+        self.register_buffer("input_gain", torch.ones(SchedulerConfig.num_train_timesteps) if config.input_gain else None)
+
+    def set_input_gain(self, alphas_cumprod: Tensor) -> None:
+        """Latents are scaled by the root of how much of them is signal, (1000,): what a linear estimate would make of them.
+
+        Where nearly everything is noise the first features are then those of the conditions, which is what a network has to go by
+        there; with latents of variance one at all timesteps, as Hallo has them, it must first learn to look past the noise. Karras
+        et al. (2022) call such a factor c_in.
+        """
+        if self.input_gain is None:
+            raise ConditionsError("this network's configuration has no input gain")
+        self.input_gain.copy_(alphas_cumprod.sqrt())
 
     @property
     def layer_names(self) -> list[str]:
@@ -97,6 +111,9 @@ class DenoiserLayers(nn.Module):
         if frames != conditions.frames:
             raise ConditionsError(f"latents have {frames} frames, the conditions {conditions.frames}")
         run = self._run(t, conditions, rows, z.device)
+        if self.input_gain is not None:
+            timesteps = torch.as_tensor(t, device=z.device).reshape(-1, 1, 1, 1, 1).long()
+            z = z * self.input_gain[timesteps].to(z.dtype)
         images = z.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         x = self.conv_in(images)
         if conditions.face is not None:
