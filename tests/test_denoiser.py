@@ -1,5 +1,7 @@
 """The denoiser's promises: its parts compose to the whole, rows are independent, state is in values only."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -199,3 +201,23 @@ def test_latents_that_do_not_fit_are_refused(network: Network) -> None:
         network.denoising_unet(make_latents(NARROW, 2)[..., :6], 300, conditions)
     with pytest.raises(ConditionsError, match="1 or 2 time steps, got 3"):
         network.denoising_unet(make_latents(NARROW, 2), torch.ones(3), conditions)
+
+
+def test_with_an_input_gain_pure_noise_says_nothing() -> None:
+    """At the timestep without signal the prediction rests on the conditions alone; where all is signal nothing changes."""
+    gained = seeded_network(replace(NARROW, input_gain=True)).requires_grad_(False)
+    alphas = torch.linspace(1, 0, 1000)
+    gained.denoising_unet.set_input_gain(alphas)
+    conditions = make_conditions(gained)
+    ours, plain = gained.denoising_unet, seeded_network().requires_grad_(False).denoising_unet
+    a, b = make_latents(NARROW, 2), make_latents(NARROW, 2, seed=8)
+    assert torch.equal(ours(a, 999, conditions), ours(b, 999, conditions))
+    assert torch.equal(ours(a, 0, conditions), plain(a, 0, conditions))
+    steps = torch.tensor([700, 400])
+    scaled = a * alphas[steps].sqrt()[:, None, None, None, None]
+    torch.testing.assert_close(ours(a, steps, conditions), plain(scaled, steps, conditions), **CLOSE)
+
+
+def test_a_network_without_an_input_gain_takes_none(network: Network) -> None:
+    with pytest.raises(ConditionsError, match="no input gain"):
+        network.denoising_unet.set_input_gain(torch.ones(1000))

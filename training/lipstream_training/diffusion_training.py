@@ -57,8 +57,8 @@ class DiffusionTraining:
     learning_rate: float = 2e-3
     warmup: int = 60
     unconditional_share: float = 0.1
-    timestep_shift: float = 6.0
-    weight_cap: float = 2.0
+    timestep_shift: float = 4.0
+    weight_cap: float = 3.0
     average_decay: float = 0.995
     log_every: int = 20
     check_every: int = 200

@@ -16,6 +16,9 @@ from pathlib import Path
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 
 
+GPU_FRAMES = 256  # a step of the diffusion model on a GPU
+
+
 @dataclass(frozen=True)
 class Scale:
     """How much of everything. The defaults are those of the shipped model; `tiny` runs through in minutes, to try the stages."""
@@ -24,7 +27,7 @@ class Scale:
     validation_clips: int = 16
     heldout_clips: int = 12
     speech_minutes: float = 60.0
-    autoencoder_steps: int = 20000
+    autoencoder_steps: int = 4000
     projection_steps: int = 6000
     diffusion_steps: int = 20000
 
@@ -32,7 +35,7 @@ class Scale:
 TINY = Scale(4, 2, 1, 0.5, 20, 20, 20)
 
 
-def stages(run: Path, scale: Scale, parts: int) -> list[list[list[str]]]:
+def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[str]]]:
     """The commands of each stage; those of one stage run side by side."""
     clips, latents, speech = (str(run / name) for name in ("clips", "latents", "speech"))
     into = ["--run", str(run)]
@@ -54,12 +57,14 @@ def stages(run: Path, scale: Scale, parts: int) -> list[list[list[str]]]:
         ],
         [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]],
     ]
+    on_device = [] if device == "cpu" else ["--device", device, "--frames", str(GPU_FRAMES)]
+    diffusion = ["diffusion_training", "--latents", latents, *into, "--steps", str(scale.diffusion_steps)]
     return [
         *renders,
         [["autoencoder_training", "--clips", clips, *into, "--steps", str(scale.autoencoder_steps)]],
         [["encode_clips", "--clips", clips, *into, "--out", latents]],
         *([] if (run / "audio_projection.pt").exists() else hearing),
-        [["diffusion_training", "--latents", latents, *into, "--steps", str(scale.diffusion_steps)]],
+        [[*diffusion, *on_device]],
         [["export", *into]],
     ]
 
@@ -82,8 +87,10 @@ def main() -> None:
         "--parts", type=int, default=os.cpu_count() or 1, help="processes that render side by side"
     )
     parser.add_argument("--tiny", action="store_true", help="a few clips and steps, to try the stages")
+    parser.add_argument("--device", default="cpu", help="where the diffusion model trains, for instance cuda")
     arguments = parser.parse_args()
-    for commands in stages(arguments.run, TINY if arguments.tiny else Scale(), arguments.parts):
+    scale = TINY if arguments.tiny else Scale()
+    for commands in stages(arguments.run, scale, arguments.parts, arguments.device):
         print("stage:", commands[0][0], flush=True)
         run_stage(commands)
 
