@@ -1,5 +1,7 @@
 """The sampling loop and its arithmetic: what diffusers does, as a pure function."""
 
+import itertools
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
@@ -82,7 +84,22 @@ def test_guidance_is_a_line_through_both_predictions() -> None:
     assert torch.allclose(guided, plain, atol=1e-5)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 60), st.integers(1, 900))
+def test_steps_that_stop_early_end_on_what_they_predict(steps: int, last: int) -> None:
+    """From pure noise down to the given timestep, each step to where the next one starts, the last one to the clean latents."""
+    schedule = DDIMSchedule.trailing(alphas_cumprod().tolist(), steps, "sample", last)
+    assert schedule.timesteps[0] == 999
+    assert schedule.timesteps[-1] >= last - 1
+    gaps = [a - b for a, b in itertools.pairwise(schedule.timesteps)]
+    assert all(abs(gap - (1000 - last) / steps) <= 1 for gap in gaps)
+    clean = torch.randn(3, generator=torch.Generator().manual_seed(steps))
+    assert torch.equal(schedule.step(steps - 1, torch.zeros(3), clean), clean)
+
+
 def test_impossible_requests_name_the_rule() -> None:
+    with pytest.raises(ValueError, match="last timestep must be between 0 and 999, got 1000"):
+        DDIMSchedule.trailing(alphas_cumprod().tolist(), 4, last=1000)
     with pytest.raises(ValueError, match="between 1 and 1000, got 0"):
         DDIMSchedule.trailing(alphas_cumprod().tolist(), 0)
     with pytest.raises(ValueError, match="unknown preset 'warp': expected one of base"):

@@ -52,25 +52,35 @@ class DDIMSchedule:
 
     @classmethod
     def trailing(
-        cls, alphas_cumprod: Sequence[float], steps: int, prediction_type: PredictionType = "v_prediction"
+        cls,
+        alphas_cumprod: Sequence[float],
+        steps: int,
+        prediction_type: PredictionType = "v_prediction",
+        last: int = 0,
     ) -> DDIMSchedule:
         """Trailing spacing as in Hallo (and diffusers' DDIMScheduler): the first step is the last training timestep.
 
         A step goes down by the whole part of ``train / steps`` even where the spacing is not a whole number: that is what
         diffusers does, and checkpoints are sampled with it.
+
+        With ``last`` above 0 the steps are spread over the timesteps from there up, and the last one jumps from its own to
+        the clean latents: for a small network, which would take the little noise below for texture.
         """
         train = len(alphas_cumprod)
-        if not 1 <= steps <= train:
-            raise ValueError(f"sampling steps must be between 1 and {train}, got {steps}")
+        span = train - last
+        if not 0 <= last < train:
+            raise ValueError(f"the last timestep must be between 0 and {train - 1}, got {last}")
+        if not 1 <= steps <= span:
+            raise ValueError(f"sampling steps must be between 1 and {span}, got {steps}")
         # The distance as numpy.arange takes it, from its first two values: halves then round as they do in diffusers.
-        distance = (train - train / steps) - train
+        distance = (train - span / steps) - train
         timesteps = tuple(round(train + i * distance) - 1 for i in range(steps))
-        before = [t - train // steps for t in timesteps]
+        before = [t - span // steps for t in timesteps]
+        after = [float(alphas_cumprod[t]) if t >= 0 else 1.0 for t in before]
+        if last:
+            after[-1] = 1.0
         return cls(
-            timesteps,
-            tuple(float(alphas_cumprod[t]) for t in timesteps),
-            tuple(float(alphas_cumprod[t]) if t >= 0 else 1.0 for t in before),
-            prediction_type,
+            timesteps, tuple(float(alphas_cumprod[t]) for t in timesteps), tuple(after), prediction_type
         )
 
     def step(self, index: int, latents: Tensor, prediction: Tensor) -> Tensor:

@@ -152,7 +152,7 @@ class Engine:
         return sample(
             self.model.network.denoising_unet,
             plan,
-            ddim_schedule(self.model.scheduler, sampling.steps),
+            ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
             torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
             clips[0] if len(clips) == 1 else join(clips),
             sampling.guidance,

@@ -21,13 +21,14 @@ class SamplingDefaults:
     """What a model was tuned for; each may be overridden when a stream is opened.
 
     steps: DDIM steps; guidance: guidance scale; window: frames a clip window; motion_scale: weights of the audio attention over
-    the whole picture, the face and the lips.
+    the whole picture, the face and the lips; last_timestep: what the steps go down to (`DDIMSchedule.trailing`).
     """
 
     steps: int = 40
     guidance: float = 3.5
     window: int = 16
     motion_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    last_timestep: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
     return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)  # type: ignore[attr-defined]
 
 
-def ddim_schedule(config: SchedulerConfig, steps: int) -> DDIMSchedule:
-    """The steps that diffusers' DDIMScheduler would take with this configuration.
+def ddim_schedule(config: SchedulerConfig, steps: int, last: int = 0) -> DDIMSchedule:
+    """The steps that diffusers' DDIMScheduler would take with this configuration, down to timestep ``last``.
 
     Raises ValueError for a configuration other than trailing spacing with v-prediction, as Hallo's checkpoints have it, or with
     prediction of the clean sample, as the bundled model has it.
@@ -34,4 +34,4 @@ def ddim_schedule(config: SchedulerConfig, steps: int) -> DDIMSchedule:
             "expected a scheduler with prediction_type 'v_prediction' or 'sample' and timestep_spacing 'trailing', got "
             f"{config.prediction_type!r} and {config.timestep_spacing!r}"
         )
-    return DDIMSchedule.trailing(alphas_cumprod(config).tolist(), steps, kind)
+    return DDIMSchedule.trailing(alphas_cumprod(config).tolist(), steps, kind, last)

@@ -42,7 +42,7 @@ class AutoencoderTraining:
     warmup: int = 100
     face_weight: float = 3.0
     mouth_weight: float = 8.0
-    latent_noise: float = 0.04
+    latent_noise: float = 0.2
     average_decay: float = 0.998
     log_every: int = 50
     save_every: int = 250
@@ -160,7 +160,7 @@ def parameter_groups(module: torch.nn.Module, options: AutoencoderTraining) -> l
 
 
 class Trainee(torch.nn.Module):
-    """Encode, disturb the latents a little as the diffusion model will, decode."""
+    """Encode, disturb the latents by up to ``noise`` as the diffusion model will, decode: the decoder learns to leave out grain."""
 
     def __init__(self, autoencoder: Autoencoder, noise: float) -> None:
         super().__init__()
@@ -170,8 +170,10 @@ class Trainee(torch.nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         with autocast("cpu"):
             latents = self.autoencoder.encode_raw(images)
-            noisy = latents + self.noise * torch.randn_like(latents) if self.training else latents
-            return self.autoencoder.decode_raw(noisy).float()
+            if self.training:
+                amounts = self.noise * torch.rand(len(latents), 1, 1, 1, device=latents.device)
+                latents = latents + amounts * torch.randn_like(latents)
+            return self.autoencoder.decode_raw(latents).float()
 
 
 def train(

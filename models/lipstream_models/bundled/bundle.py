@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -77,12 +78,11 @@ def read_bundled(path: Path | None = None) -> BundledWeights:
         autoencoder = Autoencoder(AutoencoderConfig.from_dict(json.loads(metadata["autoencoder"])))
         network.load_state_dict(_part(tensors, "net."))
         autoencoder.load_state_dict(_part(tensors, "autoencoder."))
-        defaults = json.loads(metadata["defaults"])
         hearing = json.loads(metadata["hearing"])
         return BundledWeights(
             network=network,
             autoencoder=autoencoder,
-            defaults=SamplingDefaults(**{**defaults, "motion_scale": tuple(defaults["motion_scale"])}),
+            defaults=_defaults(metadata),
             scheduler=SchedulerConfig.from_json(metadata["scheduler"]),
             hearing=FeatureConfig(**{**hearing, "layers": tuple(hearing["layers"])}),
             spread=float(json.loads(metadata["spread"])),
@@ -97,14 +97,18 @@ def read_shape(path: Path | None = None) -> tuple[NetworkConfig, SamplingDefault
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-        defaults = json.loads(metadata["defaults"])
         return (
             NetworkConfig.from_json(metadata["network"]),
-            SamplingDefaults(**{**defaults, "motion_scale": tuple(defaults["motion_scale"])}),
+            _defaults(metadata),
             SchedulerConfig.from_json(metadata["scheduler"]),
         )
     except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
+
+
+def _defaults(metadata: Mapping[str, str]) -> SamplingDefaults:
+    values = json.loads(metadata["defaults"])
+    return SamplingDefaults(**{**values, "motion_scale": tuple(values["motion_scale"])})
 
 
 def load_bundled(
