@@ -42,7 +42,7 @@ class AutoencoderTraining:
     warmup: int = 100
     face_weight: float = 3.0
     mouth_weight: float = 8.0
-    latent_noise: float = 0.2
+    latent_noise: float = 0.02
     average_decay: float = 0.998
     log_every: int = 50
     save_every: int = 250
@@ -160,7 +160,7 @@ def parameter_groups(module: torch.nn.Module, options: AutoencoderTraining) -> l
 
 
 class Trainee(torch.nn.Module):
-    """Encode, disturb the latents by up to ``noise`` as the diffusion model will, decode: the decoder learns to leave out grain."""
+    """Encode, disturb the latents by up to ``noise`` as the diffusion model will, decode."""
 
     def __init__(self, autoencoder: Autoencoder, noise: float) -> None:
         super().__init__()
