@@ -16,11 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 PATH = "/v1/stream"
 MAX_MESSAGE_BYTES = 1 << 20
 """A larger message ends the connection with close code 1009, before it is read."""
-MAX_TEXT = 1_500_000  # base64 of a message of that size and some JSON
 
 
 class CloseCode(IntEnum):
-    """How the server ends a connection; the reason is a word of `CloseReason`."""
+    """How the server ends a connection; the reason is a word of `Reason`."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -68,6 +67,9 @@ class AudioFormat(Message):
 
 
 Container = Literal["fmp4", "webm", "jpeg", "rgb"]
+Reason = Literal[
+    "ended", "protocol", "unknown", "busy", "idle", "expired", "slow_reader", "shutdown", "internal"
+]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EventId = Annotated[str, Field(max_length=200)]
 
@@ -90,7 +92,7 @@ class AudioAppend(Message):
     """Audio for clients that cannot send binary messages: base64 of the same bytes."""
 
     type: Literal["audio.append"] = "audio.append"
-    audio: Annotated[str, Field(max_length=MAX_TEXT)]
+    audio: Annotated[str, Field(max_length=MAX_MESSAGE_BYTES)]
 
 
 class UtteranceEnd(Message):
@@ -182,7 +184,8 @@ class Stats(Message):
     """How the session does. warning: None, or why pictures are held or time was skipped, since the last stats.
 
     state: idle, speaking (an utterance is open), draining (its end is known). backlog_ms: audio received and not yet sent.
-    late_frames: frames for which the last picture was held because the model was late. delay_ms: from audio to its picture at
+    late_frames: frames for which the last picture was held because the model was late; starved_frames: because the client's
+    audio was. repaired_samples: that were not finite or louder than full scale. delay_ms: from audio to its picture at
     the last start of an utterance, None before. lateness_ms: worst of a fragment against the clock. skipped_ms: by which the
     clock was set back because the server could not keep up.
     """
@@ -190,10 +193,10 @@ class Stats(Message):
     type: Literal["stats"] = "stats"
     state: Literal["idle", "speaking", "draining"]
     media_ms: float
-    audio_ms: float
     frames: int
     idle_frames: int
     late_frames: int
+    starved_frames: int
     backlog_ms: float
     delay_ms: float | None
     lateness_ms: float
@@ -217,7 +220,7 @@ class SessionClosing(Message):
     """The last message of a session."""
 
     type: Literal["session.closing"] = "session.closing"
-    reason: Literal["ended", "protocol", "unknown", "busy", "idle", "expired", "slow_reader", "shutdown", "internal"]
+    reason: Reason
 
 
 class Pong(Message):

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from .engine import Frames, Opened, Request, Samples
+from .engine import Frames, Opened, Request, Samples, Stream
 from .idle import IdleSource, Loop
 from .live_codecs import SOUND_RATE
 from .protocol import UtteranceEnded, UtteranceStarted
@@ -150,23 +150,22 @@ class Talk:
             if window is not None:
                 utterance.requested = window.start + window.frames
                 self._making = utterance
-                ended = utterance.ended
-                request = Request(
-                    utterance.stream, utterance.take_hearing(), window.start, window.frames, ended
-                )
+                until = self._planner.needed(window.start + window.frames)
+                samples, ended = utterance.take_hearing(until)
+                request = Request(utterance.stream, samples, window.start, window.frames, ended)
                 ahead = (window.start - utterance.sent) / self._planner.fps if utterance.showing else 0.0
                 return Due(utterance.number, request, now + ahead)
             if progress.frames is None or progress.requested < progress.frames:
                 return None  # a later utterance waits for an earlier one
         return None
 
-    def made(self, due: Due, stream: object, frames: Frames, now: float) -> None:
+    def made(self, due: Due, stream: Stream, frames: Frames, now: float) -> None:
         """A window is there; one that was interrupted meanwhile is dropped."""
         utterance = self._making
         if utterance is None or utterance.number != due.utterance:
             return
         self._making = None
-        utterance.stream = stream  # type: ignore[assignment]  # whatever the engine calls a stream
+        utterance.stream = stream
         utterance.keep(due.request.start, frames)
         if utterance.start_at is None:
             lead = self._planner.lead(utterance.progress, utterance.ready, utterance.arrival.burst)

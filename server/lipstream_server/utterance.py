@@ -88,9 +88,11 @@ class Utterance:
             self._sound.put(self._to_client.flush())
             self.ended = True
 
-    def take_hearing(self) -> Samples:
-        """What the engine has not heard, 16 kHz."""
-        return self._hearing.take(len(self._hearing))
+    def take_hearing(self, until: int) -> tuple[Samples, bool]:
+        """What the engine has not heard up to sample number `until` at 16 kHz, and whether that is all there will be."""
+        heard = self._hearing.total - len(self._hearing)
+        samples = self._hearing.take(max(0, until - heard))
+        return samples, self.ended and not len(self._hearing)
 
     def keep(self, start: int, pictures: Frames) -> None:
         """Frames from number `start` on; those whose time is over, or past the end, are dropped."""

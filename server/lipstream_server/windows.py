@@ -85,6 +85,10 @@ class Planner:
             return Window(start, length)
         return None
 
+    def needed(self, frames: int) -> int:
+        """Samples at 16 kHz that the first `frames` frames of an utterance need."""
+        return self._needed(frames)
+
     def lead(self, at: Progress, ready: int, burst: float) -> float:
         """Seconds for which the first frame, `ready` of which are there, should wait so that those after them come in time.
 
@@ -95,7 +99,7 @@ class Planner:
         length = self.steady
         missing = 0.0
         if at.frames is None:
-            lacking = (self._needed(max(at.requested, ready + length)) - at.heard) / HEARING_RATE
+            lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
             missing = lacking + burst if lacking > 0 else 0.0
         wait = missing + self._cost(length) + self.settings.slack - ready / self.fps
         return min(max(0.0, wait), self.settings.most_lead)
