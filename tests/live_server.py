@@ -36,7 +36,9 @@ CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)))
 
 
 @asynccontextmanager
-async def running(engine: StubEngine | None = None, settings: ServerSettings | None = None) -> AsyncIterator[str]:
+async def running(
+    engine: StubEngine | None = None, settings: ServerSettings | None = None
+) -> AsyncIterator[str]:
     """Yields the address once the server is ready."""
     listening = bind("127.0.0.1", 0)
     app = create_app(lambda: engine or StubEngine(), settings or CALM)

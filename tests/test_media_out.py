@@ -54,10 +54,13 @@ def test_a_stream_decodes_to_every_frame_and_every_sample(container: Container, 
     assert abs(start + len(heard) - 60 * PER_FRAME) <= SOUND_RATE // 50
     first_loud = start + int(np.flatnonzero(np.abs(heard) > 0.2)[0])
     assert abs(first_loud - SOUND_RATE) < SOUND_RATE * 0.005
-    assert media_type == {
-        "fmp4": 'video/mp4; codecs="avc1.42C00A,mp4a.40.2"',
-        "webm": 'video/webm; codecs="vp8,opus"',
-    }[container]
+    assert (
+        media_type
+        == {
+            "fmp4": 'video/mp4; codecs="avc1.42C00A,mp4a.40.2"',
+            "webm": 'video/webm; codecs="vp8,opus"',
+        }[container]
+    )
 
 
 @pytest.mark.parametrize("container", ["fmp4", "webm"])

@@ -19,7 +19,7 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
-from .engine import Frames, Samples
+from .engine import Samples
 
 SOUND_RATE = 48_000
 """Of everything that is sent. At this rate an AAC packet is 21 ms long; at 16 kHz it would be 64 ms, and late by as much."""

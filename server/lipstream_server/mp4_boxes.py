@@ -55,9 +55,7 @@ def fragment(number: int, pictures: Sequence[Unit], sounds: Sequence[Unit]) -> b
     runs = [(track, units) for track, units in lists if units]
     head = len(_moof(number, runs, {VIDEO: 0, SOUND: 0})) + 8
     offsets = {VIDEO: head, SOUND: head + sizes[VIDEO]}
-    return _moof(number, runs, offsets) + _box(
-        b"mdat", *(unit.data for _, units in runs for unit in units)
-    )
+    return _moof(number, runs, offsets) + _box(b"mdat", *(unit.data for _, units in runs for unit in units))
 
 
 def split_nal_units(stream: bytes) -> list[bytes]:

@@ -36,7 +36,9 @@ class ErrorCode(StrEnum):
     """What was wrong. Which of them end the session is in the server room's README."""
 
     BAD_MESSAGE = "bad_message"  # not JSON, an unknown type or key, a value out of range
-    BAD_AUDIO = "bad_audio"  # base64 that is none, or bytes that end in the middle of a sample at the utterance's end
+    BAD_AUDIO = (
+        "bad_audio"  # base64 that is none, or bytes that end in the middle of a sample at the utterance's end
+    )
     NOT_STARTED = "not_started"  # anything before session.start
     ALREADY_STARTED = "already_started"
     UNKNOWN_AVATAR = "unknown_avatar"

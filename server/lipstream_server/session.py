@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from .audio_in import PcmReader
 from .channel import Channel
-from .engine import Opened
 from .ending import Complaint, Ending
+from .engine import Opened
 from .live_codecs import SOUND_RATE
 from .media_out import MediaOut, open_media
 from .pacer import Pacer
@@ -113,7 +113,9 @@ class Session:
             case StatsRequest():
                 await self._channel.send(self._stats())
             case SessionStart():
-                raise Complaint(ErrorCode.ALREADY_STARTED, "this session has started; open another connection")
+                raise Complaint(
+                    ErrorCode.ALREADY_STARTED, "this session has started; open another connection"
+                )
 
     def _hear(self, audio: bytes) -> None:
         samples = self._reader.read(audio)
@@ -169,9 +171,7 @@ class Session:
         raise Ending(CloseCode.NORMAL, "ended")
 
     async def _send_burst(self, media: MediaOut, burst: Burst) -> None:
-        messages = await self._encode(
-            lambda: media.write(burst.frames, burst.samples, burst.utterance)
-        )
+        messages = await self._encode(lambda: media.write(burst.frames, burst.samples, burst.utterance))
         await self._channel.send(*burst.events, *messages)
 
     async def _pause(self, seconds: float) -> None:

@@ -78,7 +78,9 @@ class _Out:
 class Talk:
     """rate: of the client's audio. Times are seconds of one clock, given by the caller."""
 
-    def __init__(self, opened: Opened, rate: int, planner: Planner, settings: TalkSettings, idle: str) -> None:
+    def __init__(
+        self, opened: Opened, rate: int, planner: Planner, settings: TalkSettings, idle: str
+    ) -> None:
         self.counters = Counters()
         self._opened, self._rate, self._planner, self._settings = opened, rate, planner, settings
         self._idle: IdleSource = Loop(opened.idle if idle == "alive" else opened.idle[:1])
@@ -119,9 +121,7 @@ class Talk:
             self._numbers += 1
             tail = self._planner.settings.tail
             self._queue.append(
-                Utterance(
-                    self._numbers, self._rate, self._planner.fps, tail, self._opened.stream, now
-                )
+                Utterance(self._numbers, self._rate, self._planner.fps, tail, self._opened.stream, now)
             )
         self._queue[-1].hear(samples, now)
 

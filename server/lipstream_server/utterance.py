@@ -31,7 +31,9 @@ class Utterance:
         self.stream = stream
         self.arrival = Arrival(now, now, 0.0)
         self.showing = False
-        self.start_at: float | None = None  # when its first frame may be shown; None: not before frames are there
+        self.start_at: float | None = (
+            None  # when its first frame may be shown; None: not before frames are there
+        )
         self.sent = 0
         self.requested = 0
         self.ended = False

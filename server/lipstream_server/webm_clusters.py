@@ -12,7 +12,9 @@ from .provenance import MADE_BY_AI
 VIDEO, SOUND = 1, 2
 _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 _MILLISECOND = 1_000_000  # in nanoseconds, which the format counts in
-_PRE_ROLL = 80 * _MILLISECOND  # RFC 7845, 5.2 (and Matroska's codec mapping): what an Opus decoder needs after a seek
+_PRE_ROLL = (
+    80 * _MILLISECOND
+)  # RFC 7845, 5.2 (and Matroska's codec mapping): what an Opus decoder needs after a seek
 _KEY_FRAME = 0x80
 
 

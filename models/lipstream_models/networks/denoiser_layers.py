@@ -71,7 +71,9 @@ class DenoiserLayers(nn.Module):
         self.up_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in up_shapes(config)])
         self.conv_norm_out = GroupNorm(config.norm_groups, width, eps=1e-5)
         self.conv_out = nn.Conv2d(width, config.latent_channels, 3, padding=1)
-        self.register_buffer("input_gain", torch.ones(SchedulerConfig.num_train_timesteps) if config.input_gain else None)
+        self.register_buffer(
+            "input_gain", torch.ones(SchedulerConfig.num_train_timesteps) if config.input_gain else None
+        )
 
     def set_input_gain(self, alphas_cumprod: Tensor) -> None:
         """Latents are scaled by the root of how much of them is signal, (1000,): what a linear estimate would make of them.
