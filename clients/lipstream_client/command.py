@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "render": Command(
             "lipstream_server.render:render", "a portrait and a recording become a talking video"
         ),
+        "serve": Command("lipstream_server.serve:serve", "talking heads over a WebSocket, in real time"),
         "demo": Command(
             "lipstream_server.render:demo", "the same with a bundled face and voice, and figures"
         ),

@@ -42,8 +42,9 @@ def create_app(
                 await service.warm_up()
                 await asyncio.Event().wait()
         except Exception as error:
-            log.exception("the model could not be made ready")
-            if failed is not None:
+            if failed is None:
+                log.exception("the model could not be made ready")
+            else:
                 failed(error)
 
     @asynccontextmanager

@@ -29,4 +29,6 @@ class Ending(Exception):  # noqa: N818  # not every end is an error
     ) -> None:
         super().__init__(text or reason)
         self.close, self.reason = close, reason
-        self.error = code and Error(code=code, message=text, fatal=True, retry_after=retry_after)
+        self.error: Error | None = None
+        if code is not None:
+            self.error = Error(code=code, message=text, fatal=True, retry_after=retry_after)

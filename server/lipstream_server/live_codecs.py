@@ -143,15 +143,15 @@ def h264_encoder() -> str:
     return "h264_nvenc" if units else "libx264"
 
 
-def _picture(packet: av.Packet) -> Unit:
+def _picture(packet: av.Packet[av.VideoStream]) -> Unit:
     return Unit(bytes(packet), _time(packet), 1, bool(packet.is_keyframe))
 
 
-def _sound(packet: av.Packet) -> Unit:
+def _sound(packet: av.Packet[av.AudioStream]) -> Unit:
     return Unit(bytes(packet), _time(packet), packet.duration or 0)
 
 
-def _time(packet: av.Packet) -> int:
+def _time(packet: av.Packet[av.VideoStream] | av.Packet[av.AudioStream]) -> int:
     if packet.pts is None:
         raise ValueError("the encoder gave a packet without a time stamp")
     return packet.pts

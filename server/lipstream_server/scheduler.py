@@ -1,4 +1,4 @@
-"""Who is generated next: windows of several sessions in one batch, the earliest deadline first, in the thread that owns the device."""
+"""Who is generated next: windows of several sessions in one batch, the earliest deadline first, in the device's one thread."""
 
 from __future__ import annotations
 
