@@ -37,12 +37,12 @@ CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)))
 
 @asynccontextmanager
 async def running(
-    engine: StubEngine | None = None, settings: ServerSettings | None = None
+    engine: StubEngine | None = None, settings: ServerSettings | None = None, ping_seconds: float = 30.0
 ) -> AsyncIterator[str]:
     """Yields the address once the server is ready."""
     listening = bind("127.0.0.1", 0)
     app = create_app(lambda: engine or StubEngine(), settings or CALM)
-    uvicorn_server = server(app, "warning")
+    uvicorn_server = server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]
     try:

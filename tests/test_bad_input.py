@@ -236,6 +236,16 @@ async def test_a_client_that_does_not_read_is_closed() -> None:
         client.socket.transport.abort()
 
 
+async def test_half_of_a_connection_is_noticed() -> None:
+    """The client's side neither reads nor answers pings, as when its network has gone."""
+    async with running(ping_seconds=0.5) as address, connected(address, SessionStart()) as client:
+        client.socket.transport.pause_reading()
+        async with asyncio.timeout(60):
+            while '"sessions":0' not in (await get(address, "/readyz"))[2]:
+                await asyncio.sleep(0.1)
+        client.socket.transport.abort()
+
+
 class Broken(StubEngine):
     """Fails for the red avatar."""
 

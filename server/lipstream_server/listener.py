@@ -28,15 +28,15 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def server(app: FastAPI, log_level: str = "info") -> uvicorn.Server:
-    """To be run with `sockets=[bind(...)]`."""
+def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SECONDS) -> uvicorn.Server:
+    """To be run with `sockets=[bind(...)]`. ping_seconds: between pings, and to their answers."""
     config = uvicorn.Config(
         app,
         log_level=log_level,
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
-        ws_ping_interval=_PING_SECONDS,
-        ws_ping_timeout=_PING_SECONDS,
+        ws_ping_interval=ping_seconds,
+        ws_ping_timeout=ping_seconds,
         ws_per_message_deflate=False,  # media is compressed already
         backlog=_BACKLOG,
         timeout_graceful_shutdown=5,

@@ -64,16 +64,15 @@ class ModelEngine:
     """Avatars are the bundled portraits, registered when they are first asked for."""
 
     def __init__(self, model: Model, settings: ModelSettings) -> None:
-        from lipstream_accel.presets import PRESETS
         from lipstream_models.bundled import avatar_names
         from lipstream_models.engine import Engine
 
+        self._engine: Engine = Engine(model)
         self.name = model.name
         self.size = (model.size, model.size)
         self.fps = model.fps
         self.avatars: Sequence[str] = _first(DEFAULT_AVATAR, avatar_names())
-        self.presets: Sequence[str] = _first(DEFAULT_PRESET, PRESETS)
-        self._engine: Engine = Engine(model)
+        self.presets: Sequence[str] = _first(DEFAULT_PRESET, self._engine.presets)
         self._settings = settings
         self._ears: LiveEncoder = model.audio.live()
         self._registered: dict[str, Avatar] = {}
