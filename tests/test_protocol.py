@@ -1,6 +1,7 @@
 """The wire as it was recorded: what another version, or another language, sends must be read and written alike."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,8 @@ def test_tagged_media_is_read_and_written_alike(tagged: dict) -> None:
 
 @given(st.text() | st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(json.dumps))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
+    with suppress(ValidationError):
         CLIENT_MESSAGES.validate_json(text)
-    except ValidationError:
-        pass
 
 
 @given(st.sampled_from(Tag), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary())
