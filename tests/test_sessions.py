@@ -5,8 +5,10 @@ import time
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import connect
 
 from lipstream_server.protocol import (
+    PATH,
     Container,
     SessionReady,
     SessionStart,
@@ -167,3 +169,13 @@ def test_as_many_sessions_as_batches_of_them_fit_into_real_time() -> None:
     assert session_limit(0.1, 0.12, 0.54) == 23
     assert session_limit(2.0, 3.0, 0.54) == 1
     assert session_limit(0.0, 0.0, 0.54) == 64
+
+
+async def test_a_server_that_is_stopped_lets_its_sessions_go() -> None:
+    async with running() as address:
+        socket = await connect(f"ws://{address}{PATH}", max_size=None)
+        client = Client(socket)
+        await client.send(SessionStart())
+        await client.send(tone(1.0))
+        await client.media(3)
+    assert await client.to_the_end() == 1012

@@ -97,7 +97,7 @@ async def stream_audio(
 
 def tracks(media: bytes) -> Tracks:
     """What an MP4 holds, by its time stamps."""
-    with av.open(io.BytesIO(media)) as file:
+    with av.open(io.BytesIO(media), "r") as file:
         ends = {"video": 0.0, "audio": 0.0}
         frames = 0
         for packet in file.demux():

@@ -59,9 +59,8 @@ _VIDEO_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "libvpx": {
             "deadline": "realtime",
-            "cpu-used": "10",
+            "cpu-used": "12",
             "lag-in-frames": "0",
-            "error-resilient": "1",
             "crf": "12",
         },
     }
@@ -80,6 +79,9 @@ class LivePictures:
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
         context.options = dict(_VIDEO_OPTIONS[codec])
+        context.thread_count = (
+            1  # the parallelism is between sessions; libvpx's threads spin while they wait for each other
+        )
         if codec == "libvpx":
             context.bit_rate = max(500_000, width * height * 12)  # an upper bound, with crf
         context.flags |= Flags.global_header
