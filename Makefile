@@ -21,7 +21,7 @@ TORCH_BUILD := torch==$(TORCH_VERSION)$(if $(filter cpu-Linux,$(TORCH)-$(shell u
 CORE := $(VENV)/core-$(TORCH)
 TOOLS := $(VENV)/tools-$(TORCH)
 
-.PHONY: help venv demo test check format evaluate-model train clean
+.PHONY: help venv demo serve test check format evaluate-model train clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -30,6 +30,9 @@ venv: $(CORE) ## only the environment, .venv  (with a GPU: make venv TORCH=cuda)
 
 demo: $(CORE) ## a bundled face speaks a bundled recording: writes demo.mp4 and prints the figures
 	@$(BIN)/lipstream demo --output demo.mp4
+
+serve: $(CORE) ## the streaming server on http://127.0.0.1:8000
+	@$(BIN)/lipstream serve
 
 test: $(TOOLS) ## all tests, under 15 minutes on two cores
 	@$(BIN)/pytest

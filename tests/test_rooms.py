@@ -75,6 +75,6 @@ def test_what_a_readme_names_is_there(readme: Path) -> None:
     text = readme.read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)) <= set(targets)
-    assert set(re.findall(r"(?:^|`)(?:\.venv/bin/)?lipstream ([a-z]+)", text, re.M)) <= set(COMMANDS)
+    assert set(re.findall(r"(?:^|`)(?:\.venv/bin/)?lipstream ([a-z][a-z-]*)", text, re.M)) <= set(COMMANDS)
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
     assert [link for link in links if not (readme.parent / link).exists()] == []

@@ -34,6 +34,13 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "render": Command(
             "lipstream_server.render:render", "a portrait and a recording become a talking video"
         ),
+        "serve": Command("lipstream_server.serve:serve", "talking heads over a WebSocket, in real time"),
+        "stream": Command(
+            "lipstream_client.stream_command:stream", "a recording through a server, as a microphone would"
+        ),
+        "bench-stream": Command(
+            "lipstream_client.stream_command:bench_stream", "several such streams at once, and figures"
+        ),
         "demo": Command(
             "lipstream_server.render:demo", "the same with a bundled face and voice, and figures"
         ),
@@ -90,7 +97,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, Command]) -> int:
 
 def overview(commands: Mapping[str, Command]) -> str:
     """What `lipstream --help` prints."""
-    table = "\n".join(f"  {name:10} {command.help}" for name, command in commands.items())
+    table = "\n".join(f"  {name:12} {command.help}" for name, command in commands.items())
     return _OVERVIEW.format(table=table)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.presets import preset
+from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.sampling import sample
 
 from .conditions import SessionConditions, join
@@ -86,6 +86,11 @@ class Engine:
 
     def __init__(self, model: Model) -> None:
         self.model = model
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """Names of the ways to sample."""
+        return PRESETS
 
     @torch.no_grad()
     def register(self, portrait: Portrait) -> Avatar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
-from .sliding import Rows, Samples
+from .sliding import Rows, Samples, SlidingStream, WindowGrid
 
 
 class AudioStream(Protocol):
@@ -36,7 +36,16 @@ class AudioEncoder(Protocol):
     def stream(self) -> AudioStream:
         """Gives in all exactly what `offline` gives, whatever the chunks."""
 
-    def live(self) -> AudioEncoder:
+    def live(self) -> LiveEncoder:
         """This encoder, or its variant with a short look-ahead, for audio that is still being spoken."""
 
     def to(self, device: str) -> Self: ...
+
+
+class LiveEncoder(Protocol):
+    """An encoder whose rows follow the audio at a short distance, by a grid of windows."""
+
+    @property
+    def grid(self) -> WindowGrid: ...
+
+    def stream(self) -> SlidingStream: ...

@@ -68,6 +68,10 @@ class WhisperFeatures(nn.Module):
         return self.encoder.config.width * (STEPS if self.config.concatenate else 1)
 
     @property
+    def grid(self) -> WindowGrid:
+        return self._slider.grid
+
+    @property
     def look_ahead_frames(self) -> float:
         return self.config.hop - 1 + self._slider.grid.look_ahead / FRAME
 

@@ -70,6 +70,11 @@ class WindowGrid:
         """Absolute index of the first sample of a window."""
         return (self.hop * hop - self.offset - self.left) * FRAME - self.before
 
+    def samples_for(self, rows: int) -> int:
+        """How many samples a recording must have for its first `rows` rows to come out before it ends."""
+        hops = -(-(rows + self.offset) // self.hop)
+        return (hops * self.hop - self.offset) * FRAME + self.look_ahead
+
     def begin(self) -> SlidingState:
         start = self.first_sample(0)
         return SlidingState(np.zeros(-start, np.float32), start)

@@ -171,6 +171,10 @@ class LiveWav2VecFeatures:
         return self._whole.channels
 
     @property
+    def grid(self) -> WindowGrid:
+        return self._slider.grid
+
+    @property
     def look_ahead_frames(self) -> float:
         return self._config.hop - 1 + self._config.right
 

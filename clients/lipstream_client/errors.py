@@ -1,0 +1,17 @@
+"""What can go wrong between a client and a server."""
+
+from lipstream_server.protocol import Error
+
+
+class StreamError(RuntimeError):
+    """The stream cannot be had, or has ended before its time; see lipstream_client/command.py for `exit_code`."""
+
+    exit_code = 3
+
+
+class RefusedError(StreamError):
+    """The server has said no; `error` is what it said."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.code}: {error.message}")
+        self.error = error

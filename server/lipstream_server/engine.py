@@ -1,0 +1,97 @@
+"""What the server knows of a model: numpy in, numpy out. `stub_engine` and `model_engine` provide it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+"""RGB (F, H, W, 3)."""
+Samples = NDArray[np.float32]
+HEARING_RATE = 16_000
+"""Samples a second of the mono audio that engines hear."""
+
+
+class EngineError(ValueError):
+    """The engine cannot do what it was asked for; its message may be shown to a client."""
+
+
+class UnknownAvatarError(EngineError):
+    pass
+
+
+class UnknownPresetError(EngineError):
+    pass
+
+
+class Stream(Protocol):
+    """What one talking head remembers: a value, opaque to the server."""
+
+    @property
+    def batch_key(self) -> Hashable:
+        """Streams of equal keys may be generated in one batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A stream at its beginning, and a few frames (N, H, W, 3), N >= 1, of the face that says nothing, to be shown to and fro."""
+
+    stream: Stream
+    idle: Frames
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Frames `start` to `start + frames` of an utterance.
+
+    samples: mono at 16 kHz, those that follow what earlier requests of the utterance brought; ended: they are its last, and
+    silence follows. `start` is never smaller than where the request before it ended; it is larger where frames came too late
+    to be shown and are skipped.
+    """
+
+    stream: Stream
+    samples: Samples
+    start: int
+    frames: int
+    ended: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The stream afterwards, and its frames."""
+
+    stream: Stream
+    frames: Frames
+
+
+class Engine(Protocol):
+    """A model on its device. Not thread-safe: one thread calls it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, both even."""
+
+    @property
+    def fps(self) -> int: ...
+    @property
+    def avatars(self) -> Sequence[str]:
+        """Names, the default first."""
+
+    @property
+    def presets(self) -> Sequence[str]:
+        """Names, the default first."""
+
+    def open(self, avatar: str, preset: str) -> Opened:
+        """Raises UnknownAvatarError, UnknownPresetError."""
+
+    def samples_needed(self, frames: int) -> int:
+        """How much audio, from an utterance's first sample on, its first `frames` frames need; grows with `frames`."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Made]:
+        """One window of each stream, all of one batch key and one number of frames, in one batch."""

@@ -1,0 +1,191 @@
+"""The real engine behind the server's seam: the composition root of the service.
+
+The models room is imported inside functions, so that the server itself never loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engine import Made, Opened, Request, UnknownAvatarError, UnknownPresetError
+
+if TYPE_CHECKING:
+    from lipstream_models.audio import LiveEncoder
+    from lipstream_models.audio.sliding import SlidingState
+    from lipstream_models.engine import Avatar, Engine
+    from lipstream_models.engine import Stream as Talking
+    from lipstream_models.model import Model
+    from lipstream_models.portrait import FaceLandmarker
+
+Rows = NDArray[np.float32]
+DEFAULT_AVATAR = "amara"
+DEFAULT_PRESET = "realtime"
+_CONTEXT = 2  # frames of audio on either side that a frame is made from
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """steps, guidance: None for the model's own. idle_windows: windows of silence that are shown while nobody speaks."""
+
+    model: Path | None = None
+    device: str = "cpu"
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int = 0
+    idle_windows: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """What an utterance has been heard of. heard: samples; rows: audio features from row number `first` on."""
+
+    state: SlidingState
+    heard: int
+    rows: Rows
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
+class ModelStream:
+    """hearing: None before the first window of an utterance."""
+
+    talking: Talking
+    batch_key: Hashable
+    hearing: Hearing | None = None
+
+
+class ModelEngine:
+    """Avatars are the bundled portraits, registered when they are first asked for."""
+
+    def __init__(self, model: Model, settings: ModelSettings) -> None:
+        from lipstream_models.bundled import avatar_names
+        from lipstream_models.engine import Engine
+
+        self._engine: Engine = Engine(model)
+        self.name = model.name
+        self.size = (model.size, model.size)
+        self.fps = model.fps
+        self.avatars: Sequence[str] = _first(DEFAULT_AVATAR, avatar_names())
+        self.presets: Sequence[str] = _first(DEFAULT_PRESET, self._engine.presets)
+        self._settings = settings
+        self._ears: LiveEncoder = model.audio.live()
+        self._registered: dict[str, Avatar] = {}
+        self._landmarker: FaceLandmarker | None = None
+
+    def open(self, avatar: str, preset: str) -> Opened:
+        from lipstream_models.engine import Sampling
+
+        if avatar not in self.avatars:
+            raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(self.avatars)}")
+        if preset not in self.presets:
+            raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
+        defaults, settings = self._engine.model.defaults, self._settings
+        sampling = Sampling(
+            preset=preset,
+            steps=defaults.steps if settings.steps is None else settings.steps,
+            guidance=defaults.guidance if settings.guidance is None else settings.guidance,
+            seed=settings.seed,
+        )
+        talking = self._engine.open(self._register(avatar), sampling)
+        stream = ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
+        return Opened(stream, self._idle(stream))
+
+    def samples_needed(self, frames: int) -> int:
+        return self._ears.grid.samples_for(frames + _CONTEXT)
+
+    def generate(self, requests: Sequence[Request]) -> list[Made]:
+        heard = [self._hear(request) for request in requests]
+        streams = [_own(request).talking for request in requests]
+        windows = [
+            _window(hearing, request.start, request.frames)
+            for hearing, request in zip(heard, requests, strict=True)
+        ]
+        made = self._engine.generate(list(zip(streams, windows, strict=True)))
+        return [
+            Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames)
+            for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
+        ]
+
+    def _hear(self, request: Request) -> Hearing:
+        """The audio features up to the end of the window; where the utterance has ended, silence follows it."""
+        hearing = _own(request).hearing
+        stream = self._ears.stream()
+        if hearing is not None:
+            stream.state = hearing.state
+        heard = (hearing.heard if hearing else 0) + len(request.samples)
+        missing = self.samples_needed(request.start + request.frames) - heard
+        if missing > 0 and not request.ended:
+            raise ValueError(f"{missing} samples are missing for a window of an utterance that has not ended")
+        rows = stream.push(np.pad(request.samples, (0, max(0, missing))))
+        if hearing is not None:
+            rows = np.concatenate([hearing.rows, rows])
+        return Hearing(stream.state, heard + max(0, missing), rows, hearing.first if hearing else 0)
+
+    def _idle(self, stream: ModelStream) -> NDArray[np.uint8]:
+        """What the face does in silence."""
+        length = self._engine.model.defaults.window
+        shown = []
+        now = stream
+        for window in range(self._settings.idle_windows):
+            start = window * length
+            silence = np.zeros(0, np.float32)
+            made = self.generate([Request(now, silence, start, length, True)])[0]
+            now = _stream(made.stream)
+            shown.append(made.frames)
+        return np.concatenate(shown)
+
+    def _register(self, name: str) -> Avatar:
+        from lipstream_models.bundled import avatar_path
+        from lipstream_models.portrait import FaceLandmarker, prepare_portrait
+
+        if name not in self._registered:
+            self._landmarker = self._landmarker or FaceLandmarker()
+            portrait = prepare_portrait(avatar_path(name), self._landmarker, self._engine.model.portrait)
+            self._registered[name] = self._engine.register(portrait)
+        return self._registered[name]
+
+
+def load_engine(settings: ModelSettings) -> ModelEngine:
+    """The bundled model, or that of a directory of Hallo weights. Raises LipstreamError."""
+    from lipstream_models.bundled import load_bundled
+    from lipstream_models.hallo import load_hallo
+    from lipstream_models.runtime import keep_freed_memory
+
+    keep_freed_memory()
+    if settings.model is None:
+        return ModelEngine(load_bundled(settings.device), settings)
+    return ModelEngine(load_hallo(settings.model, settings.device), settings)
+
+
+def _window(hearing: Hearing, start: int, frames: int) -> Rows:
+    """(frames, 5, blocks, channels): each frame with two neighbours on either side; the first stands in for those before it."""
+    index = start + np.arange(frames)[:, None] + np.arange(-_CONTEXT, _CONTEXT + 1)
+    window: Rows = hearing.rows[np.maximum(index, 0) - hearing.first]
+    return window
+
+
+def _forget(hearing: Hearing, request: Request) -> Hearing:
+    """Only what the next window can need is kept."""
+    keep = max(hearing.first, request.start + request.frames - _CONTEXT)
+    return replace(hearing, rows=hearing.rows[keep - hearing.first :].copy(), first=keep)
+
+
+def _own(request: Request) -> ModelStream:
+    return _stream(request.stream)
+
+
+def _stream(stream: object) -> ModelStream:
+    if not isinstance(stream, ModelStream):
+        raise TypeError(f"expected a stream of this engine, got {type(stream).__name__}")
+    return stream
+
+
+def _first(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names, this one before the others if it is among them."""
+    return tuple(sorted(names, key=lambda each: each != name))

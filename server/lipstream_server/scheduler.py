@@ -1,0 +1,131 @@
+"""Who is generated next: windows of several sessions in one batch, the earliest deadline first, in the device's one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeVar
+
+from .engine import Engine, Made, Request
+
+T = TypeVar("T")
+_NEWEST = 0.2  # the weight of a new measurement in a window's cost
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A window that somebody waits for. deadline: in seconds of time.monotonic."""
+
+    request: Request
+    deadline: float
+    since: float = 0.0
+    result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
+    """The batch to make now: the window with the earliest deadline, and the earliest of those that can share its batch."""
+    ordered = sorted(waiting, key=lambda each: each.deadline)
+    first = ordered[0].request
+    return [
+        each
+        for each in ordered
+        if each.request.frames == first.frames and each.request.stream.batch_key == first.stream.batch_key
+    ][:most]
+
+
+class Scheduler:
+    """An async context manager. most: largest batch.
+
+    Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
+    """
+
+    def __init__(self, engine: Engine, most: int = 8) -> None:
+        self.engine = engine
+        self.batches = 0
+        self.windows = 0
+        self._most = most
+        self._device = ThreadPoolExecutor(1, "device")
+        self._waiting: list[Waiting] = []
+        self._arrived = asyncio.Event()
+        self._costs: dict[int, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="scheduler")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for each in self._waiting:
+            each.result.cancel()
+        # In a thread, because a window may still be in work and the loop must not stand still for it.
+        await asyncio.to_thread(self._device.shutdown)
+
+    def cost(self, frames: int) -> float:
+        """Seconds from asking for so many frames to having them, as lately seen; 0 while none were made. A length that was
+        never made is taken to cost what the nearest one does, frame by frame.
+        """
+        if frames in self._costs or not self._costs:
+            return self._costs.get(frames, 0.0)
+        nearest = min(self._costs, key=lambda length: abs(length - frames))
+        return self._costs[nearest] * max(1.0, frames / nearest)
+
+    def forget(self, frames: int) -> None:
+        """What windows of this length have cost until now does not count."""
+        self._costs.pop(frames, None)
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run a function in the device's thread, after the batch that is being made."""
+        return await asyncio.get_running_loop().run_in_executor(self._device, function, *arguments)
+
+    def generate(self, request: Request, deadline: float) -> asyncio.Future[Made]:
+        """Ask for a window; the future has it, or the exception that the engine raised."""
+        waiting = Waiting(request, deadline, time.monotonic())
+        self._waiting.append(waiting)
+        self._arrived.set()
+        return waiting.result
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._waiting = [each for each in self._waiting if not each.result.done()]
+            if not self._waiting:
+                self._arrived.clear()
+                continue
+            batch = choose(self._waiting, self._most)
+            self._waiting = [each for each in self._waiting if each not in batch]
+            await self._make(batch)
+
+    async def _make(self, batch: Sequence[Waiting]) -> None:
+        try:
+            made = await self.call(self.engine.generate, [each.request for each in batch])
+        except Exception as error:
+            await self._failed(batch, error)
+            return
+        self.batches += 1
+        self.windows += len(batch)
+        now = time.monotonic()
+        self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+        for each, result in zip(batch, made, strict=True):
+            if not each.result.done():
+                each.result.set_result(result)
+
+    async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
+        """One session's window must not fail those of others: each is tried alone."""
+        if len(batch) > 1:
+            for each in batch:
+                await self._make([each])
+        elif not batch[0].result.done():
+            batch[0].result.set_exception(error)
+
+    def _measure(self, frames: int, seconds: float) -> None:
+        before = self._costs.get(frames)
+        self._costs[frames] = seconds if before is None else before + _NEWEST * (seconds - before)

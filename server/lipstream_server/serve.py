@@ -1,0 +1,54 @@
+"""`lipstream serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    model: Annotated[
+        Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    preset: Annotated[
+        str | None, typer.Option(help="of sessions that name none, see `lipstream plan`; realtime without it")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
+    guidance: Annotated[float | None, typer.Option(help="guidance scale; 1 switches guidance off")] = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one", min=0, max=65535)] = 8000,
+    sessions: Annotated[
+        int | None, typer.Option(help="most sessions at once; measured at the start without it", min=1)
+    ] = None,
+    stub: Annotated[
+        bool, typer.Option(help="no model, only coloured bars: what the server itself costs")
+    ] = False,
+) -> None:
+    """Talking heads over a WebSocket, in real time."""
+    from .app import create_app
+    from .engine import Engine
+    from .listener import bind, server
+    from .model_engine import ModelSettings, load_engine
+    from .settings import ServerSettings
+    from .stub_engine import StubEngine
+
+    settings = ServerSettings(sessions=sessions, preset=preset)
+    chosen = ModelSettings(model=model, device=device, steps=steps, guidance=guidance)
+
+    def load() -> Engine:
+        return StubEngine(side=256) if stub else load_engine(chosen)
+
+    failures: list[Exception] = []
+
+    def stop(error: Exception) -> None:
+        failures.append(error)
+        listening.should_exit = True
+
+    with bind(host, port) as address:
+        listening = server(create_app(load, settings, stop))
+        listening.run(sockets=[address])
+    if failures:
+        raise failures[0]

@@ -1,0 +1,125 @@
+"""What all sessions share: the engine and its scheduler, the encoders' threads, and how many sessions there may be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from .engine import Engine, Opened, Request, UnknownPresetError
+from .live_codecs import h264_encoder
+from .scheduler import Scheduler
+from .settings import ServerSettings
+from .windows import Planner
+
+_MOST_SESSIONS = 64
+_ROUNDS = 2
+
+
+class BusyError(RuntimeError):
+    """No session can be taken now. retry_after: seconds."""
+
+    def __init__(self, why: str, retry_after: float) -> None:
+        super().__init__(f"{why}; try again in {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class Service:
+    """An async context manager; it is ready once `warm_up` has ended. limit: sessions at once."""
+
+    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.sessions = 0
+        self.limit = settings.sessions or 1
+        self.ready = False
+        self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
+        self.scheduler = Scheduler(engine, settings.most_batch)
+        self._opened: dict[tuple[str, str], Opened] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.scheduler.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ready = False
+        await self.scheduler.__aexit__(kind, error, trace)
+        self.encoders.shutdown()
+
+    @property
+    def full(self) -> bool:
+        return self.sessions >= self.limit
+
+    @property
+    def preset(self) -> str:
+        return self.settings.preset or self.engine.presets[0]
+
+    def planner(self) -> Planner:
+        scheduler, engine = self.scheduler, self.engine
+        return Planner(self.settings.windows, engine.fps, engine.samples_needed, scheduler.cost)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place among the sessions, taken at once so that two cannot take the last one. Raises BusyError."""
+        if self.full:
+            raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds)
+        self.sessions += 1
+        try:
+            yield
+        finally:
+            self.sessions -= 1
+
+    async def open(self, avatar: str | None, preset: str | None) -> Opened:
+        """A stream at its beginning; made once for each avatar and preset. Raises EngineError."""
+        key = (avatar or self.engine.avatars[0], preset or self.preset)
+        if key not in self._opened:
+            self._opened[key] = await self.scheduler.call(self.engine.open, *key)
+        return self._opened[key]
+
+    async def warm_up(self) -> None:
+        """Make one window of every length, measure, and derive the limit; then the service is ready."""
+        if self.preset not in self.engine.presets:
+            raise UnknownPresetError(
+                f"there is no preset {self.preset!r}, only {', '.join(self.engine.presets)}"
+            )
+        await asyncio.get_running_loop().run_in_executor(self.encoders, h264_encoder)
+        opened = await self.open(None, None)
+        for frames in self.settings.windows.lengths:
+            request = silent_window(self.engine, opened, frames)
+            for _ in range(_ROUNDS):  # the first round pays for what is made lazily
+                await self.scheduler.generate(request, time.monotonic())
+            self.scheduler.forget(frames)
+            await self.scheduler.generate(request, time.monotonic())
+        if self.settings.sessions is None:
+            self.limit = await self.scheduler.call(self._measure, opened)
+        self.ready = True
+
+    def _measure(self, opened: Opened) -> int:
+        """Sessions that one device can hold, from what a batch of one window and one of two windows cost."""
+        frames = self.settings.windows.lengths[-1]
+        request = silent_window(self.engine, opened, frames)
+        costs = []
+        for batch in (1, 2):
+            begin = time.perf_counter()
+            self.engine.generate([request] * batch)
+            costs.append(time.perf_counter() - begin)
+        return session_limit(costs[0], costs[1], self.settings.load * frames / self.engine.fps)
+
+
+def session_limit(one: float, two: float, budget: float) -> int:
+    """How many windows fit into `budget` seconds, where one costs `one` and two together cost `two`; at least one session."""
+    each = max(two - one, one / 20, 1e-6)
+    return max(1, min(_MOST_SESSIONS, 1 + int((budget - one) / each)))
+
+
+def silent_window(engine: Engine, opened: Opened, frames: int) -> Request:
+    samples = np.zeros(engine.samples_needed(frames), np.float32)
+    return Request(opened.stream, samples, 0, frames, False)

@@ -1,0 +1,260 @@
+"""One session: what a client sends changes its talk, windows are made as they fall due, bursts go out by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import TypeVar
+
+from .audio_in import PcmReader
+from .channel import Channel
+from .ending import Complaint, Ending
+from .engine import Opened
+from .live_codecs import SOUND_RATE
+from .media_out import MediaOut, open_media
+from .pacer import Pacer
+from .parsing import decode_audio, parse
+from .protocol import (
+    MAX_MESSAGE_BYTES,
+    AudioAppend,
+    ClientMessage,
+    CloseCode,
+    ErrorCode,
+    Interrupt,
+    Limits,
+    Ping,
+    Pong,
+    SessionEnd,
+    SessionReady,
+    SessionStart,
+    Stats,
+    StatsRequest,
+    UtteranceEnd,
+)
+from .service import Service
+from .talk import BacklogFullError, Burst, Due, Talk
+
+T = TypeVar("T")
+_WARN_SECONDS = 5.0
+
+
+class Session:
+    """Three loops over one `Talk`: listen, make windows, send. `run` ends by raising: `Ending`, or what the channel raises."""
+
+    def __init__(self, channel: Channel, service: Service, start: SessionStart, opened: Opened) -> None:
+        self.id = uuid.uuid4().hex
+        self._channel, self._service, self._start = channel, service, start
+        self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
+        self._reader = PcmReader(start.audio)
+        self._changed, self._stop = asyncio.Event(), asyncio.Event()
+        self._sending = asyncio.Lock()  # what is sent of a burst, and what is said about it, stay in order
+        self._window: asyncio.Future[object] | None = None
+        self._encoding: asyncio.Future[object] | None = None
+        self._errors = 0
+        self._warned = _Warned()
+        now = time.monotonic()
+        self._heard = self._began = now
+        self._pacer = Pacer(now, service.settings.lag_seconds)
+
+    async def run(self) -> None:
+        width, height = self._service.engine.size
+        fps = self._service.engine.fps
+        container = self._start.container
+        media = await self._encode(lambda: open_media(container, width, height, fps))
+        await self._channel.send(self._ready(media.media_type), *media.begin())
+        self._pacer.begin = time.monotonic()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(), name=f"listen {self.id}")
+                tasks.create_task(self._make_windows(), name=f"windows {self.id}")
+                tasks.create_task(self._send(media), name=f"send {self.id}")
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            if self._window is not None:
+                self._window.cancel()
+            if self._encoding is not None:
+                await asyncio.wait([self._encoding])
+
+    async def _listen(self) -> None:
+        while not self._stop.is_set():
+            message = await self._channel.receive()
+            self._heard = time.monotonic()
+            try:
+                if isinstance(message, bytes):
+                    self._hear(message)
+                else:
+                    await self._obey(parse(message))
+            except Complaint as complaint:
+                await self._complain(complaint)
+            self._changed.set()
+
+    async def _complain(self, complaint: Complaint) -> None:
+        self._errors += 1
+        if self._errors > self._service.settings.errors:
+            text = f"{self._errors} mistakes in one session"
+            raise Ending(CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, text)
+        await self._channel.send(complaint.message())
+
+    async def _obey(self, message: ClientMessage) -> None:
+        match message:
+            case AudioAppend():
+                self._hear(decode_audio(message.audio))
+            case UtteranceEnd():
+                self._end_utterance()
+            case Interrupt():
+                await self._interrupt()
+            case SessionEnd():
+                self._stop.set()
+            case Ping():
+                await self._channel.send(Pong(id=message.id))
+            case StatsRequest():
+                await self._channel.send(self._stats())
+            case SessionStart():
+                raise Complaint(
+                    ErrorCode.ALREADY_STARTED, "this session has started; open another connection"
+                )
+
+    def _hear(self, audio: bytes) -> None:
+        samples = self._reader.read(audio)
+        try:
+            self._talk.hear(samples, time.monotonic())
+        except BacklogFullError as error:
+            raise Complaint(ErrorCode.BACKLOG_FULL, str(error)) from error
+
+    def _end_utterance(self) -> None:
+        self._talk.end_utterance()
+        if dropped := self._reader.drop_rest():
+            whole = self._start.audio.sample_bytes
+            raise Complaint(
+                ErrorCode.BAD_AUDIO,
+                f"the utterance ended within a sample: {dropped} of {whole} bytes came and were dropped",
+            )
+
+    async def _interrupt(self) -> None:
+        ended = self._talk.interrupt()
+        self._reader.drop_rest()
+        if self._window is not None:
+            self._window.cancel()
+        async with self._sending:
+            await self._channel.send(*ended)
+
+    async def _make_windows(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while (due := self._talk.due(time.monotonic())) is not None:
+                await self._make(due)
+
+    async def _make(self, due: Due) -> None:
+        window = self._service.scheduler.generate(due.request, due.deadline)
+        self._window = window  # type: ignore[assignment]  # kept to be cancelled only
+        await asyncio.wait([window])
+        self._window = None
+        if not window.cancelled():
+            made = window.result()
+            self._talk.made(due, made.stream, made.frames, time.monotonic())
+
+    async def _send(self, media: MediaOut) -> None:
+        count = self._service.settings.fragment_frames
+        while not self._stop.is_set():
+            self._check_times()
+            async with self._sending:
+                burst = self._talk.burst(count, time.monotonic())
+                await self._send_burst(media, burst)
+            self._changed.set()
+            await self._warn()
+            await self._pause(self._pacer.wait(self._talk.media_ms / 1000, time.monotonic()))
+        await self._channel.send(*await self._encode(media.finish))
+        raise Ending(CloseCode.NORMAL, "ended")
+
+    async def _send_burst(self, media: MediaOut, burst: Burst) -> None:
+        messages = await self._encode(lambda: media.write(burst.frames, burst.samples, burst.utterance))
+        await self._channel.send(*burst.events, *messages)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass
+
+    async def _encode(self, work: Callable[[], T]) -> T:
+        """Run in an encoder's thread; a session that is cancelled meanwhile still waits for it in `run`."""
+        future = asyncio.get_running_loop().run_in_executor(self._service.encoders, work)
+        self._encoding = future  # type: ignore[assignment]  # kept to be waited for only
+        return await asyncio.shield(future)
+
+    def _check_times(self) -> None:
+        now, settings = time.monotonic(), self._service.settings
+        if now - self._heard > settings.idle_seconds:
+            raise Ending(CloseCode.IDLE, "idle")
+        if now - self._began > settings.max_seconds:
+            raise Ending(CloseCode.IDLE, "expired")
+
+    async def _warn(self) -> None:
+        """Tell the client, unasked but seldom, that pictures are held or time was skipped."""
+        now = time.monotonic()
+        if now - self._warned.at < _WARN_SECONDS or self._warning() is None:
+            return
+        self._warned.at = now
+        await self._channel.send(self._stats())
+
+    def _warning(self) -> str | None:
+        late = self._talk.counters.late_frames - self._warned.late_frames
+        skipped = self._pacer.skipped - self._warned.skipped
+        said = [f"{late} pictures were not made in time; the last was held"] if late else []
+        said += [f"the clock was set back by {skipped * 1000:.0f} ms"] if skipped else []
+        return "; ".join(said) or None
+
+    def _stats(self) -> Stats:
+        talk, counters = self._talk, self._talk.counters
+        warning = self._warning()
+        self._warned.late_frames, self._warned.skipped = counters.late_frames, self._pacer.skipped
+        return Stats(
+            state=talk.state,
+            media_ms=talk.media_ms,
+            frames=counters.frames,
+            idle_frames=counters.idle_frames,
+            late_frames=counters.late_frames,
+            starved_frames=counters.starved_frames,
+            backlog_ms=round(talk.backlog * 1000, 3),
+            delay_ms=counters.delay_ms,
+            lateness_ms=round(self._pacer.take_lateness() * 1000, 3),
+            skipped_ms=round(self._pacer.skipped * 1000, 3),
+            repaired_samples=self._reader.repaired,
+            sessions=self._service.sessions,
+            warning=warning,
+        )
+
+    def _ready(self, media_type: str) -> SessionReady:
+        engine, settings = self._service.engine, self._service.settings
+        return SessionReady(
+            session=self.id,
+            avatar=self._start.avatar or engine.avatars[0],
+            preset=self._start.preset or self._service.preset,
+            container=self._start.container,
+            media_type=media_type,
+            width=engine.size[0],
+            height=engine.size[1],
+            fps=engine.fps,
+            audio_rate=SOUND_RATE,
+            fragment_frames=settings.fragment_frames,
+            limits=Limits(
+                message_bytes=MAX_MESSAGE_BYTES,
+                backlog_ms=round(settings.talk.backlog * 1000),
+                idle_seconds=settings.idle_seconds,
+                max_seconds=settings.max_seconds,
+            ),
+        )
+
+
+class _Warned:
+    """What the client has been told already."""
+
+    def __init__(self) -> None:
+        self.late_frames = 0
+        self.skipped = 0.0
+        self.at = float("-inf")

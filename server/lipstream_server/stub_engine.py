@@ -1,0 +1,105 @@
+"""An engine without a model: an avatar is a colour, a bar at the bottom shows how loud the audio of each frame is.
+
+For tests, and for measuring what the server itself costs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from .engine import HEARING_RATE, Made, Opened, Request, Samples, UnknownAvatarError, UnknownPresetError
+
+COLOURS = MappingProxyType(
+    {"red": (200, 40, 40), "green": (40, 180, 40), "blue": (40, 40, 200), "grey": (128, 128, 128)}
+)
+
+
+@dataclass(frozen=True, eq=False)
+class StubStream:
+    """heard: all of the utterance's audio up to now."""
+
+    avatar: str
+    preset: str
+    heard: Samples
+
+    @property
+    def batch_key(self) -> str:
+        return self.preset
+
+
+class StubEngine:
+    """seconds: what a window costs, and what each of its frames costs, whatever the batch; a test may change them."""
+
+    name = "stub"
+    presets = ("realtime", "exact")
+
+    def __init__(
+        self,
+        side: int = 64,
+        fps: int = 25,
+        seconds_per_window: float = 0.0,
+        seconds_per_frame: float = 0.0,
+        look_ahead_frames: int = 2,
+    ) -> None:
+        self.size = (side, side)
+        self.fps = fps
+        self.seconds_per_window = seconds_per_window
+        self.seconds_per_frame = seconds_per_frame
+        self.look_ahead_frames = look_ahead_frames
+        self.batches: list[int] = []
+        self._frame = HEARING_RATE // fps
+
+    @property
+    def avatars(self) -> Sequence[str]:
+        return tuple(COLOURS)
+
+    def open(self, avatar: str, preset: str) -> Opened:
+        if avatar not in COLOURS:
+            raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(COLOURS)}")
+        if preset not in self.presets:
+            raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
+        stream = StubStream(avatar, preset, np.zeros(0, np.float32))
+        return Opened(stream, np.stack([self._paint(avatar, 0.0)] * 2))
+
+    def samples_needed(self, frames: int) -> int:
+        return (frames + self.look_ahead_frames) * self._frame
+
+    def generate(self, requests: Sequence[Request]) -> list[Made]:
+        self.batches.append(len(requests))
+        frames = requests[0].frames
+        cost = self.seconds_per_window + self.seconds_per_frame * frames
+        if cost:
+            time.sleep(cost)
+        return [self._make(request) for request in requests]
+
+    def _make(self, request: Request) -> Made:
+        stream = request.stream
+        if not isinstance(stream, StubStream):
+            raise TypeError(f"expected a stream of this engine, got {type(stream).__name__}")
+        heard = np.concatenate([stream.heard, request.samples])
+        needed = self.samples_needed(request.start + request.frames)
+        if len(heard) < needed and not request.ended:
+            raise ValueError(f"expected {needed} samples or an ended utterance, got {len(heard)}")
+        pictures = [
+            self._paint(stream.avatar, loudness(heard[i * self._frame : (i + 1) * self._frame]))
+            for i in range(request.start, request.start + request.frames)
+        ]
+        return Made(replace(stream, heard=heard), np.stack(pictures))
+
+    def _paint(self, avatar: str, loud: float) -> np.ndarray:
+        width, height = self.size
+        picture = np.empty((height, width, 3), np.uint8)
+        picture[:] = COLOURS[avatar]
+        picture[height * 3 // 4 :, : round(loud * width)] = 255
+        return picture
+
+
+def loudness(samples: Samples) -> float:
+    """0 for silence, 1 for a full-scale square wave; any sound gives at least a tenth."""
+    level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+    return 0.0 if level < 1e-3 else max(0.1, min(1.0, level))

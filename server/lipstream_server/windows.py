@@ -1,0 +1,132 @@
+"""How an utterance is cut into windows: which frames are asked for next, and when the first may be shown.
+
+No clock and no I/O: everything is given in seconds, frames or samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .engine import HEARING_RATE
+
+Cost = Callable[[int], float]
+"""Seconds from asking for a window of so many frames to having it; 0 while nothing is known."""
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """lengths: of windows in frames, the first of an utterance first, rising. ahead: most seconds of frames asked for before
+    they are due: what an interrupt throws away. tail: frames of silence after speech, in which the mouth closes. slack:
+    seconds to spare. load: the share of real time that generating may take. most_lead: longest wait before the first frame.
+    """
+
+    lengths: tuple[int, ...] = (4, 8, 16)
+    ahead: float = 1.0
+    tail: int = 6
+    slack: float = 0.03
+    load: float = 0.85
+    most_lead: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.lengths or self.lengths[0] < 1 or list(self.lengths) != sorted(set(self.lengths)):
+            raise ValueError(f"window lengths must be positive and rise, got {self.lengths}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an utterance stands. heard: samples at 16 kHz, all in all; frames: how many it has, known once it has ended;
+    requested: frames asked for; sent: frames shown, or held in their place; showing: whether the first has been shown.
+    """
+
+    heard: int
+    frames: int | None
+    requested: int
+    sent: int
+    showing: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames start to start + frames of an utterance."""
+
+    start: int
+    frames: int
+
+
+class Planner:
+    """What an engine needs to hear, how long it takes, and the settings, put together."""
+
+    def __init__(self, settings: WindowSettings, fps: int, needed: Callable[[int], int], cost: Cost) -> None:
+        self.settings = settings
+        self.fps = fps
+        self._needed = needed
+        self._cost = cost
+
+    @property
+    def steady(self) -> int:
+        """The shortest window that keeps up with real time; the longest there is where none does."""
+        share = self.settings.load / self.fps
+        lengths = self.settings.lengths
+        return next((n for n in lengths if self._cost(n) <= n * share), lengths[-1])
+
+    def next(self, at: Progress) -> Window | None:
+        """What to ask for now; None while nothing is due or more audio is worth waiting for."""
+        start = self._start(at)
+        if at.frames is not None and start >= at.frames:
+            return None
+        if at.requested and (at.requested - at.sent) / self.fps > self.settings.ahead:
+            return None
+        length = self._longest(at, start)
+        if length is None:
+            return None
+        first = at.requested == 0 or at.frames is not None
+        if first or length >= self.steady or self._urgent(at, length):
+            return Window(start, length)
+        return None
+
+    def needed(self, frames: int) -> int:
+        """Samples at 16 kHz that the first `frames` frames of an utterance need."""
+        return self._needed(frames)
+
+    def lead(self, at: Progress, ready: int, burst: float) -> float:
+        """Seconds for which the first frame, `ready` of which are there, should wait so that those after them come in time.
+
+        burst: seconds of audio that come at once: after a pause that long the next window can be heard.
+        """
+        if at.frames is not None and ready >= at.frames:
+            return 0.0
+        length = self.steady
+        missing = 0.0
+        if at.frames is None:
+            lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
+            missing = lacking + burst if lacking > 0 else 0.0
+        wait = missing + self._cost(length) + self.settings.slack - ready / self.fps
+        return min(max(0.0, wait), self.settings.most_lead)
+
+    def waits_for_audio(self, at: Progress) -> bool:
+        """Whether the next frame cannot have been asked for, because the client has not sent what it needs to hear."""
+        return at.frames is None and at.sent >= at.requested and self._longest(at, self._start(at)) is None
+
+    def _start(self, at: Progress) -> int:
+        """Frames that would come too late are skipped: those shown by the time that a window takes."""
+        if not at.showing:
+            return at.requested
+        expected = at.sent + int(self._cost(self.settings.lengths[0]) * self.fps)
+        return max(at.requested, expected)
+
+    def _longest(self, at: Progress, start: int) -> int | None:
+        if at.requested == 0:
+            lengths = self.settings.lengths[:1]
+        elif at.frames is not None:
+            remaining = at.frames - start
+            whole = [n for n in self.settings.lengths if n <= remaining]
+            lengths = tuple(whole) or self.settings.lengths[:1]
+        else:
+            lengths = self.settings.lengths
+        can = [n for n in lengths if at.frames is not None or self._needed(start + n) <= at.heard]
+        return max(can, default=None)
+
+    def _urgent(self, at: Progress, length: int) -> bool:
+        left = (at.requested - at.sent) / self.fps if at.showing else 0.0
+        return left <= self._cost(length) + self.settings.slack + self.settings.load * length / self.fps

@@ -1,0 +1,88 @@
+"""Which windows share a batch, and what becomes of those that nobody wants or that fail."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from lipstream_server.engine import Made, Request
+from lipstream_server.scheduler import Scheduler, Waiting, choose
+from lipstream_server.stub_engine import StubEngine
+
+
+def request(engine: StubEngine, preset: str = "exact", frames: int = 4, avatar: str = "red") -> Request:
+    stream = engine.open(avatar, preset).stream
+    return Request(stream, np.zeros(engine.samples_needed(frames), np.float32), 0, frames, False)
+
+
+async def test_the_earliest_deadline_is_first_and_only_likes_share_its_batch() -> None:
+    engine = StubEngine()
+    waiting = [
+        Waiting(request(engine), 5.0),
+        Waiting(request(engine, preset="realtime"), 1.5),
+        Waiting(request(engine), 1.0),
+        Waiting(request(engine, frames=8), 1.2),
+        Waiting(request(engine), 2.0),
+    ]
+    assert [each.deadline for each in choose(waiting, 8)] == [1.0, 2.0, 5.0]
+    assert [each.deadline for each in choose(waiting, 2)] == [1.0, 2.0]
+    assert [each.deadline for each in choose(waiting[:2], 8)] == [1.5]
+
+
+class Gated(StubEngine):
+    """Waits for its gate, and fails for grey."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def generate(self, requests: list[Request]) -> list[Made]:
+        self.gate.wait(60)
+        if any(each.stream.avatar == "grey" for each in requests):  # type: ignore[attr-defined]
+            self.batches.append(-len(requests))
+            raise RuntimeError("grey")
+        return super().generate(requests)
+
+
+async def test_what_waits_is_made_together_and_what_is_cancelled_is_not() -> None:
+    engine = Gated()
+    async with Scheduler(engine) as scheduler:
+        running = scheduler.generate(request(engine), 0.0)
+        await asyncio.sleep(0.05)
+        rest = [scheduler.generate(request(engine), time.monotonic()) for _ in range(4)]
+        rest[1].cancel()
+        engine.gate.set()
+        await running
+        await asyncio.wait(rest)
+    assert engine.batches == [1, 3]
+    assert scheduler.cost(4) > 0
+    assert scheduler.cost(8) >= scheduler.cost(4)
+
+
+async def test_a_batch_that_fails_is_made_one_by_one() -> None:
+    engine = Gated()
+    async with Scheduler(engine) as scheduler:
+        first = scheduler.generate(request(engine), 0.0)
+        await asyncio.sleep(0.05)
+        futures = [
+            scheduler.generate(request(engine, avatar=colour), 1.0) for colour in ("red", "grey", "blue")
+        ]
+        engine.gate.set()
+        await first
+        await asyncio.wait(futures)
+    with pytest.raises(RuntimeError, match="grey"):
+        futures[1].result()
+    assert len(futures[0].result().frames) == len(futures[2].result().frames) == 4
+    assert engine.batches == [1, -3, 1, -1, 1]
+
+
+async def test_leaving_cancels_what_waits() -> None:
+    engine = Gated()
+    async with Scheduler(engine) as scheduler:
+        scheduler.generate(request(engine), 0.0)
+        await asyncio.sleep(0.05)
+        waiting = scheduler.generate(request(engine), 0.0)
+        engine.gate.set()
+    assert waiting.done()
