@@ -24,7 +24,7 @@ def frames_at(video: Path, seconds: list[float]) -> list[Image.Image]:
                 and len(found) < len(wanted)
                 and frame.time + 1e-6 >= wanted[len(found)]
             ):
-                found.append(frame.to_image())
+                found.append(Image.fromarray(frame.to_ndarray(format="rgb24")))
     if len(found) < len(wanted):
         raise ValueError(f"{video} ends before {wanted[len(found)]:.2f} s; choose earlier times")
     return found
