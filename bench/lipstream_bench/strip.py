@@ -53,8 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seconds = [arguments.start + arguments.every * i for i in range(arguments.count)]
     picture = strip(arguments.videos, seconds, arguments.side)
-    # 256 colours do for a README, and are a third of the size.
-    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(arguments.out, optimize=True)
+    picture.save(arguments.out, optimize=True)
     print(f"{arguments.out}: {picture.width} x {picture.height}")
 
 
