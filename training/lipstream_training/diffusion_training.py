@@ -203,7 +203,8 @@ def train(
                 f"the loss is no longer finite at step {step}; resume from the last checkpoint"
             )
         if workers.first and (step + 1) % options.log_every == 0:
-            figures = {"loss": total / options.log_every, "seconds": seconds}
+            counted = min(options.log_every, step + 1 - first)  # fewer after a training went on in between
+            figures = {"loss": total / counted, "seconds": seconds}
             if (step + 1) % options.check_every == 0:
                 figures["held_out"] = check(training, held_out, alphas)
             log_line(run / "diffusion.jsonl", step=step + 1, **figures)
