@@ -34,8 +34,8 @@ class Style:
             smile=float(0.32 * rng.beta(1.1, 2.6)),
             brow=float(rng.uniform(0.15, 0.7)),
             blink_interval=float(rng.uniform(2.2, 5.0)),
-            sway=float(rng.uniform(0.3, 1.0)),
-            nod=float(rng.uniform(0.008, 0.026)),
+            sway=float(rng.uniform(0.15, 0.6)),
+            nod=float(rng.uniform(0.004, 0.014)),
             pose=(float(rng.normal(0, 0.035)), float(rng.normal(0, 0.02)), float(rng.normal(0, 0.015))),
             asymmetry=float(rng.normal(0, 0.05)),
             restless=float(rng.uniform(0.0, 0.25)),
@@ -66,8 +66,9 @@ def brow_raise(energy: Floats, amount: float) -> Floats:
 def head_motion(energy: Floats, style: Style, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Rotation (T, 3) yaw, pitch, roll in radians and translation (T, 3) in decimetres.
 
-    A mean-reverting sway within about three degrees; speech drives a nod of about one degree at its peaks and
-    livens the sway, so that part of the motion can be told from the sound.
+    A mean-reverting sway within about two degrees; speech drives a nod of about half a degree at its peaks and
+    livens the sway, so that part of the motion can be told from the sound. No more than that: what cannot be told is what a
+    small model renders with grain.
     """
     count = len(energy)
     active = 0.45 + 0.55 * gaussian_filter1d(energy, 8.0, mode="nearest")
