@@ -240,3 +240,26 @@ class Confusion(RuleBasedStateMachine):
 
 TestConfusion = Confusion.TestCase
 TestConfusion.settings = settings(max_examples=15, stateful_step_count=15, deadline=None, derandomize=True)
+
+
+def test_idle_passes_softly_into_speech_and_speech_into_idle() -> None:
+    world = World(talk=TalkSettings(fade=4))
+    world.run(0.4)
+    world.run(1.0, microphone=1.0)
+    world.talk.end_utterance()
+    world.run(1.0)
+    bars = world.bars()
+    begin = int(np.flatnonzero(bars > 200)[0])
+    assert list(bars[begin - 1 : begin + 6]) == [200, 211, 222, 233, 244, 255, 255]
+    # The tail of the utterance is silent, so what is faded there is grey into grey: nothing of the bar is left over.
+    assert set(bars[begin + 25 :]) == {200}
+
+
+def test_an_interrupt_is_a_cut() -> None:
+    world = World()
+    world.run(1.5, microphone=1.0)
+    assert world.bars()[-1] == 255
+    world.talk.interrupt()
+    shown = len(world.bursts) * BURST
+    world.run(0.5)
+    assert set(world.bars()[shown:]) == {200}

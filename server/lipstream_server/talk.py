@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from .crossfade import Crossfade
 from .engine import Frames, Opened, Request, Samples, Stream
 from .idle import IdleSource, Loop
 from .live_codecs import SOUND_RATE
@@ -34,10 +35,14 @@ class BacklogFullError(ValueError):
 
 @dataclass(frozen=True)
 class TalkSettings:
-    """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended."""
+    """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended.
+
+    fade: frames over which idle passes into speech and back; an interrupt cuts.
+    """
 
     backlog: float = 60.0
     gap: float = 0.6
+    fade: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +93,8 @@ class Talk:
         self._numbers = 0
         self._making: Utterance | None = None
         self._last: Frames | None = None  # the last picture of speech, to be held
+        self._shown: Frames | None = None
+        self._fade = Crossfade(settings.fade)
 
     @property
     def state(self) -> State:
@@ -136,6 +143,7 @@ class Talk:
         self._queue.clear()
         self._making = None
         self._idle.begin()
+        self._fade.cut()
         return [self._ended(utterance, True) for utterance in dropped] or [
             UtteranceEnded(utterance=None, at_ms=self.media_ms, position_ms=0.0, interrupted=True)
         ]
@@ -184,6 +192,7 @@ class Talk:
         while self._queue and self._queue[0].done:
             out.events.append(self._ended(self._queue.popleft(), False))
             self._idle.begin()
+            self._fade.begin(self._shown)
         if not self._queue:
             return self._add_idle(out)
         utterance = self._queue[0]
@@ -203,6 +212,7 @@ class Talk:
 
     def _begin(self, utterance: Utterance, out: _Out, at: float) -> None:
         utterance.showing = True
+        self._fade.begin(self._shown)
         waited = 1000 * (at - utterance.arrival.first)
         self.counters.delay_ms = waited
         out.events.append(
@@ -212,13 +222,16 @@ class Talk:
     def _add_idle(self, out: _Out) -> None:
         self.counters.idle_frames += 1
         self._last = None
-        out.pictures.append(self._idle.next())
-        out.sounds.append(self._silence())
+        self._show(out, self._idle.next(), None)
 
     def _add(self, out: _Out, picture: Frames | None, sound: Samples | None = None) -> None:
         if picture is not None:
             self._last = picture
-        out.pictures.append(self._idle.next() if self._last is None else self._last)
+        self._show(out, self._idle.next() if self._last is None else self._last, sound)
+
+    def _show(self, out: _Out, picture: Frames, sound: Samples | None) -> None:
+        self._shown = self._fade.next(picture)
+        out.pictures.append(self._shown)
         out.sounds.append(self._silence() if sound is None else sound)
 
     def _silence(self) -> Samples:
