@@ -44,13 +44,13 @@ class World:
         for item in [item for item in self.making if item[0] <= self.now + 1e-9]:
             self.making.remove(item)
             made = self.engine.generate([item[1].request])[0]
-            self.talk.made(item[1], made.stream, made.frames, self.now)
+            self.talk.made(item[1], made, self.now)
         while (due := self.talk.due(self.now)) is not None:
             if self.cost:
                 self.making.append((self.now + self.cost, due))
             else:
                 made = self.engine.generate([due.request])[0]
-                self.talk.made(due, made.stream, made.frames, self.now)
+                self.talk.made(due, made, self.now)
         if self.now >= self._next - 1e-9:
             self.bursts.append(self.talk.burst(BURST, self.now))
             self._next += BURST / FPS
@@ -77,8 +77,8 @@ def test_a_microphone_is_shown_after_one_short_window_and_never_late() -> None:
     counters = world.talk.counters
     assert counters.late_frames == counters.starved_frames == 0
     # 4 frames and 2 of look-ahead must be heard, a window takes 60 ms, pieces 40 and bursts 80.
-    assert counters.delay_ms is not None
-    assert 300 <= counters.delay_ms <= 460
+    assert counters.delay is not None
+    assert 0.3 <= counters.delay.total <= 0.46
     started, ended = world.events
     assert (started.type, ended.type, ended.position_ms) == ("utterance.started", "utterance.ended", 10_000)
     shown, loud = world.bars() > 201, world.loud() > 0.1
@@ -110,7 +110,8 @@ def test_a_slow_model_holds_pictures_and_never_sound() -> None:
     assert counters.starved_frames == 0
     loud = np.flatnonzero(world.loud() > 0.1)
     assert np.array_equal(loud, np.arange(loud[0], loud[-1] + 1))
-    assert world.talk.backlog <= (counters.delay_ms or 0) / 1000 + 0.1
+    assert counters.delay is not None
+    assert world.talk.backlog <= counters.delay.total + 0.1
     assert 0.3 <= counters.late_frames / len(loud) <= 0.6
 
 
@@ -263,3 +264,18 @@ def test_an_interrupt_is_a_cut() -> None:
     shown = len(world.bursts) * BURST
     world.run(0.5)
     assert set(world.bars()[shown:]) == {200}
+
+
+def test_a_delay_is_told_with_its_parts() -> None:
+    world = World(cost=0.06)
+    world.run(0.4)
+    world.run(2.0, microphone=0.5)
+    world.talk.shown(0.004, 0.002)
+    delay = world.talk.counters.delay
+    started = world.events[0]
+    assert delay is not None
+    # The stub does no work of its own, so all that its window takes counts as waiting for the device.
+    assert delay.gathering == pytest.approx(0.24 - 0.04, abs=0.02)  # six frames, counted from the end of the first piece
+    assert delay.queueing == pytest.approx(0.06, abs=0.011)
+    assert 1000 * (delay.total - 0.006) == pytest.approx(started.waited_ms, abs=0.1)
+    assert sum(vars(delay.parts()).values()) == pytest.approx(1000 * delay.total, abs=0.01)

@@ -24,6 +24,7 @@ from .model import Model
 from .portrait import Portrait
 from .preparation import Identity, identity_tokens, motion_features, prepare_clip, prepare_session
 from .scheduler import ddim_schedule
+from .stopwatch import Stopwatch
 
 Frames = NDArray[np.uint8]
 
@@ -131,12 +132,16 @@ class Engine:
         return Stream(avatar, sampling, session, motion)
 
     @torch.no_grad()
-    def generate(self, requests: Sequence[tuple[Stream, NDArray[np.float32]]]) -> list[tuple[Stream, Frames]]:
+    def generate(
+        self, requests: Sequence[tuple[Stream, NDArray[np.float32]]], watch: Stopwatch | None = None
+    ) -> list[tuple[Stream, Frames]]:
         """One window for each stream, in one batch.
 
         requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
         frames, F the same for all. Returns each stream as it is afterwards, and its frames (F, H, W, 3) uint8.
+        watch: gets the stages "denoising" and "decoding".
         """
+        watch = watch or Stopwatch(self.model.device)
         sampling = _common([stream for stream, _ in requests])
         plan = sampling.plan()
         audio = self._tensor(np.stack([features for _, features in requests]))
@@ -145,7 +150,10 @@ class Engine:
         for batch in _batches([stream for stream, _ in requests], plan):
             clean = self._denoise([requests[i][0] for i in batch], tokens[batch], plan, sampling)
             latents |= dict(zip(batch, clean, strict=True))
-        return [self._finish(stream, latents[i]) for i, (stream, _) in enumerate(requests)]
+        watch.mark("denoising")
+        finished = [self._finish(stream, latents[i]) for i, (stream, _) in enumerate(requests)]
+        watch.mark("decoding")
+        return finished
 
     def _denoise(self, streams: Sequence[Stream], tokens: Tensor, plan: Plan, sampling: Sampling) -> Tensor:
         """Clean latents (streams, C, F, h, w) from noise and audio tokens (streams, F, T, C), in one batch."""

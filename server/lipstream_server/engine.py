@@ -60,12 +60,22 @@ class Request:
     ended: bool
 
 
+@dataclass(frozen=True)
+class Work:
+    """Seconds that a window took: hearing (audio features), denoising, decoding."""
+
+    hearing: float = 0.0
+    denoising: float = 0.0
+    decoding: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
-    """The stream afterwards, and its frames."""
+    """The stream afterwards, and its frames. work: of the batch that the window was in."""
 
     stream: Stream
     frames: Frames
+    work: Work = Work()
 
 
 class Engine(Protocol):

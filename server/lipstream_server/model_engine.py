@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Made, Opened, Request, UnknownAvatarError, UnknownPresetError
+from .engine import Made, Opened, Request, UnknownAvatarError, UnknownPresetError, Work
 
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
@@ -100,15 +100,20 @@ class ModelEngine:
         return self._ears.grid.samples_for(frames + _CONTEXT)
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
+        from lipstream_models.stopwatch import Stopwatch
+
+        watch = Stopwatch(self._engine.model.device)
         heard = [self._hear(request) for request in requests]
         streams = [_own(request).talking for request in requests]
         windows = [
             _window(hearing, request.start, request.frames)
             for hearing, request in zip(heard, requests, strict=True)
         ]
-        made = self._engine.generate(list(zip(streams, windows, strict=True)))
+        watch.mark("hearing")
+        made = self._engine.generate(list(zip(streams, windows, strict=True)), watch)
+        work = Work(**watch.seconds())
         return [
-            Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames)
+            Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
             for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
         ]
 

@@ -182,13 +182,30 @@ class UtteranceEnded(Message):
     interrupted: bool
 
 
+class DelayParts(Message):
+    """What a delay is made of, in the order of time, milliseconds.
+
+    gathering: until there was audio enough for the first window. queueing: for the device. hearing, denoising, decoding: of that
+    window. holding: until those after it were bound to come in time. encoding, sending: of the media that shows its first frame.
+    """
+
+    gathering_ms: float
+    queueing_ms: float
+    hearing_ms: float
+    denoising_ms: float
+    decoding_ms: float
+    holding_ms: float
+    encoding_ms: float
+    sending_ms: float
+
+
 class Stats(Message):
     """How the session does. warning: None, or why pictures are held or time was skipped, since the last stats.
 
     state: idle, speaking (an utterance is open), draining (its end is known). backlog_ms: audio received and not yet sent.
     late_frames: frames for which the last picture was held because the model was late; starved_frames: because the client's
     audio was. repaired_samples: that were not finite or louder than full scale. delay_ms: from audio to its picture at
-    the last start of an utterance, None before. lateness_ms: worst of a fragment against the clock. skipped_ms: by which the
+    the last start of an utterance, None before; delay: its parts. lateness_ms: worst of a fragment against the clock. skipped_ms: by which the
     clock was set back because the server could not keep up.
     """
 
@@ -201,6 +218,7 @@ class Stats(Message):
     starved_frames: int
     backlog_ms: float
     delay_ms: float | None
+    delay: DelayParts | None
     lateness_ms: float
     skipped_ms: float
     repaired_samples: int

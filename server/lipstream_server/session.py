@@ -32,6 +32,7 @@ from .protocol import (
     Stats,
     StatsRequest,
     UtteranceEnd,
+    UtteranceStarted,
 )
 from .service import Service
 from .talk import BacklogFullError, Burst, Due, Talk
@@ -155,7 +156,7 @@ class Session:
         self._window = None
         if not window.cancelled():
             made = window.result()
-            self._talk.made(due, made.stream, made.frames, time.monotonic())
+            self._talk.made(due, made, time.monotonic())
 
     async def _send(self, media: MediaOut) -> None:
         count = self._service.settings.fragment_frames
@@ -171,8 +172,12 @@ class Session:
         raise Ending(CloseCode.NORMAL, "ended")
 
     async def _send_burst(self, media: MediaOut, burst: Burst) -> None:
+        begin = time.monotonic()
         messages = await self._encode(lambda: media.write(burst.frames, burst.samples, burst.utterance))
+        encoded = time.monotonic()
         await self._channel.send(*burst.events, *messages)
+        if any(isinstance(event, UtteranceStarted) for event in burst.events):
+            self._talk.shown(encoded - begin, time.monotonic() - encoded)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -221,7 +226,8 @@ class Session:
             late_frames=counters.late_frames,
             starved_frames=counters.starved_frames,
             backlog_ms=round(talk.backlog * 1000, 3),
-            delay_ms=counters.delay_ms,
+            delay_ms=None if counters.delay is None else round(counters.delay.total * 1000, 3),
+            delay=None if counters.delay is None else counters.delay.parts(),
             lateness_ms=round(self._pacer.take_lateness() * 1000, 3),
             skipped_ms=round(self._pacer.skipped * 1000, 3),
             repaired_samples=self._reader.repaired,

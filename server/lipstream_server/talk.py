@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 
 from .crossfade import Crossfade
-from .engine import Frames, Opened, Request, Samples, Stream
+from .delay import Delay
+from .engine import Frames, Made, Opened, Request, Samples
 from .idle import IdleSource, Loop
 from .live_codecs import SOUND_RATE
 from .protocol import UtteranceEnded, UtteranceStarted
@@ -57,11 +58,12 @@ class Burst:
 
 @dataclass(frozen=True, eq=False)
 class Due:
-    """A window to make: its request, and when its first frame is to be shown."""
+    """A window to make: its request, when its first frame is to be shown, and when it was asked for."""
 
     utterance: int
     request: Request
     deadline: float
+    asked: float
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Counters:
     idle_frames: int = 0
     late_frames: int = 0
     starved_frames: int = 0
-    delay_ms: float | None = None
+    delay: Delay | None = None
 
 
 @dataclass
@@ -162,22 +164,28 @@ class Talk:
                 samples, ended = utterance.take_hearing(until)
                 request = Request(utterance.stream, samples, window.start, window.frames, ended)
                 ahead = (window.start - utterance.sent) / self._planner.fps if utterance.showing else 0.0
-                return Due(utterance.number, request, now + ahead)
+                return Due(utterance.number, request, now + ahead, now)
             if progress.frames is None or progress.requested < progress.frames:
                 return None  # a later utterance waits for an earlier one
         return None
 
-    def made(self, due: Due, stream: Stream, frames: Frames, now: float) -> None:
+    def made(self, due: Due, made: Made, now: float) -> None:
         """A window is there; one that was interrupted meanwhile is dropped."""
         utterance = self._making
         if utterance is None or utterance.number != due.utterance:
             return
         self._making = None
-        utterance.stream = stream
-        utterance.keep(due.request.start, frames)
+        utterance.stream = made.stream
+        utterance.keep(due.request.start, made.frames)
         if utterance.start_at is None:
+            utterance.delay = Delay.of_window(utterance.arrival.first, due.asked, made, now)
             lead = self._planner.lead(utterance.progress, utterance.ready, utterance.arrival.burst)
             utterance.start_at = now + lead
+
+    def shown(self, encoding: float, sending: float) -> None:
+        """The burst with the first frame of an utterance has been sent, which took so many seconds."""
+        if self.counters.delay is not None:
+            self.counters.delay = self.counters.delay.sent(encoding, sending)
 
     def burst(self, count: int, now: float) -> Burst:
         """The next `count` frames with their sound."""
@@ -213,8 +221,8 @@ class Talk:
     def _begin(self, utterance: Utterance, out: _Out, at: float) -> None:
         utterance.showing = True
         self._fade.begin(self._shown)
+        self.counters.delay = utterance.delay.held_until(at)
         waited = 1000 * (at - utterance.arrival.first)
-        self.counters.delay_ms = waited
         out.events.append(
             UtteranceStarted(utterance=utterance.number, at_ms=self.media_ms, waited_ms=round(waited, 1))
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio_in import Resampler
+from .delay import Delay
 from .engine import HEARING_RATE, Frames, Samples, Stream
 from .live_codecs import SOUND_RATE
 from .sample_queue import SampleQueue
@@ -34,6 +35,7 @@ class Utterance:
         self.start_at: float | None = (
             None  # when its first frame may be shown; None: not before frames are there
         )
+        self.delay = Delay(begin=now)
         self.sent = 0
         self.requested = 0
         self.ended = False
