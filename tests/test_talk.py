@@ -275,7 +275,9 @@ def test_a_delay_is_told_with_its_parts() -> None:
     started = world.events[0]
     assert delay is not None
     # The stub does no work of its own, so all that its window takes counts as waiting for the device.
-    assert delay.gathering == pytest.approx(0.24 - 0.04, abs=0.02)  # six frames, counted from the end of the first piece
+    assert delay.gathering == pytest.approx(
+        0.24 - 0.04, abs=0.02
+    )  # six frames, counted from the end of the first piece
     assert delay.queueing == pytest.approx(0.06, abs=0.011)
     assert 1000 * (delay.total - 0.006) == pytest.approx(started.waited_ms, abs=0.1)
     assert sum(vars(delay.parts()).values()) == pytest.approx(1000 * delay.total, abs=0.01)

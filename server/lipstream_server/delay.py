@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from .engine import Made, Work
 from .protocol import DelayParts
@@ -19,7 +19,7 @@ class Delay:
     begin: float
     gathering: float = 0.0
     queueing: float = 0.0
-    work: Work = Work()
+    work: Work = field(default_factory=Work)
     holding: float = 0.0
     encoding: float = 0.0
     sending: float = 0.0
@@ -47,5 +47,7 @@ class Delay:
 
     @property
     def _seconds(self) -> dict[str, float]:
-        whole = {name: getattr(self, name) for name in ("gathering", "queueing", "holding", "encoding", "sending")}
+        whole = {
+            name: getattr(self, name) for name in ("gathering", "queueing", "holding", "encoding", "sending")
+        }
         return {**whole, **asdict(self.work)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -75,7 +75,7 @@ class Made:
 
     stream: Stream
     frames: Frames
-    work: Work = Work()
+    work: Work = field(default_factory=Work)
 
 
 class Engine(Protocol):

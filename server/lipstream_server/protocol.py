@@ -205,8 +205,8 @@ class Stats(Message):
     state: idle, speaking (an utterance is open), draining (its end is known). backlog_ms: audio received and not yet sent.
     late_frames: frames for which the last picture was held because the model was late; starved_frames: because the client's
     audio was. repaired_samples: that were not finite or louder than full scale. delay_ms: from audio to its picture at
-    the last start of an utterance, None before; delay: its parts. lateness_ms: worst of a fragment against the clock. skipped_ms: by which the
-    clock was set back because the server could not keep up.
+    the last start of an utterance, None before; delay: its parts. lateness_ms: worst of a fragment against the clock.
+    skipped_ms: by which the clock was set back because the server could not keep up.
     """
 
     type: Literal["stats"] = "stats"
