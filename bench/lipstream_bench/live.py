@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import json
 import math
-import os
-import platform
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from lipstream_client.streaming import RATE, read_audio
 from lipstream_models.bundled import recording_path
 
 from .interrupts import interrupt
+from .machine import machine
 from .overhead import load
 from .server_process import serving
 from .sustained import sustain
@@ -34,15 +32,6 @@ def tone(seconds: float) -> bytes:
     time = np.arange(round(seconds * RATE)) / RATE
     wave: bytes = np.rint(8000 * np.sin(2 * math.pi * _TONE_HZ * time)).astype("<i2").tobytes()
     return wave
-
-
-def machine() -> dict[str, str | int]:
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "date": str(datetime.date.today()),
-        "processor": names[0].partition(":")[2].strip() if names else platform.machine(),
-        "cores": os.cpu_count() or 1,
-    }
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ class Engine:
 
         requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
         frames, F the same for all. Returns each stream as it is afterwards, and its frames (F, H, W, 3) uint8.
-        watch: gets the stages "denoising" and "decoding".
+        watch: gets the stages "preparing" (of conditions), "denoising" and "decoding".
         """
         watch = watch or Stopwatch(self.model.device)
         sampling = _common([stream for stream, _ in requests])
@@ -148,29 +148,34 @@ class Engine:
         tokens = self.model.network.audioproj(audio)
         latents: dict[int, Tensor] = {}
         for batch in _batches([stream for stream, _ in requests], plan):
-            clean = self._denoise([requests[i][0] for i in batch], tokens[batch], plan, sampling)
+            clean = self._denoise([requests[i][0] for i in batch], tokens[batch], plan, sampling, watch)
             latents |= dict(zip(batch, clean, strict=True))
-        watch.mark("denoising")
         finished = [self._finish(stream, latents[i]) for i, (stream, _) in enumerate(requests)]
         watch.mark("decoding")
         return finished
 
-    def _denoise(self, streams: Sequence[Stream], tokens: Tensor, plan: Plan, sampling: Sampling) -> Tensor:
+    def _denoise(
+        self, streams: Sequence[Stream], tokens: Tensor, plan: Plan, sampling: Sampling, watch: Stopwatch
+    ) -> Tensor:
         """Clean latents (streams, C, F, h, w) from noise and audio tokens (streams, F, T, C), in one batch."""
         clips = []
         for stream, heard in zip(streams, tokens, strict=True):
             guided = stream.session.unconditional > 0
             motion = motion_features(self.model.network, stream.motion, stream.avatar.identity, guided)
             clips.append(prepare_clip(self.model.network, stream.session, heard[None], motion))
-        return sample(
+        conditions = clips[0] if len(clips) == 1 else join(clips)
+        watch.mark("preparing")
+        clean = sample(
             self.model.network.denoising_unet,
             plan,
             ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
             torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
-            clips[0] if len(clips) == 1 else join(clips),
+            conditions,
             sampling.guidance,
             streams[0].avatar.foreground if plan.needs_foreground else None,
         )
+        watch.mark("denoising")
+        return clean
 
     def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""

@@ -111,7 +111,8 @@ class ModelEngine:
         ]
         watch.mark("hearing")
         made = self._engine.generate(list(zip(streams, windows, strict=True)), watch)
-        work = Work(**watch.seconds())
+        took = watch.seconds()
+        work = Work(took["hearing"], took["preparing"] + took["denoising"], took["decoding"])
         return [
             Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
             for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)

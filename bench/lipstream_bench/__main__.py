@@ -1,0 +1,94 @@
+"""`python -m lipstream_bench`: every preset's speed and fidelity, as JSON, a Markdown table and a picture.
+
+The bundled model on this machine; with `--device cuda` Hallo at its full size too, with random weights. Needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lipstream_accel.presets import PRESETS, preset
+from lipstream_accel.price import Price
+from lipstream_models.audio.features import context_windows
+from lipstream_models.bundled import load_bundled
+from lipstream_models.engine import Engine, Sampling
+from lipstream_models.full_size import full_size, price_plan
+from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
+from lipstream_models.runtime import keep_freed_memory
+from lipstream_training.dataset import Clip, load_clips
+
+from .evaluate_model import ensure_clips
+from .full_size_speed import measure_full_size
+from .machine import machine
+from .preset_fidelity import measure_fidelity
+from .preset_speed import Speed, measure_speed
+from .preset_table import bundled_table, draw, full_size_table
+
+
+def prices(name: str, presets: Sequence[str], steps: int) -> dict[str, Price]:
+    """What a window of the model at its full size costs by each preset."""
+    size = full_size(name)
+    return {each: price_plan(preset(each, steps), size) for each in presets}
+
+
+def speeds(engine: Engine, clip: Clip, presets: Sequence[str], sampling: Sampling, turns: int) -> list[Speed]:
+    """Of one window of the clip."""
+    model = engine.model
+    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
+    avatar = engine.register(prepare_portrait(np.array(clip.frames[0]), FaceLandmarker(), settings))
+    window = context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
+    return measure_speed(engine, avatar, window, presets, sampling, turns)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
+    )
+    parser.add_argument("--limit", type=int, default=4, help="clips for fidelity; 0 leaves that part out")
+    parser.add_argument("--turns", type=int, default=9, help="timings of each preset")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
+    parser.add_argument("--device", default="cpu", help="cuda: Hallo at its full size too")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4], help="sessions at once on a GPU")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, object] = {"machine": machine()}
+    tables = []
+    presets = ["base", *(name for name in arguments.presets if name != "base")]
+    if arguments.device != "cpu":
+        gpu = measure_full_size(arguments.device, presets, arguments.batches, arguments.turns)
+        figures |= {
+            "gpu": torch.cuda.get_device_name(arguments.device),
+            "hallo": [asdict(row) for row in gpu],
+        }
+        tables.append(full_size_table(gpu))
+    keep_freed_memory()
+    model = load_bundled(arguments.device)
+    engine = Engine(model)
+    sampling = Sampling(steps=model.defaults.steps, guidance=model.defaults.guidance)
+    ensure_clips(arguments.clips)
+    clips = load_clips(arguments.clips)
+    fast = speeds(engine, clips[0], presets, sampling, arguments.turns)
+    figures["speed"] = [asdict(row) for row in fast]
+    if arguments.limit:
+        close = measure_fidelity(engine, clips[: arguments.limit], presets, sampling)
+        figures["fidelity"] = [asdict(row) for row in close]
+        own = prices("bundled", presets, sampling.steps)
+        hallo = prices("hallo", presets, full_size("hallo").defaults.steps)
+        tables.append(bundled_table(fast, close, own, hallo))
+        draw(fast, close, arguments.out / "presets.png")
+    (arguments.out / "presets.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (arguments.out / "presets.md").write_text("\n\n".join(tables) + "\n")
+    print("\n\n".join(tables) or json.dumps(figures["speed"], indent=2))
+
+
+if __name__ == "__main__":
+    main()
