@@ -48,6 +48,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "lipstream_models.convert_command:convert_command",
             "Hallo's weights as safetensors in half precision",
         ),
+        "analyse": Command(
+            "lipstream_models.analyse_command:analyse_command",
+            "features and attentions over the steps of a clip, drawn",
+        ),
         "plan": Command("lipstream_models.plan_command:plan_command", "how a preset samples, and its FLOPs"),
     }
 )

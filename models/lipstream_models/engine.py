@@ -17,8 +17,9 @@ from torch import Tensor
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.sampling import sample
+from lipstream_accel.schedule import DDIMSchedule
 
-from .conditions import SessionConditions, join
+from .conditions import Conditions, SessionConditions, join
 from .errors import LipstreamError
 from .model import Model
 from .portrait import Portrait
@@ -80,6 +81,15 @@ class Stream:
     session: SessionConditions
     motion: Tensor
     windows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a batch of windows is sampled from: arguments of `lipstream_accel.sampling.sample`."""
+
+    schedule: DDIMSchedule
+    noise: Tensor
+    conditions: Conditions
 
 
 class Engine:
@@ -154,28 +164,41 @@ class Engine:
         watch.mark("decoding")
         return finished
 
+    @torch.no_grad()
+    def case(self, stream: Stream, features: NDArray[np.float32]) -> Case:
+        """What the stream's next window, of audio features (F, 5, blocks, channels), would be sampled from."""
+        tokens = self.model.network.audioproj(self._tensor(features[None]))
+        return self._case([stream], tokens, stream.sampling)
+
     def _denoise(
         self, streams: Sequence[Stream], tokens: Tensor, plan: Plan, sampling: Sampling, watch: Stopwatch
     ) -> Tensor:
         """Clean latents (streams, C, F, h, w) from noise and audio tokens (streams, F, T, C), in one batch."""
-        clips = []
-        for stream, heard in zip(streams, tokens, strict=True):
-            guided = stream.session.unconditional > 0
-            motion = motion_features(self.model.network, stream.motion, stream.avatar.identity, guided)
-            clips.append(prepare_clip(self.model.network, stream.session, heard[None], motion))
-        conditions = clips[0] if len(clips) == 1 else join(clips)
+        case = self._case(streams, tokens, sampling)
         watch.mark("preparing")
         clean = sample(
             self.model.network.denoising_unet,
             plan,
-            ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
-            torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
-            conditions,
+            case.schedule,
+            case.noise,
+            case.conditions,
             sampling.guidance,
             streams[0].avatar.foreground if plan.needs_foreground else None,
         )
         watch.mark("denoising")
         return clean
+
+    def _case(self, streams: Sequence[Stream], tokens: Tensor, sampling: Sampling) -> Case:
+        clips = []
+        for stream, heard in zip(streams, tokens, strict=True):
+            guided = stream.session.unconditional > 0
+            motion = motion_features(self.model.network, stream.motion, stream.avatar.identity, guided)
+            clips.append(prepare_clip(self.model.network, stream.session, heard[None], motion))
+        return Case(
+            ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
+            torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
+            clips[0] if len(clips) == 1 else join(clips),
+        )
 
     def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""

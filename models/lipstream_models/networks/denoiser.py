@@ -14,10 +14,12 @@ Other depths: "U_31" is the last layer but one of the last up block, "U_32" its 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from ..conditions import Conditions, LayerConditions, SessionConditions, SessionLayer
 from ..raw_conditions import AudioRegions, RawLayer, RawSessionLayer
+from .attention import Attention
 from .blocks import AttentionOutputs
 from .denoiser_layers import DenoiserLayers, EncoderFeatures
 
@@ -152,6 +154,17 @@ class Denoiser(DenoiserLayers):
         """
         run, stem = self._start(z, t, conditions)
         return self._finish(run, run.images(f_u31), stem, foreground, background)[0]
+
+    def last_attention(
+        self, z: Tensor, f_u31: Tensor, t: Tensor | float, conditions: Conditions
+    ) -> tuple[Attention, Tensor]:
+        """The first attention of the last layer and its input (rows*frames, h*w, C), to be looked at."""
+        run, stem = self._start(z, t, conditions)
+        block = self._blocks(self.up_blocks)[-1]
+        index = len(block.resnets) - 1
+        x = block.resnets[index](torch.cat([run.images(f_u31), stem], dim=1), run.time)
+        spatial = block.attention(index)
+        return spatial.block.attn1, spatial.feature(x)[1]
 
     def encode(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> EncoderFeatures:
         """Encoder and mid block."""
