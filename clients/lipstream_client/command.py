@@ -52,6 +52,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "lipstream_models.analyse_command:analyse_command",
             "features and attentions over the steps of a clip, drawn",
         ),
+        "tune": Command(
+            "lipstream_models.tune_command:tune_command",
+            "a plan for a model, found by search against a budget",
+        ),
         "plan": Command("lipstream_models.plan_command:plan_command", "how a preset samples, and its FLOPs"),
     }
 )
