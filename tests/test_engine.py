@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lipstream_accel.presets import PRESETS
+from lipstream_accel.plan_json import to_json
+from lipstream_accel.presets import PRESETS, preset
 from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.bundled import avatar_names, avatar_path, load_bundled, save_bundled
 from lipstream_models.codec import Codec
@@ -197,3 +198,19 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(LipstreamError, match=r"model\.safetensors: expected a bundled Lipstream model"):
             load_bundled(path=path)
+
+
+def test_a_plan_of_ones_own_stands_in_for_a_preset(engine: Engine, avatar: Avatar, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    plan = replace(preset("lightningcp", 3), name="mine")
+    file.write_text(to_json(plan))
+    own = Sampling.of(engine.model, str(file))
+    assert (own.preset, own.steps, own.plan()) == ("mine", 3, plan)
+    named = Sampling.of(engine.model, "lightningcp")
+    frames = [engine.generate([(engine.open(avatar, each), audio(0))])[0][1] for each in (own, named)]
+    assert np.array_equal(*frames)
+    with pytest.raises(SettingsError, match="a plan of 3 steps"):
+        Sampling.of(engine.model, str(file), steps=4)
+    file.write_text("{}")
+    with pytest.raises(SettingsError, match=r"plan\.json"):
+        Sampling.of(engine.model, str(file))

@@ -73,7 +73,7 @@ def main() -> None:
     keep_freed_memory()
     model = load_bundled(arguments.device)
     engine = Engine(model)
-    sampling = Sampling(steps=model.defaults.steps, guidance=model.defaults.guidance)
+    sampling = Sampling.of(model, "base")
     ensure_clips(arguments.clips)
     clips = load_clips(arguments.clips)
     fast = speeds(engine, clips[0], presets, sampling, arguments.turns)

@@ -6,9 +6,7 @@ The true clips are rendered by the training room's head (Debian: libegl1 libgl1-
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from lipstream_training.render_clips import render_clip
 from lipstream_training.renderer import HeadRenderer
 
 from .lip_sync import compare, lip_track
+from .machine import machine
 from .picture_quality import psnr, sharpness
 
 Frames = NDArray[np.uint8]
@@ -162,6 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
     )
+    parser.add_argument("--preset", default="exact", help="or a plan's JSON file")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--guidance", type=float, default=None)
     parser.add_argument("--drift-seconds", type=float, default=60.0)
@@ -170,14 +170,13 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     model = load_bundled()
-    steps = arguments.steps or model.defaults.steps
-    guidance = model.defaults.guidance if arguments.guidance is None else arguments.guidance
+    sampling = Sampling.of(model, arguments.preset, arguments.steps, arguments.guidance)
     ensure_clips(arguments.clips)
     clips = load_clips(arguments.clips)[: arguments.limit]
-    scores, _ = score(Engine(model), clips, Sampling(steps=steps, guidance=guidance), arguments.drift_seconds)
-    print(
-        f"\n{datetime.date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, {steps} steps, guidance {guidance}\n"
-    )
+    scores, _ = score(Engine(model), clips, sampling, arguments.drift_seconds)
+    here = machine()
+    print(f"\n{here['date']}, {here['processor']}, {torch.get_num_threads()} threads")
+    print(f"{sampling.preset}, {sampling.steps} steps, guidance {sampling.guidance}\n")
     print(table(scores))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(asdict(scores), indent=2) + "\n")

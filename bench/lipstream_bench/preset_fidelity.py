@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def measure_fidelity(
     for clip in clips:
         base: Frames | None = None
         for name in presets:
-            settings = Sampling(name, sampling.steps, sampling.guidance, sampling.seed)
+            settings = replace(sampling, preset=name)
             parts = animate(engine, np.array(clip.frames[0]), clip.truth.audio, settings)
             made = np.concatenate(list(parts))
             base = made if base is None else base

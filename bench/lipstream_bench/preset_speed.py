@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -49,7 +49,7 @@ def measure_speed(
     engine: Engine, avatar: Avatar, window: Features, presets: Sequence[str], sampling: Sampling, turns: int
 ) -> list[Speed]:
     """window: (F, 5, blocks, channels) audio features. The first preset is what the others are compared with."""
-    settings = {name: Sampling(name, sampling.steps, sampling.guidance, sampling.seed) for name in presets}
+    settings = {name: replace(sampling, preset=name) for name in presets}
     # From the second window on, motion frames are the model's own; the first call also pays for what is made lazily.
     streams = {
         name: engine.generate([(engine.open(avatar, settings[name]), window)])[0][0] for name in presets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -41,11 +41,7 @@ def analyse_command(
 ) -> None:
     """What features and attentions do over the steps of a clip (the paper's figures 1, 2, 4 and 5), as PNG and JSON."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling(
-        "exact",
-        loaded.defaults.steps if steps is None else steps,
-        loaded.defaults.guidance if guidance is None else guidance,
-    )
+    sampling = Sampling.of(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (
         avatar_path(portrait)
@@ -66,7 +62,7 @@ def analyse_command(
     )
     rows: dict[str, Frames] = {}
     for name in _PRESETS:
-        stream = engine.open(avatar, Sampling(name, sampling.steps, sampling.guidance))
+        stream = engine.open(avatar, replace(sampling, preset=name))
         rows[name] = engine.generate([(stream, window)])[0][1]
     (out / "analysis.json").write_text(json.dumps(as_dict(found, loaded.name, sampling), indent=2) + "\n")
     for path in [*draw(found, out), draw_frames(rows, out / "figure5.png"), out / "analysis.json"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipstream_accel.plan import Plan
+from lipstream_accel.plan_json import from_json
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.sampling import sample
 from lipstream_accel.schedule import DDIMSchedule
@@ -36,12 +38,37 @@ class SettingsError(LipstreamError):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a stream is denoised. guidance 1 or less switches guidance off; seed decides the noise of every window."""
+    """How a stream is denoised. guidance 1 or less switches guidance off; seed decides the noise of every window.
+
+    own: a plan that is no preset; it has the preset's name and number of steps.
+    """
 
     preset: str = "exact"
     steps: int = 20
     guidance: float = 2.0
     seed: int = 0
+    own: Plan | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        preset: str,
+        steps: int | None = None,
+        guidance: float | None = None,
+        seed: int = 0,
+    ) -> Sampling:
+        """With the model's own values where none are given. preset: a name, or a plan's JSON file (`lipstream tune`)."""
+        own = read_plan(Path(preset)) if preset.endswith(".json") else None
+        if own is not None and steps not in (None, own.steps):
+            raise SettingsError(f"{preset} is a plan of {own.steps} steps; leave --steps out, got {steps}")
+        return cls(
+            preset if own is None else own.name,
+            own.steps if own is not None else model.defaults.steps if steps is None else steps,
+            model.defaults.guidance if guidance is None else guidance,
+            seed,
+            own,
+        )
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 1000:
@@ -52,10 +79,20 @@ class Sampling:
             raise SettingsError(f"seed must be between 0 and 2**63 - 1, got {self.seed}")
 
     def plan(self) -> Plan:
+        if self.own is not None:
+            return self.own
         try:
             return preset(self.preset, self.steps)
         except ValueError as error:
             raise SettingsError(str(error)) from error
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan that `lipstream tune` or `plan_json.to_json` wrote. Raises SettingsError, or OSError where there is no file."""
+    try:
+        return from_json(path.read_text())
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_json import from_json
 from lipstream_accel.plan_text import describe
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
 
+from .engine import read_plan
 from .errors import LipstreamError
 from .full_size import FACE_SHARE, FullSize, compare, full_size
 
@@ -43,7 +43,7 @@ def plan_command(
 def _plan(name: str, steps: int | None, size: FullSize) -> Plan:
     if not name.endswith(".json"):
         return preset(name, size.defaults.steps if steps is None else steps)
-    plan = from_json(Path(name).read_text())
+    plan = read_plan(Path(name))
     if steps not in (None, plan.steps):
         raise ValueError(f"{name} is a plan of {plan.steps} steps; leave --steps out, got {steps}")
     return plan

@@ -42,12 +42,7 @@ def tune_command(
 ) -> None:
     """Leaves out key steps and guidance, piece by piece, where it costs the least, and writes the plan that is left."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    defaults = loaded.defaults
-    sampling = Sampling(
-        "exact",
-        defaults.steps if steps is None else steps,
-        defaults.guidance if guidance is None else guidance,
-    )
+    sampling = Sampling.of(loaded, "exact", steps, guidance)
     size = full_size("bundled" if model is None else "hallo")
 
     def cost(plan: Plan) -> float:

@@ -50,7 +50,9 @@ def render(
     model: Annotated[
         Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
     ] = None,
-    preset: Annotated[str, typer.Option(help="how the steps are sampled, see `lipstream plan`")] = "exact",
+    preset: Annotated[
+        str, typer.Option(help="how the steps are sampled, see `lipstream plan`; or a plan's JSON file")
+    ] = "exact",
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale; 1 switches guidance off")] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same frames")] = 0,
@@ -60,12 +62,7 @@ def render(
     from lipstream_models.engine import Engine, Sampling
 
     loaded = _load(model, device)
-    sampling = Sampling(
-        preset=preset,
-        steps=loaded.defaults.steps if steps is None else steps,
-        guidance=loaded.defaults.guidance if guidance is None else guidance,
-        seed=seed,
-    )
+    sampling = Sampling.of(loaded, preset, steps, guidance, seed)
     face = _portrait(portrait, loaded)
     for note in face.notes:
         typer.echo(note, err=True)
