@@ -24,9 +24,9 @@ from .model_engine import DEFAULT_AVATAR
 
 _HOST = "127.0.0.1"
 _PORT = 8000
-_READY_SECONDS = 300.0
+_READY_SECONDS = 600.0
 _TOLD_SECONDS = 15.0
-_ASK_SECONDS = 0.2
+_ASK_SECONDS = 0.5
 _STOP_SECONDS = 10.0
 _LAST_LINES = 15
 
@@ -129,7 +129,8 @@ def ready(port: int) -> bool:
 def failed(what: str, log: IO[str]) -> DemoError:
     """The error to raise, after showing what the server said last."""
     log.seek(0)
-    print(*log.readlines()[-_LAST_LINES:], sep="", end="", file=sys.stderr)
+    said = [line for line in log if "/readyz" not in line]  # those are our own questions
+    print(*said[-_LAST_LINES:], sep="", end="", file=sys.stderr)
     return DemoError(f"{what}; what the server said last is above")
 
 
