@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -33,10 +34,7 @@ from lipstream_server.protocol import (
     SessionReady,
     SessionStart,
     Stats,
-    Tag,
-    Tagged,
     UtteranceEnded,
-    UtteranceStarted,
 )
 from lipstream_server.settings import ServerSettings
 from lipstream_server.stub_engine import StubEngine
@@ -56,6 +54,7 @@ from live_server import (
     tone,
     until,
 )
+from stream_model import Expected
 
 T = TypeVar("T")
 MISTAKES = 8
@@ -96,6 +95,7 @@ FORMATS = st.builds(
     rate=st.sampled_from([8000, 11_025, 16_000, 44_100, 48_000]),
     channels=st.sampled_from([1, 2]),
 )
+SIZES = st.sampled_from([0, 1, 2, 3, 7]) | st.integers(8_000, 60_000)
 STARTS = st.builds(
     SessionStart,
     avatar=st.sampled_from([None, "red", "blue"]),
@@ -104,69 +104,6 @@ STARTS = st.builds(
     preset=st.sampled_from([None, "exact"]),
     idle=st.sampled_from(["alive", "still"]),
 )
-
-
-class Expected:
-    """What a client may believe, from what it sent and what came."""
-
-    def __init__(self, start: SessionStart) -> None:
-        self.start = start
-        self.pictures = self.samples = 0
-        self.showing = 0
-        self.ended = 0  # utterances end in order, each once
-        self.mistakes = 0
-        self.rest = 0  # bytes of a sample that has not come whole
-        self.heard_ms = 0.0
-        self.position_ms = 0.0
-        self.losses = False  # whether something has been dropped by now
-
-    def audio(self, size: int) -> float:
-        """Milliseconds that these bytes complete."""
-        whole, self.rest = divmod(self.rest + size, self.start.audio.sample_bytes)
-        return 1000 * whole / self.start.audio.rate
-
-    def take(self, message: object) -> None:
-        if isinstance(message, bytes):
-            self.media(Tagged.unpack(message))
-        elif isinstance(message, UtteranceStarted):
-            assert message.utterance == self.ended + 1
-            assert self.showing == 0
-            self.in_time(message.at_ms)
-            self.showing = message.utterance
-        elif isinstance(message, UtteranceEnded):
-            self.in_time(message.at_ms)
-            if message.utterance is None:
-                assert message.interrupted
-                assert message.position_ms == 0
-                return
-            assert message.utterance == self.ended + 1
-            assert self.showing in (0, message.utterance)
-            self.ended, self.showing = message.utterance, 0
-            self.losses = self.losses or message.interrupted
-            self.position_ms += message.position_ms
-            assert self.position_ms <= self.heard_ms + self.ended  # rates round up to a sample
-        elif isinstance(message, Stats):
-            assert message.media_ms == message.frames * 40 >= self.pictures * 40
-            assert message.frames >= message.idle_frames + message.late_frames + message.starved_frames
-            assert 0 <= message.backlog_ms <= 1000 * BACKLOG + 1
-
-    def media(self, unit: Tagged) -> None:
-        """Positions go on without a gap, and everything is marked with the utterance that has been announced."""
-        assert unit.utterance == self.showing
-        if unit.tag is Tag.PCM:
-            assert unit.position == self.samples
-            self.samples += len(unit.payload) // 2
-            assert self.samples == self.pictures * 1920
-        else:
-            assert unit.tag is Tag[self.start.container.upper()]
-            assert unit.position == self.pictures
-            self.pictures += 1
-            assert self.pictures * 1920 - self.samples <= 2 * 1920
-
-    def in_time(self, at_ms: float) -> None:
-        """Events stand before the burst that they speak of."""
-        assert self.samples == self.pictures * 1920
-        assert 0 <= at_ms - self.pictures * 40 < 80
 
 
 class Fuzz(RuleBasedStateMachine):
@@ -256,16 +193,22 @@ class Fuzz(RuleBasedStateMachine):
 
     # Before and around a session
 
+    @initialize(start=STARTS | st.none())
+    def first(self, start: SessionStart | None) -> None:
+        self.connect(start)
+
     @precondition(lambda self: self.client is None)
-    @rule()
-    def connect(self) -> None:
+    @rule(start=STARTS | st.none())
+    def connect(self, start: SessionStart | None) -> None:
         socket = self.do(connect(f"ws://{self.address}{PATH}", max_size=None, compression=None))
         self.client = Client(socket)
+        if start is not None:
+            self.start(start)
 
     @precondition(lambda self: self.client and not self.model)
     @rule(start=STARTS)
     def start(self, start: SessionStart) -> None:
-        self.model = Expected(start)
+        self.model = Expected(start, BACKLOG)
         (ready,) = [each for each in self.harmless(start) if isinstance(each, SessionReady)]
         assert (ready.container, ready.avatar) == (start.container, start.avatar or "red")
 
@@ -299,37 +242,30 @@ class Fuzz(RuleBasedStateMachine):
         self.mistake(ErrorCode.BAD_MESSAGE, text)
 
     @precondition(lambda self: self.client)
-    @rule(as_text=st.booleans())
-    def too_big(self, as_text: bool) -> None:
-        size = MAX_MESSAGE_BYTES + 1
-        _, close = self.do(self.farewell(" " * size if as_text else bytes(size)))
-        assert close == 1009
-
-    @precondition(lambda self: self.client)
-    @rule()
-    def vanish(self) -> None:
-        self.connected.socket.transport.abort()
-        self.do(self.connected.socket.wait_closed())
-        self.client = self.model = None
-        self.early = 0
-
-    @precondition(lambda self: self.client)
-    @rule()
-    def end(self) -> None:
-        found, close = self.do(self.farewell(SessionEnd()))
-        assert (found[-1].type, found[-1].reason, close) == ("session.closing", "ended", 1000)
-        assert not [each for each in found if isinstance(each, Error)]
+    @rule(how=st.sampled_from(["end", "vanish", "too big", "too long"]))
+    def leave(self, how: str) -> None:
+        if how == "vanish":
+            self.connected.socket.transport.abort()
+            self.do(self.farewell())
+        elif how == "end":
+            found, close = self.do(self.farewell(SessionEnd()))
+            assert (found[-1].type, found[-1].reason, close) == ("session.closing", "ended", 1000)
+            assert not [each for each in found if isinstance(each, Error)]
+        else:
+            size = MAX_MESSAGE_BYTES + 1
+            _, close = self.do(self.farewell(bytes(size) if how == "too big" else " " * size))
+            assert close == 1009
 
     # In a session
 
     @precondition(lambda self: self.model)
-    @rule(size=st.integers(0, 40_000), filling=st.sampled_from([b"\0", b"\x40", b"\xff", b"\x7f\xc0"]))
+    @rule(size=SIZES, filling=st.sampled_from([b"\0", b"\x40", b"\xff", b"\x7f\xc0"]))
     def speak(self, size: int, filling: bytes) -> None:
         """0xff and 0x7fc0 hold NaN and infinities where samples are floats; any size may end within a sample."""
         self.hear(size, (filling * size)[:size])
 
     @precondition(lambda self: self.model)
-    @rule(size=st.integers(0, 20_000))
+    @rule(size=SIZES)
     def speak_in_base64(self, size: int) -> None:
         self.hear(size, AudioAppend(audio=base64.b64encode(b"\x20" * size).decode()))
 
@@ -354,6 +290,17 @@ class Fuzz(RuleBasedStateMachine):
         )
         self.session.losses = True
         self.session.mistakes += 1
+
+    @precondition(lambda self: self.model)
+    @rule(ms=st.integers(200, 900), ends=st.booleans(), bursts=st.integers(3, 8))
+    def converse(self, ms: int, ends: bool, bursts: int) -> None:
+        """Enough to be shown, and the time to see some of it."""
+        size = self.session.start.audio.rate * ms // 1000 * self.session.start.audio.sample_bytes
+        self.hear(size, b"\x40" * size)
+        if ends and self.model is not None:
+            self.end_utterance()
+        if self.model is not None:
+            self.watch(bursts)
 
     @precondition(lambda self: self.model)
     @rule(audio=st.sampled_from(["?", "AAA", "A=AA", "AA AA", "ÄÄÄÄ"]))
@@ -385,7 +332,7 @@ class Fuzz(RuleBasedStateMachine):
         assert [each for each in self.harmless(StatsRequest()) if isinstance(each, Stats)]
 
     @precondition(lambda self: self.model)
-    @rule(bursts=st.integers(1, 8))
+    @rule(bursts=st.integers(1, 12))
     def watch(self, bursts: int) -> None:
         """Let media time pass."""
         until = self.session.pictures + 2 * bursts
@@ -420,8 +367,8 @@ def test_any_client_is_answered_as_documented_and_leaves_nothing_behind() -> Non
         address = runner.run(server.__aenter__())
         tasks = runner.run(settle())
         chosen = settings(
-            max_examples=30,
-            stateful_step_count=25,
+            max_examples=20,
+            stateful_step_count=20,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
