@@ -28,7 +28,7 @@ help: ## what can be made
 
 venv: $(CORE) ## only the environment, .venv  (with a GPU: make venv TORCH=cuda)
 
-demo: $(CORE) ## a bundled face speaks a bundled recording: writes demo.mp4 and prints the figures
+demo: $(CORE) ## a bundled face says a bundled recording through a server: demo.mp4, figures, and the page
 	@$(BIN)/lipstream demo --output demo.mp4
 
 serve: $(CORE) ## the streaming server on http://127.0.0.1:8000

@@ -1,16 +1,16 @@
 """The Python client against a real server."""
 
 import asyncio
-import re
 import wave
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
-from lipstream_client import stream_command
-from lipstream_client.errors import RefusedError, StreamError
-from lipstream_client.stream_client import Backoff, StreamClient
-from lipstream_client.streaming import read_audio, stream_audio, tracks
+from lipstream_client.backoff import Backoff
+from lipstream_client.errors import ConnectionLostError, RefusedError, StreamError
+from lipstream_client.recording import read_audio
+from lipstream_client.stream_client import StreamClient
 from lipstream_server.protocol import (
     ErrorCode,
     Pong,
@@ -25,7 +25,6 @@ from lipstream_server.settings import ServerSettings
 from live_server import bind, running, tone
 
 ONCE = Backoff(attempts=1)
-README = Path(__file__).parents[1] / "clients" / "README.md"
 
 
 async def test_events_are_typed_and_media_is_bytes() -> None:
@@ -44,18 +43,6 @@ async def test_events_are_typed_and_media_is_bytes() -> None:
         kinds = {type(message) for message in seen}
         assert {bytes, Pong, Stats, UtteranceStarted, UtteranceEnded, SessionClosing} <= kinds
         assert type(seen[-1]) is SessionClosing
-
-
-async def test_a_recording_at_the_pace_of_a_microphone() -> None:
-    async with running() as address:
-        outcome = await stream_audio(f"ws://{address}", tone(1.2), "blue")
-    assert outcome.first_frame is not None
-    # The whole utterance is one window in this server, so nothing shows before it has ended.
-    assert outcome.first_frame >= 1.1
-    made = tracks(outcome.data)
-    assert made.frames >= 60
-    assert abs(made.skew) <= 0.04
-    assert "skew" in stream_command.report(outcome)
 
 
 async def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
@@ -89,21 +76,68 @@ async def test_where_nobody_listens() -> None:
             pass
 
 
-async def test_a_lost_connection_is_an_error_or_a_new_session() -> None:
+async def test_a_lost_connection_is_an_error() -> None:
+    async with running() as address, StreamClient(f"ws://{address}") as client:
+        client._socket.transport.abort()  # type: ignore[union-attr]
+        with pytest.raises(ConnectionLostError, match="the connection was lost"):
+            async for _ in client:
+                pass
+        with pytest.raises(ConnectionLostError):
+            await client.say(tone(0.1))
+
+
+async def test_a_lost_connection_is_a_new_session_and_what_is_sent_meanwhile_waits_for_it() -> None:
+    async with running() as address, StreamClient(f"ws://{address}", reconnect=True) as client:
+        assert client.ready is not None
+        first = client.ready.session
+        lost = client._socket
+        assert lost is not None
+        lost.transport.abort()
+        await lost.wait_closed()
+        saying = asyncio.create_task(client.say(tone(0.2)))
+        await asyncio.sleep(0.1)
+        assert not saying.done()
+        seen = []
+        async for message in client:
+            if not isinstance(message, bytes | Stats):
+                seen.append(message)
+            if isinstance(message, UtteranceEnded):
+                await client.end()
+        await saying
+    assert [message.type for message in seen] == [
+        "session.ready",
+        "utterance.started",
+        "utterance.ended",
+        "session.closing",
+    ]
+    assert isinstance(seen[0], SessionReady)
+    assert seen[0].session != first
+    assert seen[2].position_ms == 200
+
+
+async def test_who_waits_for_a_connection_is_told_when_none_can_be_had() -> None:
     async with running() as address:
-        async with StreamClient(f"ws://{address}") as client:
-            client._socket.transport.abort()  # type: ignore[union-attr]
-            with pytest.raises(StreamError, match="the connection was lost"):
-                async for _ in client:
-                    pass
-        async with StreamClient(f"ws://{address}", reconnect=True) as client:
-            first = client.ready
-            client._socket.transport.abort()  # type: ignore[union-attr]
-            async for message in client:
-                if isinstance(message, SessionReady):
-                    assert first is not None
-                    assert message.session != first.session
-                    break
+        client = StreamClient(f"ws://{address}", backoff=Backoff(attempts=2, first=0.01), reconnect=True)
+        await client.__aenter__()
+    saying = asyncio.create_task(client.say(tone(0.1)))
+    with pytest.raises(StreamError, match="no Lipstream server answers"):
+        async for _ in client:
+            pass
+    with pytest.raises(StreamError):
+        await saying
+    await client.__aexit__(None, None, None)
+
+
+async def test_a_server_of_another_kind_is_told() -> None:
+    async def answer(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send('{"type": "hello"}')
+
+    async with serve(answer, "127.0.0.1", 0) as other:
+        port = next(iter(other.sockets)).getsockname()[1]
+        with pytest.raises(StreamError, match="expected a message of Lipstream's protocol"):
+            async with StreamClient(f"ws://127.0.0.1:{port}", backoff=ONCE):
+                pass
 
 
 def test_waits_grow_to_a_bound() -> None:
@@ -112,13 +146,6 @@ def test_waits_grow_to_a_bound() -> None:
     assert all(low <= wait <= high for wait, low, high in zip(waits[:3], (0.5, 1, 2), (1, 2, 4), strict=True))
     assert max(waits) <= 4
     assert list(ONCE.waits()) == []
-
-
-def test_quantiles() -> None:
-    values = [float(number) for number in range(1, 101)]
-    assert stream_command.quantile(values, 0.5) == 50
-    assert stream_command.quantile(values, 0.95) == 95
-    assert stream_command.quantile([7.0], 0.95) == 7
 
 
 def test_recordings_are_read_and_what_is_none_is_named(tmp_path: Path) -> None:
@@ -130,14 +157,3 @@ def test_recordings_are_read_and_what_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "no.wav").write_text("no sound")
     with pytest.raises(StreamError, match=r"no\.wav: expected a recording"):
         read_audio(tmp_path / "no.wav")
-
-
-async def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert len([line for line in code.splitlines() if line]) <= 12
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "speech.raw").write_bytes(tone(0.4))
-    async with running() as address:
-        runnable = code.replace("127.0.0.1:8000", address)
-        await asyncio.to_thread(exec, runnable, {})
-    assert tracks((tmp_path / "talk.mp4").read_bytes()).frames > 10

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from lipstream_client.stream_client import StreamClient
-from lipstream_client.streaming import RATE
+from lipstream_client.recording import RATE
 from lipstream_server.protocol import AudioFormat, SessionStart, Tag, Tagged, UtteranceEnded
 
 from .quantiles import quantiles

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lipstream_client.streaming import RATE, read_audio
+from lipstream_client.recording import RATE, read_audio
 from lipstream_models.bundled import recording_path
 
 from .interrupts import interrupt

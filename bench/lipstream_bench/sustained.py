@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 
 from lipstream_client.stream_client import StreamClient
-from lipstream_client.streaming import RATE, tracks
+from lipstream_client.fragments import FragmentReader
+from lipstream_client.recording import RATE
 from lipstream_server.protocol import (
     AudioFormat,
     DelayParts,
@@ -32,7 +33,7 @@ class Record:
     delays: from sending the first byte of an utterance to receiving the first media that shows it.
     """
 
-    media: list[bytes] = field(default_factory=list)
+    media: FragmentReader = field(default_factory=FragmentReader)
     delays: list[float] = field(default_factory=list)
     parts: list[DelayParts] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
@@ -102,7 +103,7 @@ async def _watch(client: StreamClient, record: Record, began: asyncio.Queue[floa
         if isinstance(message, bytes):
             start = now if start is None else start
             record.seconds = now - start
-            record.media.append(message)
+            record.media.feed(message)
             if shows:
                 shows = False
                 record.delays.append(1000 * (now - began.get_nowait()))
@@ -126,7 +127,7 @@ async def _sample(client: StreamClient, server: ServerProcess, record: Record) -
 
 
 def _summary(record: Record, minutes: float) -> Sustained:
-    made = tracks(b"".join(record.media))
+    made = record.media.lengths
     third = max(1, len(record.delays) // 3)
     middle = [
         quantiles(part, (0.5,)).get("p50", float("nan"))

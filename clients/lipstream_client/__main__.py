@@ -1,5 +1,6 @@
-"""`python -m lipstream_client`, where the `lipstream` script is not on the path."""
+"""`python -m lipstream_client` is the `lipstream` command."""
 
 from .command import main
 
-main()
+if __name__ == "__main__":
+    main()

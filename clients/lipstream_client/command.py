@@ -36,13 +36,13 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         ),
         "serve": Command("lipstream_server.serve:serve", "talking heads over a WebSocket, in real time"),
         "stream": Command(
-            "lipstream_client.stream_command:stream", "a recording through a server, as a microphone would"
+            "lipstream_client.stream_command:stream", "a recording or a microphone through a server"
         ),
         "bench-stream": Command(
-            "lipstream_client.stream_command:bench_stream", "several such streams at once, and figures"
+            "lipstream_client.bench_command:bench_stream", "several such streams at once, and figures"
         ),
         "demo": Command(
-            "lipstream_server.render:demo", "the same with a bundled face and voice, and figures"
+            "lipstream_server.demo:demo", "a server, a bundled face and voice, and the way to the browser"
         ),
         "convert": Command(
             "lipstream_models.convert_command:convert_command",

@@ -9,6 +9,10 @@ class StreamError(RuntimeError):
     exit_code = 3
 
 
+class ConnectionLostError(StreamError):
+    """There was a connection, and it is no more."""
+
+
 class RefusedError(StreamError):
     """The server has said no; `error` is what it said."""
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
@@ -43,31 +43,14 @@ from lipstream_server.protocol import (
     UtteranceEnded,
 )
 
-from .errors import RefusedError, StreamError
+from .backoff import Backoff
+from .errors import ConnectionLostError, RefusedError, StreamError
 
 __all__ = ["Backoff", "StreamClient", "UtteranceEnded"]
 
 _CLOSE_SECONDS = 2.0
+_READY_SECONDS = 60.0
 _PIECE = MAX_MESSAGE_BYTES // 2
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """How often, and after how many seconds, a connection is tried again; each wait is up to twice the one before.
-
-    A server that is busy is asked again when it said, if that is later. attempts: in all, 1 for no second try.
-    """
-
-    attempts: int = 5
-    first: float = 0.25
-    most: float = 8.0
-
-    def waits(self) -> Iterator[float]:
-        """Seconds before each further attempt, shaken so that many clients do not come back as one."""
-        wait = self.first
-        for _ in range(self.attempts - 1):
-            yield wait * random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
-            wait = min(self.most, 2 * wait)
 
 
 @dataclass
@@ -75,9 +58,11 @@ class StreamClient:
     """An async context manager, entered when the session is ready, and an iterator over what the server sends.
 
     url: of the server, ws:// or wss://. backoff: for connecting. reconnect: whether an iteration goes on with a new session,
-    after another `SessionReady`, when the connection is lost; audio that was under way is lost with it.
+    after another `SessionReady`, when the connection is lost or the server is restarted; what was under way is lost with it, and
+    what is sent meanwhile waits for the new session, which takes an iteration that goes on.
     text: audio goes as base64, where binary messages do not pass.
-    Raises StreamError when no connection can be had, RefusedError when the server does not want the session.
+    Raises StreamError when no connection can be had, ConnectionLostError when it is lost, RefusedError when the server does not
+    want the session.
     """
 
     url: str
@@ -88,15 +73,17 @@ class StreamClient:
     ready: SessionReady | None = field(default=None, init=False)
     _socket: ClientConnection | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition, init=False, repr=False)
 
     async def __aenter__(self) -> Self:
+        self._ended = False
         await self._connect()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended = True
+        await self._finish()
         if self._socket is not None:
             with suppress(ConnectionClosed, TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
@@ -109,6 +96,7 @@ class StreamClient:
             await self._send(AudioAppend(audio=base64.b64encode(piece).decode()) if self.text else piece)
 
     async def end_utterance(self) -> None:
+        """Nothing more belongs to it; `UtteranceEnded` follows when the last of it has been sent."""
         await self._send(UtteranceEnd())
 
     async def say(self, audio: bytes) -> None:
@@ -121,47 +109,63 @@ class StreamClient:
         await self._send(Interrupt())
 
     async def ask_stats(self) -> None:
+        """`Stats` follow."""
         await self._send(StatsRequest())
 
     async def ping(self, id: str | None = None) -> None:
+        """A `Pong` with this id follows, after the answers to all that was sent before."""
         await self._send(Ping(id=id))
 
     async def end(self) -> None:
         """Ask for the end; what is left comes, then the iteration is over."""
-        self._ended = True
+        await self._finish()
         await self._send(SessionEnd())
 
     async def __aiter__(self) -> AsyncIterator[ServerMessage | bytes]:
-        """Messages in order: media as bytes, everything else typed. Ends with the session; raises StreamError when the
-        connection is lost, RefusedError on a fatal error of the server.
+        """Messages in order: media as bytes, everything else typed. Ends with the session, after `SessionClosing` says why;
+        raises ConnectionLostError without one, RefusedError after a fatal error of the server.
         """
         fatal: Error | None = None
+        closing: SessionClosing | None = None
         while True:
             try:
                 message = await self._receive()
             except ConnectionClosed as error:
                 if fatal is not None:
+                    await self._finish()
                     raise RefusedError(fatal) from error
-                if self._ended:
+                if self._ended or (closing and not self.reconnect):
+                    await self._finish()
                     return
                 if not self.reconnect:
-                    raise StreamError(f"the connection was lost: {error}") from error
+                    await self._finish()
+                    raise _lost(error) from error
                 await self._connect()
+                closing = None
                 if self.ready is not None:
                     yield self.ready
                 continue
             if isinstance(message, Error) and message.fatal:
                 fatal = message
             if isinstance(message, SessionClosing):
-                self._ended = True
+                closing = message
+                self._ended = self._ended or message.reason == "ended"
             yield message
 
     async def _connect(self) -> None:
+        try:
+            self.ready, self._socket = await self._try()
+        except StreamError:
+            await self._finish()
+            raise
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _try(self) -> tuple[SessionReady, ClientConnection]:
         waits = self.backoff.waits()
         while True:
             try:
-                self.ready = await self._open()
-                return
+                return await self._open()
             except RefusedError as error:
                 wait = next(waits, None)
                 if error.error.code is not ErrorCode.BUSY or wait is None:
@@ -170,39 +174,72 @@ class StreamClient:
             except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as error:
                 wait = next(waits, None)
                 if wait is None:
-                    raise StreamError(f"{self.url}: no Lipstream server answers there: {error}") from error
+                    told = str(error) or f"no answer within {_READY_SECONDS:.0f} s"
+                    raise StreamError(f"{self.url}: no Lipstream server answers there: {told}") from error
             except InvalidURI as error:
                 raise StreamError(
                     f"expected an address such as ws://127.0.0.1:8000, got {self.url!r}"
                 ) from error
             await asyncio.sleep(wait)
 
-    async def _open(self) -> SessionReady:
+    async def _open(self) -> tuple[SessionReady, ClientConnection]:
+        """One session. The socket counts as connected only once the session is ready, so that nothing is sent before."""
         url = self.url.rstrip("/")
-        self._socket = await connect(
-            url if url.endswith(PATH) else url + PATH, max_size=None, compression=None
-        )
-        await self._send(self.start)
-        while True:
-            message = await self._receive()
-            if isinstance(message, SessionReady):
-                return message
-            if isinstance(message, Error):
-                await self._socket.close()
-                raise RefusedError(message)
+        async with asyncio.timeout(_READY_SECONDS):
+            socket = await connect(url if url.endswith(PATH) else url + PATH, max_size=None, compression=None)
+            try:
+                await socket.send(self.start.model_dump_json())
+                while True:
+                    message = _parse(await socket.recv())
+                    if isinstance(message, SessionReady):
+                        return message, socket
+                    if isinstance(message, Error):
+                        raise RefusedError(message)
+            except BaseException:
+                socket.transport.abort()
+                raise
 
     async def _receive(self) -> ServerMessage | bytes:
-        message = await self._connected().recv()
-        return message if isinstance(message, bytes) else SERVER_MESSAGES.validate_json(message)
+        return _parse(await self._connected().recv())
 
     async def _send(self, message: Message | bytes) -> None:
         content = message if isinstance(message, bytes) else message.model_dump_json()
-        try:
-            await self._connected().send(content)
-        except ConnectionClosed as error:
-            raise StreamError(f"the connection was lost: {error}") from error
+        while True:
+            socket = self._connected()
+            try:
+                return await socket.send(content)
+            except ConnectionClosed as error:
+                if not self.reconnect or self._ended or not await self._replaced(socket):
+                    raise _lost(error) from error
+
+    async def _replaced(self, lost: ClientConnection) -> bool:
+        """Wait for the iteration to connect again; False when it has given up."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._ended or self._socket is not lost)
+        return not self._ended
+
+    async def _finish(self) -> None:
+        """No further connection: whoever waits for one is told."""
+        self._ended = True
+        async with self._changed:
+            self._changed.notify_all()
 
     def _connected(self) -> ClientConnection:
         if self._socket is None:
             raise StreamError("not connected; use `async with StreamClient(...)`")
         return self._socket
+
+
+def _parse(message: str | bytes) -> ServerMessage | bytes:
+    if isinstance(message, bytes):
+        return message
+    try:
+        return SERVER_MESSAGES.validate_json(message)
+    except ValidationError as error:
+        raise StreamError(
+            f"expected a message of Lipstream's protocol, got {message[:100]!r}; is the server of another version?"
+        ) from error
+
+
+def _lost(error: ConnectionClosed) -> ConnectionLostError:
+    return ConnectionLostError(f"the connection was lost: {error}")

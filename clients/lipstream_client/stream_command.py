@@ -1,85 +1,117 @@
-"""`lipstream stream` and `lipstream bench-stream`."""
+"""`lipstream stream`: a recording or a microphone through a server, into a file or a player."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .errors import StreamError
-from .stream_client import Backoff
-from .streaming import RATE, Outcome, read_audio, stream_audio, tracks
+from .figures import Figures
+from .microphone import load_device, microphone
+from .recording import read_audio
+from .sinks import FileSink, Sink, find_player, open_player
+from .status import status
+from .stream_client import StreamClient
+from .streaming import Show, ahead, connection, paced
+from .streaming import stream as run
 
-_URL = "ws://127.0.0.1:8000"
+URL = "ws://127.0.0.1:8000"
+_NOTICED = 0.02
+_TOO_SLOW = (
+    "{late} pictures were not made in time and the ones before them were held: the server's machine is too slow for this model, "
+    "or busy. What helps: a GPU (lipstream serve --device cuda), fewer steps (lipstream serve --steps 4), fewer streams at once; "
+    "lipstream render makes every picture, however long it takes"
+)
+
+
+class UsageError(StreamError):
+    """Arguments that do not go together."""
+
+    exit_code = 2
 
 
 def stream(
-    audio: Annotated[Path, typer.Argument(help="a recording; any file with a sound track")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")],
-    url: Annotated[str, typer.Option(help="of the server")] = _URL,
+    audio: Annotated[Path | None, typer.Argument(help="a recording; any file with a sound track")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="the MP4 file to write, as it comes")
+    ] = None,
+    play: Annotated[bool, typer.Option("--play", help="show it as it comes, in ffplay or mpv")] = False,
+    from_microphone: Annotated[
+        bool, typer.Option("--microphone", help="instead of a recording; Ctrl-C ends it")
+    ] = False,
+    url: Annotated[str, typer.Option(help="of the server")] = URL,
     avatar: Annotated[str | None, typer.Option(help="the server's own without it")] = None,
-    fast: Annotated[bool, typer.Option(help="send all at once, not at the pace of a microphone")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="send all at once, not at the pace of a microphone")
+    ] = False,
 ) -> None:
-    """A recording is spoken by a server's avatar, at the pace of a microphone."""
-    speech = read_audio(audio)
+    """A recording, at the pace of a microphone, or a microphone is spoken by a server's avatar."""
+    if (audio is None) != from_microphone:
+        raise UsageError("expected either a recording or --microphone")
+    if output is None and not play:
+        raise UsageError("expected -o FILE, --play or both: where the video goes")
+    if output is not None and not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}")
+    if from_microphone:
+        load_device()  # what is missing is told before a server is asked for anything
+    speech = read_audio(audio) if audio is not None else None
+    player = find_player() if play else None
+    figures = Figures()
+    where = "player" if output is None else str(output)
 
-    def show(seconds: float) -> None:
-        if sys.stderr.isatty():
-            typer.echo(f"\r{seconds:.1f} of {len(speech) / 2 / RATE:.1f} s sent", err=True, nl=False)
+    async def talk(show: Show) -> None:
+        async with connection(url, avatar) as client:
+            sinks: list[Sink] = [FileSink(output)] if output is not None else []
+            if player is not None:
+                sinks.append(await open_player(player))
+            await run(client, _source(client, speech, fast), sinks, figures, show)
 
-    outcome = asyncio.run(stream_audio(url, speech, avatar, 0.0 if fast else 1.0, progress=show))
-    output.write_bytes(outcome.data)
-    typer.echo(f"{output}: {report(outcome)}")
-
-
-def bench_stream(
-    audio: Annotated[Path, typer.Argument(help="a recording; any file with a sound track")],
-    number: Annotated[int, typer.Option("-n", help="streams at once", min=1)] = 1,
-    url: Annotated[str, typer.Option(help="of the server")] = _URL,
-) -> None:
-    """Several streams at once, each at the pace of a microphone: first-frame delays and frames a second."""
-    speech = read_audio(audio)
-    done = asyncio.run(_together(url, speech, number))
-    outcomes = [each for each in done if isinstance(each, Outcome)]
-    refused = [each for each in done if isinstance(each, StreamError)]
-    for outcome in outcomes:
-        typer.echo(report(outcome))
-    delays = sorted(each.first_frame for each in outcomes if each.first_frame is not None)
-    if delays:
-        middle, high = quantile(delays, 0.5), quantile(delays, 0.95)
-        typer.echo(f"first frame: p50 {middle * 1000:.0f} ms, p95 {high * 1000:.0f} ms")
-    typer.echo(f"{len(outcomes)} streams served, {len(refused)} refused")
-    for error in refused[:1]:
-        typer.echo(f"such as: {error}", err=True)
-
-
-def report(outcome: Outcome) -> str:
-    """First-frame delay, frames, frames a second of the clock, skew."""
-    made = tracks(outcome.data)
-    first = (
-        "nothing was shown"
-        if outcome.first_frame is None
-        else f"first frame {outcome.first_frame * 1000:.0f} ms"
-    )
-    clock = outcome.times[-1] - outcome.times[0] if len(outcome.times) > 1 else 0.0
-    speed = made.frames / clock if clock else 0.0
-    return f"{first}, {made.frames} frames, {speed:.1f} a second, skew {made.skew * 1000:+.0f} ms"
+    try:
+        with status() as show:
+            asyncio.run(talk(show))
+    except KeyboardInterrupt:
+        typer.echo(f"{where}: interrupted, {figures.report()}")
+        raise
+    typer.echo(f"{where}: {figures.report()}")
+    if figures.late_frames > _NOTICED * figures.lengths.frames:
+        typer.echo(_TOO_SLOW.format(late=figures.late_frames), err=True)
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that is not smaller than this share of all."""
-    return ordered[max(0, min(len(ordered) - 1, -(-round(share * 1000) * len(ordered) // 1000) - 1))]
+async def _source(client: StreamClient, speech: bytes | None, fast: bool) -> AsyncGenerator[bytes]:
+    """The recording, or the microphone until Ctrl-C; a second Ctrl-C ends everything."""
+    if speech is not None:
+        async for piece in paced(speech, 0.0 if fast else 1.0, ahead(client)):
+            yield piece
+        return
+    stop = asyncio.Event()
+    with _interrupt_sets(stop):
+        print("listening to the microphone; Ctrl-C ends", file=sys.stderr)
+        async for piece in microphone(stop):
+            yield piece
 
 
-async def _together(url: str, speech: bytes, number: int) -> list[Outcome | BaseException]:
-    once = Backoff(attempts=1)
-    streams = (stream_audio(url, speech, backoff=once) for _ in range(number))
-    done = await asyncio.gather(*streams, return_exceptions=True)
-    for each in done:
-        if isinstance(each, BaseException) and not isinstance(each, StreamError):
-            raise each
-    return done
+@contextmanager
+def _interrupt_sets(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted() -> None:
+        stop.set()
+        restore()
+
+    def restore() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        restore()

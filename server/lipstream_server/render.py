@@ -1,4 +1,4 @@
-"""A portrait and a recording become a talking video: the composition root of the offline commands.
+"""A portrait and a recording become a talking video: the composition root of the offline command.
 
 The models room is imported inside functions, when a command runs, so that the server itself never loads torch.
 """
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from lipstream_models.engine import Engine, Sampling
     from lipstream_models.model import Model
     from lipstream_models.portrait import Portrait
-
-DEMO_AVATAR = "amara"
 
 
 @dataclass(frozen=True)
@@ -67,17 +65,6 @@ def render(
     for note in face.notes:
         typer.echo(note, err=True)
     typer.echo(str(make_video(Engine(loaded), face, audio, output, sampling)))
-
-
-def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")] = Path("demo.mp4"),
-    avatar: Annotated[str, typer.Option(help="one of the bundled avatars")] = DEMO_AVATAR,
-    seed: Annotated[int, typer.Option(help="the same seed gives the same frames")] = 0,
-) -> None:
-    """A bundled face says a bundled recording of a human voice."""
-    from lipstream_models.bundled import recording_path
-
-    render(avatar, recording_path(), output, seed=seed)
 
 
 def make_video(engine: Engine, portrait: Portrait, audio: Path, output: Path, sampling: Sampling) -> Rendered:

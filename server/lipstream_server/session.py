@@ -112,7 +112,8 @@ class Session:
             case Ping():
                 await self._channel.send(Pong(id=message.id))
             case StatsRequest():
-                await self._channel.send(self._stats())
+                async with self._sending:  # not "idle" before the utterance.ended that made it so
+                    await self._channel.send(self._stats())
             case SessionStart():
                 raise Complaint(
                     ErrorCode.ALREADY_STARTED, "this session has started; open another connection"

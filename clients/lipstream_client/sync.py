@@ -1,0 +1,168 @@
+"""The client for programs without asyncio.
+
+video = talk("ws://127.0.0.1:8000", pcm)                # a whole utterance, s16le 16 kHz mono, to a whole MP4
+
+with SyncStreamClient("ws://127.0.0.1:8000") as client:
+    client.say(pcm)
+    for message in client:
+        ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from lipstream_server.protocol import ServerMessage, SessionReady, SessionStart
+
+from .backoff import Backoff
+from .figures import Figures
+from .recording import read_audio
+from .sinks import FileSink
+from .stream_client import StreamClient
+from .streaming import stream_audio
+
+T = TypeVar("T")
+
+
+class BytesSink:
+    """Keeps all that comes."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> bool:
+        self.data += data
+        return True
+
+    async def close(self, cut: bool) -> None:
+        """There is nothing to close."""
+
+
+def talk(url: str, audio: bytes, avatar: str | None = None, backoff: Backoff | None = None) -> bytes:
+    """An MP4 in which an avatar says this: s16le, 16 kHz mono. It takes as long as the audio lasts, and a little more.
+
+    Raises StreamError when no connection can be had or it is lost, RefusedError when the server does not want it.
+    """
+    sink = BytesSink()
+    asyncio.run(stream_audio(url, audio, [sink], avatar, 0.0, backoff))
+    return bytes(sink.data)
+
+
+def stream_to_file(
+    url: str,
+    audio: Path,
+    out: Path,
+    avatar: str | None = None,
+    pace: float = 1.0,
+    backoff: Backoff | None = None,
+) -> Figures:
+    """A recording, any file with sound, into an MP4 that grows as it comes, and the figures of it.
+
+    pace: 1 as a microphone gives it, 0 as fast as the server takes it. Raises StreamError, and OSError for files.
+    """
+    return asyncio.run(stream_audio(url, read_audio(audio), [FileSink(out)], avatar, pace, backoff))
+
+
+class SyncStreamClient:
+    """`StreamClient`, each of whose methods waits until it is done; for one thread at a time, but one may send while another
+    iterates. An iteration waits for each next message.
+
+    Its connection lives in a thread of its own. Raises what `StreamClient` raises.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        start: SessionStart | None = None,
+        backoff: Backoff | None = None,
+        reconnect: bool = False,
+    ) -> None:
+        self._client = StreamClient(url, start or SessionStart(), backoff or Backoff(), reconnect)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="lipstream client", daemon=True)
+
+    @property
+    def ready(self) -> SessionReady | None:
+        """What the server said when the session began."""
+        return self._client.ready
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._wait(self._client.__aenter__())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._wait(self._client.__aexit__(kind, error, trace))
+        finally:
+            self._stop()
+
+    def send_audio(self, audio: bytes) -> None:
+        """Bytes in the format of `start.audio`, of any size."""
+        self._wait(self._client.send_audio(audio))
+
+    def end_utterance(self) -> None:
+        """Nothing more belongs to it; `UtteranceEnded` follows when the last of it has been sent."""
+        self._wait(self._client.end_utterance())
+
+    def say(self, audio: bytes) -> None:
+        """A whole utterance."""
+        self._wait(self._client.say(audio))
+
+    def interrupt(self) -> None:
+        """Be silent; `UtteranceEnded` follows, and then nothing of it."""
+        self._wait(self._client.interrupt())
+
+    def ask_stats(self) -> None:
+        """`Stats` follow."""
+        self._wait(self._client.ask_stats())
+
+    def ping(self, id: str | None = None) -> None:
+        """A `Pong` with this id follows."""
+        self._wait(self._client.ping(id))
+
+    def end(self) -> None:
+        """Ask for the end; what is left comes, then the iteration is over."""
+        self._wait(self._client.end())
+
+    def __iter__(self) -> Iterator[ServerMessage | bytes]:
+        """Messages in order: media as bytes, everything else typed."""
+        messages = aiter(self._client)
+        while (message := self._wait(_next(messages))) is not None:
+            yield message
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C: nothing is left behind in the thread
+            raise
+
+    def _stop(self) -> None:
+        async def finish() -> None:
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+            await asyncio.get_running_loop().shutdown_asyncgens()
+
+        self._wait(finish())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _next(messages: AsyncIterator[ServerMessage | bytes]) -> ServerMessage | bytes | None:
+    return await anext(messages, None)
