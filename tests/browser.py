@@ -48,10 +48,16 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def opened(browser: Browser, address: str, errors: int = 0) -> AsyncIterator[Page]:
-    """The page, ready; at its end it must have reported nothing but so many errors, which the test expects."""
+async def opened(
+    browser: Browser, address: str, errors: int = 0, before: str = "", begin: str = "ready"
+) -> AsyncIterator[Page]:
+    """The page in the state `begin`; at its end it must have reported nothing but so many errors, which the test expects.
+
+    before: a script that runs before the page's own.
+    """
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
+    await page.add_init_script(before)
     said: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -62,7 +68,7 @@ async def opened(browser: Browser, address: str, errors: int = 0) -> AsyncIterat
     page.on("pageerror", lambda error: said.append(str(error)))
     page.set_default_timeout(60_000)
     await page.goto(f"http://{address}/")
-    await state(page, "ready")
+    await state(page, begin)
     yield page
     await context.close()
     assert len(said) == errors, said

@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.async_api import Browser, Page
 
 from browser import SERVED, chromium, opened, play_on, position, state, upload, web_file
+from lipstream_server.settings import AvatarSettings
 from live_server import CALM, ask, get, running, tone
 from portraits import encoded
 
@@ -52,6 +53,12 @@ def recording(seconds: float, level: float = 0.5) -> dict:
 
 async def say(page: Page, seconds: float) -> None:
     await page.set_input_files("#recording", recording(seconds))
+
+
+async def seconds(page: Page, name: str) -> float:
+    """A duration that the page shows, as 123 ms or 1.23 s."""
+    value, unit = (await page.inner_text(f"#{name}")).split()
+    return float(value) / {"ms": 1000, "s": 1}[unit]
 
 
 async def steady(page: Page) -> bool:
@@ -164,10 +171,8 @@ async def test_speech_is_shown_and_the_video_runs_without_dropping(browser: Brow
         await say(page, 1.0)
         await state(page, "speaking")
         await until_bar(page, "> 0.2")
-        await page.wait_for_function("document.getElementById('delay-seen').textContent.endsWith(' ms')")
-        server, seen = [
-            int((await page.inner_text(f"#{name}")).split()[0]) for name in ("delay-server", "delay-seen")
-        ]
+        await page.wait_for_function("() => document.getElementById('delay-seen').textContent !== '–'")
+        server, seen = [await seconds(page, name) for name in ("delay-server", "delay-seen")]
         assert 0 < server <= seen
         await state(page, "idle")
         await until_bar(page, "== 0")
@@ -186,7 +191,7 @@ async def test_an_interrupt_silences_at_once(browser: Browser) -> None:
         await until_bar(page, "== 0")
         assert await position(page) - asked < 2  # of media; a bound for a machine with other things to do
         await state(page, "idle")
-        await page.wait_for_function("!document.querySelector('video').muted")
+        await page.wait_for_function("() => !document.querySelector('video').muted")
         await play_on(page, 0.5)
         assert await bar(page) == 0  # nothing of it follows
         assert await page.get_attribute("#sample", "aria-pressed") == "false"
@@ -267,6 +272,41 @@ async def test_a_portrait_is_uploaded_and_chosen(browser: Browser) -> None:
               return green > 140 && red < 90;
             }"""
         )
+
+
+async def test_an_avatar_that_has_made_room_is_taken_from_the_list(browser: Browser) -> None:
+    settings = replace(CALM, avatars=AvatarSettings(most=1))
+    async with running(page=SERVED, settings=settings) as address, opened(browser, address) as page:
+        for colour in ("orange", "teal"):
+            picture = encoded(Image.new("RGB", (8, 8), colour), "PNG")
+            await page.set_input_files("#portrait", upload(f"{colour}.png", picture, "image/png"))
+            await page.get_by_label(colour, exact=True).wait_for(state="attached")
+            await page.wait_for_selector("#upload:not(:disabled)")
+        await page.get_by_label("orange", exact=True).check()
+        await page.click("#start")
+        await page.wait_for_function(
+            "() => document.getElementById('card-text').textContent.includes('any more')"
+        )
+        await page.get_by_label("orange", exact=True).wait_for(state="detached")
+        assert await page.get_by_label("Red", exact=True).is_checked()
+        await page.click("#start")
+        await state(page, "idle")
+
+
+async def test_a_browser_without_h264_gets_vp8_and_one_without_media_source_is_told(browser: Browser) -> None:
+    no_mp4 = """
+      const supported = MediaSource.isTypeSupported;
+      MediaSource.isTypeSupported = (type) => !type.startsWith("video/mp4") && supported.call(MediaSource, type);
+    """
+    nothing = "delete window.MediaSource; delete window.ManagedMediaSource;"
+    async with running(page=SERVED) as address:
+        async with opened(browser, address, before=no_mp4) as page:
+            await page.click("#start")
+            await state(page, "idle")
+            await play_on(page, 0.5)
+        async with opened(browser, address, before=nothing, begin="unsupported") as page:
+            assert "MediaSource" in await page.inner_text("#card-text")
+            assert await page.is_disabled("#talk")
 
 
 async def test_a_small_screen_holds_everything(browser: Browser) -> None:

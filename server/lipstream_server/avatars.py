@@ -86,10 +86,13 @@ class Avatars:
     async def preview(self, avatar: str) -> bytes:
         """The framed portrait, a JPEG. Raises UnknownAvatarError."""
         self.get(avatar)
-        if avatar not in self._previews:
+        kept = self._previews.get(avatar)
+        if kept is None:
             picture = await self._scheduler.call(self._engine.preview, avatar)
-            self._previews[avatar] = await asyncio.to_thread(jpeg, picture)
-        return self._previews[avatar]
+            kept = await asyncio.to_thread(jpeg, picture)
+            if avatar in self._bundled or avatar in self._brought:  # it may have made room meanwhile
+                self._previews[avatar] = kept
+        return kept
 
     @contextmanager
     def receiving(self) -> Iterator[None]:

@@ -11,9 +11,12 @@ const NOTICE_MS = 10_000;
 const RATES = [8000, 48000]; // that the protocol takes
 
 export class Conversation {
-  /** changed: called after every change of `state`, `listening`, `recording`, `delay` or `notice`. */
-  constructor(video, changed) {
-    this.changed = changed;
+  /**
+   * changed: called after every change of `state`, `listening`, `recording`, `delay` or `notice`; stale: when the server
+   * does not know the avatar any more.
+   */
+  constructor(video, changed, stale) {
+    Object.assign(this, { changed, stale });
     this.state = READY;
     this.avatar = null;
     this.delay = null; // of the last utterance: milliseconds to its first picture, there (server) and here (seen)
@@ -49,6 +52,7 @@ export class Conversation {
     if (isLive(this.state)) return true;
     this.context ??= openContext();
     this.context.resume();
+    this.player.bless();
     return this.opening ?? this.open();
   }
 
@@ -96,14 +100,15 @@ export class Conversation {
         if (!message.fatal) this.say(message.message);
         break;
       case "stats":
-        if (message.warning) this.say(`The server is behind: ${message.warning}.`);
+        if (message.warning) this.say("The server cannot keep up: the picture stands still at times.");
         break;
     }
     this.apply(message);
   }
 
-  over({ kind, message, seconds }) {
+  over({ kind, message, seconds, stale = false }) {
     this.drop();
+    if (stale) this.stale();
     const wait = kind === "refused" ? seconds : kind === "lost" ? backoff(this.attempt) : null;
     if (kind === "lost") this.attempt += 1;
     if (wait !== null) this.timer = setTimeout(() => this.open(), wait * 1000);
@@ -120,6 +125,7 @@ export class Conversation {
     this.client?.close();
     this.attempt = 0;
     this.over({ kind: "ended", message: "" });
+    this.context?.suspend();
   }
 
   retry() {
@@ -162,12 +168,12 @@ export class Conversation {
     }
   }
 
-  /** blob: a promise of a recording's bytes. */
-  async play(blob) {
+  /** fetchBlob: gives a recording's bytes, or a promise of them. */
+  async play(fetchBlob) {
     if (!(await this.start())) return;
     this.quiet();
     try {
-      const samples = await decodeRecording(this.context, await blob);
+      const samples = await decodeRecording(this.context, await fetchBlob());
       if (!isLive(this.state)) return;
       this.quiet();
       this.notice = "";

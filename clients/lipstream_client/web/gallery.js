@@ -1,21 +1,20 @@
 /** The choice of avatars: one radio button with a picture for each. */
 
 export class Gallery {
-  /** list: the element that holds them; its last child stays last. chosen: called with an avatar. */
+  /** list: the element that holds them. chosen: called with an avatar. */
   constructor(list, chosen) {
     this.list = list;
     this.chosen = chosen;
   }
 
   show(avatars, selected) {
-    const last = this.list.lastElementChild;
-    this.list.replaceChildren(...avatars.map((avatar) => this.tile(avatar, avatar.id === selected)), last);
+    this.list.replaceChildren(...avatars.map((avatar) => this.tile(avatar, avatar.id === selected)));
   }
 
   /** One more, chosen at once; the same picture brought twice is there once. */
   add(avatar) {
     const id = tileId(avatar);
-    if (!document.getElementById(id)) this.list.lastElementChild.before(this.tile(avatar, true));
+    if (!document.getElementById(id)) this.list.append(this.tile(avatar, true));
     const radio = document.getElementById(id);
     radio.checked = true;
     radio.closest("li").scrollIntoView({ block: "nearest", inline: "nearest" });

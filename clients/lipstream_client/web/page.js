@@ -8,7 +8,7 @@ import { parts, showConversation, showFigures } from "./view.js";
 const TICK_MS = 100;
 const SAMPLE = "/v1/sample";
 
-const conversation = new Conversation(parts.video, showConversation);
+const conversation = new Conversation(parts.video, showConversation, load);
 const gallery = new Gallery(parts.avatars, choose);
 
 function choose(avatar) {
@@ -57,7 +57,7 @@ async function fetchSample() {
 function take(file) {
   if (!file) return;
   if (file.type.startsWith("image/")) bring(file);
-  else conversation.play(file);
+  else conversation.play(() => file);
 }
 
 /** The file of a file field, which is emptied so that the same one can be chosen again. */
@@ -71,7 +71,7 @@ function listen() {
   parts.start.addEventListener("click", () => conversation.start());
   parts.talk.addEventListener("click", () => conversation.toggleMicrophone());
   parts.sample.addEventListener("click", () =>
-    conversation.recording ? conversation.quiet() : conversation.play(fetchSample()),
+    conversation.recording ? conversation.quiet() : conversation.play(fetchSample),
   );
   parts.file.addEventListener("click", () => parts.recording.click());
   parts.recording.addEventListener("change", () => take(chosenFile(parts.recording)));

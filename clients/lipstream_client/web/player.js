@@ -40,8 +40,23 @@ export class Player {
     source.addEventListener("sourceopen", () => this.attach(source, mediaType), { once: true });
     this.video.src = this.url;
     this.hold();
-    // Refused where nobody has touched the page yet; the page is only ever opened by a touch.
-    this.video.play().catch(() => undefined);
+    this.play();
+  }
+
+  /** To be called within a touch: some browsers let only an element play that was told to by one. */
+  bless() {
+    this.video.play().catch(() => undefined); // there is nothing to play yet
+  }
+
+  /** With sound, or silent until the next touch where a browser insists on one. */
+  play() {
+    const { video } = this;
+    video.play().catch((error) => {
+      if (error.name !== "NotAllowedError") return;
+      video.muted = true;
+      video.play().catch(() => undefined);
+      document.addEventListener("pointerdown", () => (video.muted = false), { once: true });
+    });
   }
 
   attach(source, mediaType) {

@@ -15,7 +15,7 @@ export function verdict(code, failure) {
     case CloseCode.BUSY:
       return { kind: "refused", message: BUSY, seconds: failure?.retry_after ?? 5 };
     case CloseCode.UNKNOWN:
-      return { kind: "ended", message: said ?? "The server does not know this avatar any more." };
+      return { kind: "ended", message: "The server does not know this avatar any more.", stale: true };
     case CloseCode.IDLE:
       return { kind: "ended", message: "The server ended the session: it was unused, or at its longest." };
     case CloseCode.PROTOCOL:

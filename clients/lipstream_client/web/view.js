@@ -2,7 +2,7 @@
 
 import { countdown, isLive, isWaiting, title } from "./state.js";
 
-const SCALE_MS = 1500; // what fills the delay bar
+const SCALE_MS = 1500; // what fills a bar, unless a delay is longer
 
 export const parts = Object.fromEntries(
   [...document.querySelectorAll("[id]")].map((element) => [element.id, element]),
@@ -46,14 +46,16 @@ function showCard(state) {
   setText(parts["card-text"], state.message);
   parts.retry.hidden = !isWaiting(state);
   parts.cancel.hidden = !isWaiting(state);
+  showCountdown(state, performance.now());
 }
 
 function showDelay(delay) {
   const { server = null, seen = null } = delay ?? {};
-  setText(parts["delay-seen"], milliseconds(seen));
-  setText(parts["delay-server"], milliseconds(server));
-  bar(parts["delay-bar"], "--server", server ?? 0);
-  bar(parts["delay-bar"], "--way", Math.max(0, (seen ?? server ?? 0) - (server ?? 0)));
+  setText(parts["delay-seen"], duration(seen));
+  setText(parts["delay-server"], duration(server));
+  const whole = Math.max(SCALE_MS, server ?? 0, seen ?? 0);
+  bar(parts["delay-bar"], "--server", (server ?? 0) / whole);
+  bar(parts["delay-bar"], "--way", Math.max(0, (seen ?? 0) - (server ?? 0)) / whole);
 }
 
 /** What changes without an event: several times a second. */
@@ -61,20 +63,25 @@ export function showFigures(conversation, now) {
   const { state } = conversation;
   const live = isLive(state);
   const { ahead, dropped, total, stalls } = conversation.player.figures;
-  setText(parts.buffer, live ? milliseconds(1000 * ahead) : "–");
-  bar(parts["buffer-bar"], "--server", live ? 1000 * ahead : 0);
+  setText(parts.buffer, live ? duration(1000 * ahead) : "–");
+  bar(parts["buffer-bar"], "--server", live ? (1000 * ahead) / SCALE_MS : 0);
   setText(parts.frames, live ? `${dropped} of ${total}` : "–");
   setText(parts.stalls, live ? String(stalls) : "–");
   parts.talk.style.setProperty("--level", conversation.listening ? conversation.level.toFixed(2) : "0");
   parts.sample.style.setProperty("--progress", (conversation.recording?.progress ?? 0).toFixed(3));
+  showCountdown(state, now);
+}
+
+function showCountdown(state, now) {
   const seconds = countdown(state, now);
   setText(parts.countdown, seconds === null ? "" : `Trying again in ${seconds} s`);
 }
 
-function milliseconds(value) {
-  return value === null ? "–" : `${Math.round(value)} ms`;
+function duration(value) {
+  if (value === null) return "–";
+  return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(2)} s`;
 }
 
-function bar(element, name, value) {
-  element.style.setProperty(name, Math.min(1, value / SCALE_MS).toFixed(3));
+function bar(element, name, share) {
+  element.style.setProperty(name, Math.min(1, share).toFixed(3));
 }
