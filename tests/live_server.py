@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.app import create_app
 from lipstream_server.listener import bind, server
+from lipstream_server.page import Page
 from lipstream_server.protocol import (
     PATH,
     SERVER_MESSAGES,
@@ -37,11 +38,14 @@ CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)))
 
 @asynccontextmanager
 async def running(
-    engine: StubEngine | None = None, settings: ServerSettings | None = None, ping_seconds: float = 30.0
+    engine: StubEngine | None = None,
+    settings: ServerSettings | None = None,
+    ping_seconds: float = 30.0,
+    page: Page | None = None,
 ) -> AsyncIterator[str]:
     """Yields the address once the server is ready."""
     listening = bind("127.0.0.1", 0)
-    app = create_app(lambda: engine or StubEngine(), settings or CALM)
+    app = create_app(lambda: engine or StubEngine(), settings or CALM, page=page)
     uvicorn_server = server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]
@@ -63,13 +67,30 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 async def get(address: str, path: str) -> tuple[int, dict[str, str], str]:
     """Status, headers and body of a plain HTTP request."""
+    status, headers, body = await ask(address, "GET", path)
+    return status, headers, body.decode()
+
+
+async def ask(
+    address: str, method: str, path: str, body: bytes = b"", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Any HTTP request; in names of headers, _ stands for -."""
+    sent = {"host": address, "connection": "close", "content-length": str(len(body)), **headers}
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in sent.items())
     reader, writer = await asyncio.open_connection(*address.split(":"))
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
-    head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
+    answer = await reader.read()
     writer.close()
+    return read_answer(answer)
+
+
+def read_answer(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body."""
+    top, _, content = answer.partition(b"\r\n\r\n")
+    head = top.decode()
     status, *lines = head.split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return int(status.split()[1]), headers, body
+    found = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return int(status.split()[1]), found, content
 
 
 async def until_ready(port: int) -> None:

@@ -1,19 +1,23 @@
 """The server's seam over the real engine, with a small random model."""
 
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lipstream_models.audio import context_windows
 from lipstream_models.autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
-from lipstream_server.engine import Request, UnknownAvatarError, UnknownPresetError
+from lipstream_server.engine import PortraitError, Request, UnknownAvatarError, UnknownPresetError
 from lipstream_server.model_engine import ModelEngine, ModelSettings, ModelStream
+from portraits import astronaut, encoded, landscape, pixels
 from test_engine import AUTOENCODER, NETWORK
 
 
@@ -92,3 +96,53 @@ def test_a_file_of_a_model_that_is_none_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=str(tmp_path)):
         load_engine(ModelSettings(model=tmp_path))
+
+
+def test_a_portrait_becomes_an_avatar_with_what_its_owner_should_know(engine: ModelEngine) -> None:
+    picture = engine.read_picture(encoded(astronaut().rotate(90), "JPEG"))
+    notes = engine.register("someone", picture)
+    assert any("turned upright" in note for note in notes)
+    assert engine.preview("someone").shape == (*engine.size, 3)
+    assert "someone" not in engine.avatars  # those are the bundled ones
+    opened = engine.open("someone", "base")
+    assert opened.idle.shape[1:] == (*engine.size, 3)
+    engine.forget("someone")
+    with pytest.raises(UnknownAvatarError, match="no avatar 'someone'"):
+        engine.open("someone", "base")
+    with pytest.raises(UnknownAvatarError):
+        engine.preview("someone")
+
+
+def test_the_preview_of_a_bundled_avatar_is_its_framed_portrait(engine: ModelEngine) -> None:
+    assert engine.preview("finn").shape == (*engine.size, 3)
+
+
+def test_pictures_that_cannot_be_avatars_are_told_apart(engine: ModelEngine) -> None:
+    whole = encoded(astronaut(), "PNG")
+    for data, code in (
+        (b"", "picture_empty"),
+        (b"%PDF-1.7", "not_a_picture"),
+        (whole[: len(whole) // 2], "picture_damaged"),
+        (announcing(60_000, 60_000), "picture_too_large"),
+        (encoded(Image.new("F", (64, 64)), "TIFF"), "picture_colour"),
+    ):
+        with pytest.raises(PortraitError) as refused:
+            engine.read_picture(data)
+        assert refused.value.code == code
+    for picture, code in (
+        (landscape(), "no_face"),
+        (pixels(astronaut().resize((128, 128))), "face_too_small"),
+    ):
+        with pytest.raises(PortraitError) as refused:
+            engine.register("nobody", picture)
+        assert refused.value.code == code
+
+
+def announcing(width: int, height: int) -> bytes:
+    """A PNG that says it is very large."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )

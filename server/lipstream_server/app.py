@@ -1,4 +1,4 @@
-"""The ASGI application: one WebSocket and two probes."""
+"""The ASGI application: one WebSocket, the avatars, two probes and, where there is one, the page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response, WebSocket
 
+from .avatar_routes import avatar_routes
 from .channel import Channel
 from .connection import serve
 from .engine import Engine
+from .page import Page, page_routes
+from .problem import speak_problems
 from .protocol import PATH
 from .service import Service
 from .settings import ServerSettings
@@ -23,10 +26,12 @@ def create_app(
     load: Callable[[], Engine],
     settings: ServerSettings | None = None,
     failed: Callable[[Exception], None] | None = None,
+    page: Page | None = None,
 ) -> FastAPI:
     """load: makes the engine; it is called in a thread when the application starts, which answers probes meanwhile.
 
     failed: told when the engine cannot be made; the application goes on and is never ready.
+    page: what is shown at `/`.
     """
     settings = settings or ServerSettings()
     found: list[Service] = []
@@ -82,4 +87,8 @@ def create_app(
         await socket.accept()
         await serve(Channel(socket, settings.send_seconds), settings, find)
 
+    app.include_router(avatar_routes(find, settings))
+    if page is not None:
+        app.include_router(page_routes(page))
+    speak_problems(app)
     return app

@@ -6,12 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from .busy import BusyError
 from .channel import Channel, GoneError, SlowReaderError
 from .ending import Complaint, Ending
 from .engine import Opened, UnknownAvatarError, UnknownPresetError
 from .parsing import parse
 from .protocol import CloseCode, ErrorCode, Ping, Pong, SessionClosing, SessionEnd, SessionStart
-from .service import BusyError, Service
+from .service import Service
 from .session import Session
 from .settings import ServerSettings
 
@@ -28,7 +29,7 @@ async def serve(channel: Channel, settings: ServerSettings, find: Callable[[], S
         service = find()
         if service is None or not service.ready:
             raise BusyError("the model is being loaded", settings.retry_seconds)
-        with service.place():
+        with service.place(start.avatar):
             opened = await _open(service, start)
             await Session(channel, service, start, opened).run()
     except GoneError:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Frames = NDArray[np.uint8]
 """RGB (F, H, W, 3)."""
+Picture = NDArray[np.uint8]
+"""RGB (H, W, 3)."""
 Samples = NDArray[np.float32]
 HEARING_RATE = 16_000
 """Samples a second of the mono audio that engines hear."""
@@ -26,6 +28,26 @@ class UnknownAvatarError(EngineError):
 
 class UnknownPresetError(EngineError):
     pass
+
+
+PortraitCode = Literal[
+    "picture_empty",
+    "not_a_picture",
+    "picture_too_large",
+    "picture_damaged",
+    "picture_colour",
+    "no_face",
+    "face_too_small",
+    "picture_unusable",
+]
+
+
+class PortraitError(EngineError):
+    """A picture that cannot become an avatar. code: the rule that it breaks, for programs; the message is for people."""
+
+    def __init__(self, code: PortraitCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Stream(Protocol):
@@ -79,7 +101,7 @@ class Made:
 
 
 class Engine(Protocol):
-    """A model on its device. Not thread-safe: one thread calls it."""
+    """A model on its device. Not thread-safe, but for `read_picture`: one thread calls it."""
 
     @property
     def name(self) -> str: ...
@@ -91,11 +113,23 @@ class Engine(Protocol):
     def fps(self) -> int: ...
     @property
     def avatars(self) -> Sequence[str]:
-        """Names, the default first."""
+        """Names of those that came with it, the default first."""
 
     @property
     def presets(self) -> Sequence[str]:
         """Names, the default first."""
+
+    def read_picture(self, data: bytes) -> Picture:
+        """A picture file, judged by its content alone. Any thread may call it. Raises PortraitError."""
+
+    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+        """Make an avatar under a name that is not taken; returns what its owner should know. Raises PortraitError."""
+
+    def forget(self, avatar: str) -> None:
+        """Drop an avatar that was registered, if it is there; its open streams live on."""
+
+    def preview(self, avatar: str) -> Picture:
+        """The portrait as the model sees it, framed. Raises UnknownAvatarError."""
 
     def open(self, avatar: str, preset: str) -> Opened:
         """Raises UnknownAvatarError, UnknownPresetError."""

@@ -5,15 +5,26 @@ The models room is imported inside functions, so that the server itself never lo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .engine import Made, Opened, Request, UnknownAvatarError, UnknownPresetError, Work
+from .engine import (
+    Made,
+    Opened,
+    Picture,
+    PortraitCode,
+    PortraitError,
+    Request,
+    UnknownAvatarError,
+    UnknownPresetError,
+    Work,
+)
 
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
@@ -21,11 +32,23 @@ if TYPE_CHECKING:
     from lipstream_models.engine import Avatar, Engine
     from lipstream_models.engine import Stream as Talking
     from lipstream_models.model import Model
-    from lipstream_models.portrait import FaceLandmarker
+    from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait
 
 Rows = NDArray[np.float32]
 DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
+_PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
+    {
+        "PictureEmptyError": "picture_empty",
+        "NotAPictureError": "not_a_picture",
+        "PictureTooLargeError": "picture_too_large",
+        "PictureDamagedError": "picture_damaged",
+        "PictureColourError": "picture_colour",
+        "NoFaceError": "no_face",
+        "FaceTooSmallError": "face_too_small",
+    }
+)
+"""By the name of the class, so that the models room is not loaded for it."""
 _CONTEXT = 2  # frames of audio on either side that a frame is made from
 
 
@@ -61,7 +84,7 @@ class ModelStream:
 
 
 class ModelEngine:
-    """Avatars are the bundled portraits, registered when they are first asked for."""
+    """The bundled portraits are registered when they are first asked for, others by `register`."""
 
     def __init__(self, model: Model, settings: ModelSettings) -> None:
         from lipstream_models.bundled import avatar_names
@@ -81,8 +104,7 @@ class ModelEngine:
     def open(self, avatar: str, preset: str) -> Opened:
         from lipstream_models.engine import Sampling
 
-        if avatar not in self.avatars:
-            raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(self.avatars)}")
+        known = self._find(avatar)
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
         defaults, settings = self._engine.model.defaults, self._settings
@@ -92,9 +114,35 @@ class ModelEngine:
             guidance=defaults.guidance if settings.guidance is None else settings.guidance,
             seed=settings.seed,
         )
-        talking = self._engine.open(self._register(avatar), sampling)
+        talking = self._engine.open(known, sampling)
         stream = ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
         return Opened(stream, self._idle(stream))
+
+    def read_picture(self, data: bytes) -> Picture:
+        from lipstream_models.portrait import PictureError, load_portrait
+
+        try:
+            return load_portrait(data, self._engine.model.portrait.limits)
+        except PictureError as error:
+            raise _portrait_error(error) from error
+
+    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+        from lipstream_models.portrait import PictureError
+
+        try:
+            portrait = self._prepare(picture)
+        except PictureError as error:
+            raise _portrait_error(error) from error
+        self._registered[avatar] = self._engine.register(portrait)
+        return portrait.notes
+
+    def forget(self, avatar: str) -> None:
+        self._registered.pop(avatar, None)
+
+    def preview(self, avatar: str) -> Picture:
+        known = self._registered.get(avatar)
+        # Framing a portrait costs milliseconds, registering it much more, and may never be needed.
+        return self._bundled(avatar).image if known is None else known.portrait.image
 
     def samples_needed(self, frames: int) -> int:
         return self._ears.grid.samples_for(frames + _CONTEXT)
@@ -146,15 +194,23 @@ class ModelEngine:
             shown.append(made.frames)
         return np.concatenate(shown)
 
-    def _register(self, name: str) -> Avatar:
+    def _find(self, name: str) -> Avatar:
+        if name not in self._registered:
+            self._registered[name] = self._engine.register(self._bundled(name))
+        return self._registered[name]
+
+    def _bundled(self, name: str) -> Portrait:
         from lipstream_models.bundled import avatar_path
+
+        if name not in self.avatars:
+            raise UnknownAvatarError(f"there is no avatar {name!r}, only {', '.join(self.avatars)}")
+        return self._prepare(avatar_path(name))
+
+    def _prepare(self, source: Path | Picture) -> Portrait:
         from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 
-        if name not in self._registered:
-            self._landmarker = self._landmarker or FaceLandmarker()
-            portrait = prepare_portrait(avatar_path(name), self._landmarker, self._engine.model.portrait)
-            self._registered[name] = self._engine.register(portrait)
-        return self._registered[name]
+        self._landmarker = self._landmarker or FaceLandmarker()
+        return prepare_portrait(source, self._landmarker, self._engine.model.portrait)
 
 
 def load_engine(settings: ModelSettings) -> ModelEngine:
@@ -167,6 +223,10 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     if settings.model is None:
         return ModelEngine(load_bundled(settings.device), settings)
     return ModelEngine(load_hallo(settings.model, settings.device), settings)
+
+
+def _portrait_error(error: PictureError) -> PortraitError:
+    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))
 
 
 def _window(hearing: Hearing, start: int, frames: int) -> Rows:

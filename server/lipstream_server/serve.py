@@ -28,10 +28,13 @@ def serve(
     ] = False,
 ) -> None:
     """Talking heads over a WebSocket, in real time."""
+    from importlib.resources import files
+
     from .app import create_app
     from .engine import Engine
     from .listener import bind, server
     from .model_engine import ModelSettings, load_engine
+    from .page import Page
     from .settings import ServerSettings
     from .stub_engine import StubEngine
 
@@ -41,6 +44,10 @@ def serve(
     def load() -> Engine:
         return StubEngine(side=256) if stub else load_engine(chosen)
 
+    # Found by name: the rooms of the client and of the models are not imported for the files that they bring.
+    page = Page(
+        files("lipstream_client") / "web", files("lipstream_models") / "bundled" / "audio" / "reading.flac"
+    )
     failures: list[Exception] = []
 
     def stop(error: Exception) -> None:
@@ -48,7 +55,7 @@ def serve(
         listening.should_exit = True
 
     with bind(host, port) as address:
-        listening = server(create_app(load, settings, stop))
+        listening = server(create_app(load, settings, stop, page))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

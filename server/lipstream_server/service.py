@@ -12,6 +12,8 @@ from typing import Self
 
 import numpy as np
 
+from .avatars import Avatars
+from .busy import BusyError
 from .engine import Engine, Opened, Request, UnknownPresetError
 from .live_codecs import h264_encoder
 from .scheduler import Scheduler
@@ -20,14 +22,6 @@ from .windows import Planner
 
 _MOST_SESSIONS = 64
 _ROUNDS = 2
-
-
-class BusyError(RuntimeError):
-    """No session can be taken now. retry_after: seconds."""
-
-    def __init__(self, why: str, retry_after: float) -> None:
-        super().__init__(f"{why}; try again in {retry_after:g} s")
-        self.retry_after = retry_after
 
 
 class Service:
@@ -41,7 +35,7 @@ class Service:
         self.ready = False
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
         self.scheduler = Scheduler(engine, settings.most_batch)
-        self._opened: dict[tuple[str, str], Opened] = {}
+        self.avatars = Avatars(engine, self.scheduler, settings.avatars, settings.retry_seconds)
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()
@@ -67,22 +61,20 @@ class Service:
         return Planner(self.settings.windows, engine.fps, engine.samples_needed, scheduler.cost)
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, avatar: str | None = None) -> Iterator[None]:
         """A place among the sessions, taken at once so that two cannot take the last one. Raises BusyError."""
         if self.full:
             raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds)
         self.sessions += 1
         try:
-            yield
+            with self.avatars.used(avatar or self.engine.avatars[0]):
+                yield
         finally:
             self.sessions -= 1
 
     async def open(self, avatar: str | None, preset: str | None) -> Opened:
-        """A stream at its beginning; made once for each avatar and preset. Raises EngineError."""
-        key = (avatar or self.engine.avatars[0], preset or self.preset)
-        if key not in self._opened:
-            self._opened[key] = await self.scheduler.call(self.engine.open, *key)
-        return self._opened[key]
+        """A stream at its beginning. Raises EngineError."""
+        return await self.avatars.open(avatar or self.engine.avatars[0], preset or self.preset)
 
     async def warm_up(self) -> None:
         """Make one window of every length, measure, and derive the limit; then the service is ready."""

@@ -9,6 +9,20 @@ from .windows import WindowSettings
 
 
 @dataclass(frozen=True)
+class AvatarSettings:
+    """most: uploaded avatars that are kept, in memory. max_bytes: of a picture file. uploads: that may be under way at once.
+
+    upload_seconds: that one may take. opened: streams at their beginning that are kept, one for each avatar and preset.
+    """
+
+    most: int = 16
+    max_bytes: int = 16 << 20
+    uploads: int = 4
+    upload_seconds: float = 60.0
+    opened: int = 16
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """sessions: most at once; None: derived from a measurement at warm-up. fragment_frames: a fragment's pictures.
 
@@ -31,6 +45,7 @@ class ServerSettings:
     errors: int = 100
     retry_seconds: float = 5.0
     preset: str | None = None
+    avatars: AvatarSettings = field(default_factory=AvatarSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
 

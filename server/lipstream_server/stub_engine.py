@@ -5,6 +5,7 @@ For tests, and for measuring what the server itself costs.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +13,22 @@ from types import MappingProxyType
 
 import numpy as np
 
-from .engine import HEARING_RATE, Made, Opened, Request, Samples, UnknownAvatarError, UnknownPresetError
+from .engine import (
+    HEARING_RATE,
+    Made,
+    Opened,
+    Picture,
+    PortraitError,
+    Request,
+    Samples,
+    UnknownAvatarError,
+    UnknownPresetError,
+)
 
 COLOURS = MappingProxyType(
     {"red": (200, 40, 40), "green": (40, 180, 40), "blue": (40, 40, 200), "grey": (128, 128, 128)}
 )
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +36,7 @@ class StubStream:
     """heard: all of the utterance's audio up to now."""
 
     avatar: str
+    colour: tuple[int, ...]
     preset: str
     heard: Samples
 
@@ -53,18 +66,39 @@ class StubEngine:
         self.look_ahead_frames = look_ahead_frames
         self.batches: list[int] = []
         self._frame = HEARING_RATE // fps
+        self._colours: dict[str, tuple[int, ...]] = dict(COLOURS)
 
     @property
     def avatars(self) -> Sequence[str]:
         return tuple(COLOURS)
 
+    def read_picture(self, data: bytes) -> Picture:
+        """Nothing is decoded: one pixel, of a colour that follows from the bytes."""
+        if not data:
+            raise PortraitError("picture_empty", "expected a PNG or JPEG picture; got 0 bytes")
+        if not data.startswith(_PICTURES):
+            raise PortraitError(
+                "not_a_picture",
+                f"expected a PNG or JPEG picture; got something that begins with {data[:8]!r}",
+            )
+        return np.frombuffer(hashlib.sha256(data).digest()[:3], np.uint8)[None, None]
+
+    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+        self._colours[avatar] = tuple(int(value) for value in picture[0, 0])
+        return ()
+
+    def forget(self, avatar: str) -> None:
+        self._colours.pop(avatar, None)
+
+    def preview(self, avatar: str) -> Picture:
+        return self._paint(self._colour(avatar), 0.0)
+
     def open(self, avatar: str, preset: str) -> Opened:
-        if avatar not in COLOURS:
-            raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(COLOURS)}")
+        colour = self._colour(avatar)
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
-        stream = StubStream(avatar, preset, np.zeros(0, np.float32))
-        return Opened(stream, np.stack([self._paint(avatar, 0.0)] * 2))
+        stream = StubStream(avatar, colour, preset, np.zeros(0, np.float32))
+        return Opened(stream, np.stack([self._paint(colour, 0.0)] * 2))
 
     def samples_needed(self, frames: int) -> int:
         return (frames + self.look_ahead_frames) * self._frame
@@ -86,15 +120,20 @@ class StubEngine:
         if len(heard) < needed and not request.ended:
             raise ValueError(f"expected {needed} samples or an ended utterance, got {len(heard)}")
         pictures = [
-            self._paint(stream.avatar, loudness(heard[i * self._frame : (i + 1) * self._frame]))
+            self._paint(stream.colour, loudness(heard[i * self._frame : (i + 1) * self._frame]))
             for i in range(request.start, request.start + request.frames)
         ]
         return Made(replace(stream, heard=heard), np.stack(pictures))
 
-    def _paint(self, avatar: str, loud: float) -> np.ndarray:
+    def _colour(self, avatar: str) -> tuple[int, ...]:
+        if avatar not in self._colours:
+            raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(COLOURS)}")
+        return self._colours[avatar]
+
+    def _paint(self, colour: tuple[int, ...], loud: float) -> np.ndarray:
         width, height = self.size
         picture = np.empty((height, width, 3), np.uint8)
-        picture[:] = COLOURS[avatar]
+        picture[:] = colour
         picture[height * 3 // 4 :, : round(loud * width)] = 255
         return picture
 

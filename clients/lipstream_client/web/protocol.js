@@ -1,0 +1,227 @@
+/**
+ * The wire: every message of `GET /v1/stream`, as lipstream_server/protocol.py has it.
+ *
+ * Control is JSON in text messages, media is binary. Unknown types and keys are refused, values are not coerced, and what
+ * may be left out is filled in. tests/data/stream_messages.json holds what both sides must read and write alike.
+ */
+
+export const PATH = "/v1/stream";
+export const MAX_MESSAGE_BYTES = 1 << 20;
+
+/** How the server ends a connection. */
+export const CloseCode = Object.freeze({
+  NORMAL: 1000,
+  GOING_AWAY: 1001,
+  TOO_BIG: 1009,
+  INTERNAL: 1011,
+  RESTART: 1012,
+  BUSY: 1013,
+  PROTOCOL: 4400,
+  UNKNOWN: 4404,
+  IDLE: 4408,
+  SLOW_READER: 4429,
+});
+
+export class ProtocolError extends Error {}
+
+// A kind takes a value and where it stands, and returns the value or refuses it.
+
+function refuse(where, expected, value) {
+  const shown = JSON.stringify(value)?.slice(0, 80) ?? typeof value;
+  throw new ProtocolError(`${where}: expected ${expected}, got ${shown}`);
+}
+
+const text = (least = 0, most = Infinity) => (value, where) =>
+  typeof value === "string" && value.length >= least && value.length <= most
+    ? value
+    : refuse(where, `a text of ${least} to ${most} characters`, value);
+
+const integer = (least = Number.MIN_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER) => (value, where) =>
+  Number.isSafeInteger(value) && value >= least && value <= most
+    ? value
+    : refuse(where, `an integer from ${least} to ${most}`, value);
+
+const number = (value, where) => (Number.isFinite(value) ? value : refuse(where, "a number", value));
+
+const flag = (value, where) => (typeof value === "boolean" ? value : refuse(where, "true or false", value));
+
+const oneOf = (...values) => (value, where) =>
+  values.includes(value) ? value : refuse(where, `one of ${values.join(", ")}`, value);
+
+const nullable = (kind) => (value, where) => (value === null ? null : kind(value, where));
+
+/** fields: name to [kind], or to [kind, what stands for it when it is left out]. */
+const record = (fields) => (value, where) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(where, "an object", value);
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(fields, key)) refuse(`${where}.${key}`, "no such key", value[key]);
+  }
+  const known = {};
+  for (const [key, [kind, ...fallback]] of Object.entries(fields)) {
+    if (Object.hasOwn(value, key)) known[key] = kind(value[key], `${where}.${key}`);
+    else if (fallback.length) [known[key]] = fallback;
+    else refuse(`${where}.${key}`, "a value", undefined);
+  }
+  return known;
+};
+
+const NAME = nullable(text(1, 200));
+const ID = nullable(text(0, 200));
+const CONTAINER = oneOf("fmp4", "webm", "jpeg", "rgb");
+const AUDIO = { encoding: "s16le", rate: 16000, channels: 1 };
+
+const audioFormat = record({
+  encoding: [oneOf("s16le", "f32le"), AUDIO.encoding],
+  rate: [integer(8000, 48000), AUDIO.rate],
+  channels: [oneOf(1, 2), AUDIO.channels],
+});
+
+const CLIENT = {
+  "session.start": record({
+    avatar: [NAME, null],
+    audio: [audioFormat, AUDIO],
+    container: [CONTAINER, "fmp4"],
+    preset: [NAME, null],
+    idle: [oneOf("alive", "still"), "alive"],
+  }),
+  "audio.append": record({ audio: [text(0, MAX_MESSAGE_BYTES)] }),
+  "utterance.end": record({}),
+  interrupt: record({}),
+  "session.end": record({}),
+  ping: record({ id: [ID, null] }),
+  stats: record({}),
+};
+
+const ERRORS = oneOf(
+  "bad_message",
+  "bad_audio",
+  "not_started",
+  "already_started",
+  "unknown_avatar",
+  "unknown_preset",
+  "backlog_full",
+  "busy",
+  "too_many_errors",
+  "internal",
+);
+
+const REASONS = oneOf(
+  "ended",
+  "protocol",
+  "unknown",
+  "busy",
+  "idle",
+  "expired",
+  "slow_reader",
+  "shutdown",
+  "internal",
+);
+
+const SERVER = {
+  "session.ready": record({
+    session: [text()],
+    avatar: [text()],
+    preset: [text()],
+    container: [CONTAINER],
+    media_type: [text()],
+    width: [integer()],
+    height: [integer()],
+    fps: [integer()],
+    audio_rate: [integer()],
+    fragment_frames: [integer()],
+    limits: [
+      record({
+        message_bytes: [integer()],
+        backlog_ms: [integer()],
+        idle_seconds: [number],
+        max_seconds: [number],
+      }),
+    ],
+  }),
+  "utterance.started": record({ utterance: [integer()], at_ms: [number], waited_ms: [number] }),
+  "utterance.ended": record({
+    utterance: [nullable(integer())],
+    at_ms: [number],
+    position_ms: [number],
+    interrupted: [flag],
+  }),
+  stats: record({
+    state: [oneOf("idle", "speaking", "draining")],
+    media_ms: [number],
+    frames: [integer()],
+    idle_frames: [integer()],
+    late_frames: [integer()],
+    starved_frames: [integer()],
+    backlog_ms: [number],
+    delay_ms: [nullable(number)],
+    lateness_ms: [number],
+    skipped_ms: [number],
+    repaired_samples: [integer()],
+    sessions: [integer()],
+    warning: [nullable(text()), null],
+  }),
+  error: record({
+    code: [ERRORS],
+    message: [text()],
+    fatal: [flag],
+    retry_after: [nullable(number), null],
+  }),
+  "session.closing": record({ reason: [REASONS] }),
+  pong: record({ id: [ID, null] }),
+};
+
+/** A client's message, complete and checked, as JSON. Throws ProtocolError. */
+export function writeClient(type, fields = {}) {
+  return JSON.stringify(check(CLIENT, { type, ...fields }));
+}
+
+/** A client's message from its JSON. Throws ProtocolError. */
+export function readClient(json) {
+  return check(CLIENT, parse(json));
+}
+
+/** A server's message from its JSON. Throws ProtocolError. */
+export function readServer(json) {
+  return check(SERVER, parse(json));
+}
+
+function parse(json) {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new ProtocolError(`expected JSON, got ${json.slice(0, 80)}`, { cause: error });
+  }
+}
+
+function check(union, message) {
+  const { type, ...fields } = message ?? {};
+  if (typeof type !== "string" || !Object.hasOwn(union, type)) {
+    refuse("type", `one of ${Object.keys(union).join(", ")}`, type);
+  }
+  return { type, ...union[type](fields, type) };
+}
+
+// Binary media of the containers `jpeg` and `rgb`: a big-endian header, then the payload.
+
+export const Tag = Object.freeze({ JPEG: 1, PCM: 2, RGB: 3 });
+const HEADER_BYTES = 16;
+
+/** From an ArrayBuffer; position is a number of a picture or of a sample, payload a view. Throws ProtocolError. */
+export function unpackTagged(buffer) {
+  if (buffer.byteLength < HEADER_BYTES) refuse("tagged", `${HEADER_BYTES} bytes or more`, buffer.byteLength);
+  const header = new DataView(buffer, 0, HEADER_BYTES);
+  const tag = oneOf(...Object.values(Tag))(header.getUint8(0), "tag");
+  const position = integer(0)(Number(header.getBigUint64(8)), "position");
+  return { tag, utterance: header.getUint32(4), position, payload: new Uint8Array(buffer, HEADER_BYTES) };
+}
+
+/** The bytes of such a message. */
+export function packTagged({ tag, utterance, position, payload }) {
+  const message = new Uint8Array(HEADER_BYTES + payload.length);
+  const header = new DataView(message.buffer);
+  header.setUint8(0, tag);
+  header.setUint32(4, utterance);
+  header.setBigUint64(8, BigInt(position));
+  message.set(payload, HEADER_BYTES);
+  return message;
+}

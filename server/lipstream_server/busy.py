@@ -1,0 +1,9 @@
+"""Not now, but later: what the server says while it loads, or when it is full."""
+
+
+class BusyError(RuntimeError):
+    """Something cannot be taken now. retry_after: seconds."""
+
+    def __init__(self, why: str, retry_after: float) -> None:
+        super().__init__(f"{why}; try again in {retry_after:g} s")
+        self.retry_after = retry_after
