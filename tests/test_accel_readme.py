@@ -26,7 +26,9 @@ def names(pieces: list[str]) -> dict[str, object]:
 
 
 def test_ten_lines_with_a_unet_of_ones_own(pieces: list[str], names: dict[str, object]) -> None:
-    assert len([line for line in pieces[0].splitlines() if line.strip() and not line.startswith("from")]) <= 10
+    assert (
+        len([line for line in pieces[0].splitlines() if line.strip() and not line.startswith("from")]) <= 10
+    )
     fast, noise = names["fast"], names["noise"]
     assert isinstance(fast, torch.Tensor)
     assert isinstance(noise, torch.Tensor)

@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from lipstream_accel.plan_json import to_json
+from lipstream_accel.presets import preset
 from lipstream_models.audio import context_windows
 from lipstream_models.autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
@@ -146,3 +148,15 @@ def announcing(width: int, height: int) -> bytes:
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in chunks
     )
+
+
+def test_an_operators_plan_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(to_json(replace(preset("lightningcp", 2), name="ours")))
+    other = ModelEngine(engine._engine.model, ModelSettings(plan=file, idle_windows=1))
+    assert other.presets[0] == "ours"
+    assert set(other.presets[1:]) == set(engine.presets)
+    named = engine.open("amara", "lightningcp").idle
+    assert np.array_equal(other.open("amara", "ours").idle, named)
+    with pytest.raises(UnknownPresetError):  # a client may not have files read
+        other.open("amara", str(file))

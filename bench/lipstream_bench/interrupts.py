@@ -7,8 +7,8 @@ import random
 import time
 from dataclasses import dataclass
 
-from lipstream_client.stream_client import StreamClient
 from lipstream_client.recording import RATE
+from lipstream_client.stream_client import StreamClient
 from lipstream_server.protocol import AudioFormat, SessionStart, Tag, Tagged, UtteranceEnded
 
 from .quantiles import quantiles

@@ -6,8 +6,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from lipstream_client.stream_client import StreamClient
 from lipstream_client.recording import RATE
+from lipstream_client.stream_client import StreamClient
 from lipstream_server.protocol import AudioFormat, Container, SessionStart, Stats
 
 from .quantiles import quantiles

@@ -6,9 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from lipstream_client.stream_client import StreamClient
 from lipstream_client.fragments import FragmentReader
 from lipstream_client.recording import RATE
+from lipstream_client.stream_client import StreamClient
 from lipstream_server.protocol import (
     AudioFormat,
     DelayParts,

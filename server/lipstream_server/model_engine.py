@@ -54,10 +54,14 @@ _CONTEXT = 2  # frames of audio on either side that a frame is made from
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """steps, guidance: None for the model's own. idle_windows: windows of silence that are shown while nobody speaks."""
+    """steps, guidance: None for the model's own. plan: a plan's JSON file, which then is the default preset.
+
+    idle_windows: windows of silence that are shown while nobody speaks.
+    """
 
     model: Path | None = None
     device: str = "cpu"
+    plan: Path | None = None
     steps: int | None = None
     guidance: float | None = None
     seed: int = 0
@@ -88,14 +92,18 @@ class ModelEngine:
 
     def __init__(self, model: Model, settings: ModelSettings) -> None:
         from lipstream_models.bundled import avatar_names
-        from lipstream_models.engine import Engine
+        from lipstream_models.engine import Engine, Sampling
 
         self._engine: Engine = Engine(model)
         self.name = model.name
         self.size = (model.size, model.size)
         self.fps = model.fps
         self.avatars: Sequence[str] = _first(DEFAULT_AVATAR, avatar_names())
-        self.presets: Sequence[str] = _first(DEFAULT_PRESET, self._engine.presets)
+        self._own: dict[str, str] = {}
+        if settings.plan is not None:
+            self._own[Sampling.of(model, str(settings.plan)).preset] = str(settings.plan)
+        named = _first(DEFAULT_PRESET, self._engine.presets)
+        self.presets: Sequence[str] = (*self._own, *(name for name in named if name not in self._own))
         self._settings = settings
         self._ears: LiveEncoder = model.audio.live()
         self._registered: dict[str, Avatar] = {}
@@ -107,13 +115,9 @@ class ModelEngine:
         known = self._find(avatar)
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
-        defaults, settings = self._engine.model.defaults, self._settings
-        sampling = Sampling(
-            preset=preset,
-            steps=defaults.steps if settings.steps is None else settings.steps,
-            guidance=defaults.guidance if settings.guidance is None else settings.guidance,
-            seed=settings.seed,
-        )
+        settings = self._settings
+        chosen = self._own.get(preset, preset)
+        sampling = Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, settings.seed)
         talking = self._engine.open(known, sampling)
         stream = ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
         return Opened(stream, self._idle(stream))

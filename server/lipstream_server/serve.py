@@ -14,7 +14,8 @@ def serve(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
     preset: Annotated[
-        str | None, typer.Option(help="of sessions that name none, see `lipstream plan`; realtime without it")
+        str | None,
+        typer.Option(help="of sessions that name none, see `lipstream plan`, or a plan's JSON file"),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale; 1 switches guidance off")] = None,
@@ -38,8 +39,9 @@ def serve(
     from .settings import ServerSettings
     from .stub_engine import StubEngine
 
-    settings = ServerSettings(sessions=sessions, preset=preset)
-    chosen = ModelSettings(model=model, device=device, steps=steps, guidance=guidance)
+    plan = Path(preset) if preset is not None and preset.endswith(".json") else None
+    settings = ServerSettings(sessions=sessions, preset=preset if plan is None else None)
+    chosen = ModelSettings(model=model, device=device, plan=plan, steps=steps, guidance=guidance)
 
     def load() -> Engine:
         return StubEngine(side=256) if stub else load_engine(chosen)

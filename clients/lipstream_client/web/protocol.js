@@ -117,6 +117,15 @@ const REASONS = oneOf(
   "internal",
 );
 
+const DELAY = record(
+  Object.fromEntries(
+    ["gathering", "queueing", "hearing", "denoising", "decoding", "holding", "encoding", "sending"].map((part) => [
+      `${part}_ms`,
+      [number],
+    ]),
+  ),
+);
+
 const SERVER = {
   "session.ready": record({
     session: [text()],
@@ -154,6 +163,7 @@ const SERVER = {
     starved_frames: [integer()],
     backlog_ms: [number],
     delay_ms: [nullable(number)],
+    delay: [nullable(DELAY)],
     lateness_ms: [number],
     skipped_ms: [number],
     repaired_samples: [integer()],
