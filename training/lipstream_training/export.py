@@ -16,7 +16,7 @@ from .bundled_config import NETWORK
 from .checkpoint import load_state
 from .encode_clips import normalised_autoencoder
 
-DEFAULTS = SamplingDefaults(steps=20, guidance=1.5, window=16, last_timestep=400)
+DEFAULTS = SamplingDefaults(steps=20, guidance=2.0, window=16, last_timestep=400)
 
 
 def trained_network(run: Path) -> tuple[Network, float]:
