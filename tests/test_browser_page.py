@@ -247,7 +247,7 @@ async def test_a_portrait_is_uploaded_and_chosen(browser: Browser) -> None:
     async with running(page=SERVED) as address, opened(browser, address, errors=1) as page:
         await page.set_input_files("#portrait", upload("notes.png", b"not a picture", "image/png"))
         await page.wait_for_function(
-            "document.getElementById('notice').textContent.includes('expected a PNG')"
+            "() => document.getElementById('notice').textContent.includes('expected a PNG')"
         )
         picture = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
         name = "<img src=x onerror=alert(1)>.png"

@@ -93,8 +93,10 @@ export class Conversation {
         requestAnimationFrame(() => this.watch());
         break;
       case "utterance.ended":
-        this.awaited = null;
-        if (message.interrupted) this.player.skipTo(message.at_ms / 1000);
+        if (message.interrupted) {
+          this.awaited = null;
+          this.player.skipTo(message.at_ms / 1000);
+        }
         break;
       case "error":
         if (!message.fatal) this.say(message.message);
