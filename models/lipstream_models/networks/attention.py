@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from ..conditions import KeyValue
 
-FEW_KEYS = 32
+FEW_KEYS = 512
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -15,9 +15,9 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     Always four dimensions (B, heads, N, d): other ranks leave the fast CPU kernel.
     """
     q, k, v = (torch.unflatten(x, -1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-    if torch.is_grad_enabled() and key.shape[1] <= FEW_KEYS and key.device.type == "cpu":
-        # The fused kernel's backward on the CPU costs four times as much as these products when there are few keys.
-        weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
+    if key.shape[1] <= FEW_KEYS and key.device.type == "cpu":
+        # Two products are faster than the fused kernel there, forward (1.2 to 1.9 times, 4 to 512 keys) and backward (4 times).
+        weights = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), dim=-1)
         return (weights @ v).transpose(1, 2).flatten(2)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
