@@ -41,6 +41,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")] = Path("demo.mp4"),
     avatar: Annotated[str, typer.Option(help="one of the bundled avatars")] = DEFAULT_AVATAR,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     once: Annotated[
         bool, typer.Option("--once", help="stop the server when the video is there, on a terminal too")
     ] = False,
@@ -56,6 +57,7 @@ def demo(
     address = f"http://{_HOST}:{port}/"
     _say(f"starting the server on {address}{taken}")
     options = ["--port", str(port), "--device", device, *(["--stub"] if stub else [])]
+    options += [] if steps is None else ["--steps", str(steps)]
     with tempfile.TemporaryFile("a+") as log, started(["serve", *options], log) as server:
         seconds = wait_until_ready(server, log, port)
         _say(f"ready after {seconds:.0f} s; {'a bar' if stub else avatar} says {recording_path().name}, live")

@@ -5,10 +5,13 @@ No clock and no I/O: everything is given in seconds, frames or samples.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .engine import HEARING_RATE
+
+_MOST_HEARD = 60.0  # seconds of sound that are looked ahead, at most
 
 Cost = Callable[[int], float]
 """Seconds from asking for a window of so many frames to having it; 0 while nothing is known."""
@@ -80,6 +83,8 @@ class Planner:
         length = self._longest(at, start)
         if length is None:
             return None
+        if at.showing and start < at.sent + self._passing(length):
+            start, length = self._catch_up(at, start, length)
         first = at.requested == 0 or at.frames is not None
         if first or length >= self.steady or self._urgent(at, length):
             return Window(start, length)
@@ -112,8 +117,29 @@ class Planner:
         """Frames that would come too late are skipped: those shown by the time that a window takes."""
         if not at.showing:
             return at.requested
-        expected = at.sent + int(self._cost(self.settings.lengths[0]) * self.fps)
-        return max(at.requested, expected)
+        return max(at.requested, at.sent + self._passing(self.settings.lengths[0]))
+
+    def _passing(self, length: int) -> int:
+        """Frames that are shown, or held, while a window is made."""
+        return int(self._cost(length) * self.fps)
+
+    def _catch_up(self, at: Progress, start: int, length: int) -> tuple[int, int]:
+        """Where the model is behind: the window of which most frames a second of work come in time. One that is long, and so takes
+        longer than the shortest one, begins later, as far as there is sound for it. Where none comes in time, as it was.
+        """
+        known = at.frames
+        if known is None:
+            ahead = range(at.sent, at.sent + round(_MOST_HEARD * self.fps))
+            known = at.sent + bisect_right(ahead, at.heard, key=self._needed) - 1
+        best, most = (start, length), 0.0
+        for n in self.settings.lengths:
+            ready = at.sent + self._passing(n)
+            begin = max(start, min(ready, known - n) if at.frames is None else ready)
+            in_time = min(begin + n, known) - max(begin, ready)
+            worth = in_time / max(self._cost(n), 1e-9)
+            if (begin + n <= known or at.frames is not None) and worth > most:
+                best, most = (begin, n), worth
+        return best
 
     def _longest(self, at: Progress, start: int) -> int | None:
         if at.requested == 0:
