@@ -21,7 +21,7 @@ from lipstream_models.networks import Network
 from lipstream_models.scheduler import ddim_schedule
 from narrow_networks import NARROW, SIDE, make_conditions, make_latents, seeded_network
 
-SMALL = FullSize("narrow", NARROW, SIDE, SamplingDefaults(8, 2.0, 2), SchedulerConfig())
+SMALL = FullSize("narrow", NARROW, SIDE, SamplingDefaults(steps=8, guidance=2.0, window=2), SchedulerConfig())
 
 
 @pytest.fixture(scope="module")

@@ -32,10 +32,10 @@ from .preset_speed import Speed, measure_speed
 from .preset_table import bundled_table, draw, full_size_table
 
 
-def prices(name: str, presets: Sequence[str], steps: int) -> dict[str, Price]:
+def prices(name: str, presets: Sequence[str]) -> dict[str, Price]:
     """What a window of the model at its full size costs by each preset."""
     size = full_size(name)
-    return {each: price_plan(preset(each, steps), size) for each in presets}
+    return {each: price_plan(preset(each, size.defaults.steps_for(each)), size) for each in presets}
 
 
 def speeds(engine: Engine, clip: Clip, presets: Sequence[str], sampling: Sampling, turns: int) -> list[Speed]:
@@ -81,8 +81,8 @@ def main() -> None:
     if arguments.limit:
         close = measure_fidelity(engine, clips[: arguments.limit], presets, sampling)
         figures["fidelity"] = [asdict(row) for row in close]
-        own = prices("bundled", presets, sampling.steps)
-        hallo = prices("hallo", presets, full_size("hallo").defaults.steps)
+        own = prices("bundled", presets)
+        hallo = prices("hallo", presets)
         tables.append(bundled_table(fast, close, own, hallo))
         draw(fast, close, arguments.out / "presets.png")
     (arguments.out / "presets.json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
     )
-    parser.add_argument("--preset", default="exact", help="or a plan's JSON file")
+    parser.add_argument("--preset", default=None, help="or a plan's JSON file; the model's own without it")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--guidance", type=float, default=None)
     parser.add_argument("--drift-seconds", type=float, default=60.0)

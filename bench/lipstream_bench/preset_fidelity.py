@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from lipstream_training.dataset import Clip
 from .evaluate_model import animate
 from .lip_sync import compare, lip_track
 from .picture_quality import cut, psnr
+from .preset_speed import of_preset
 
 Frames = NDArray[np.uint8]
 
@@ -44,7 +45,7 @@ def measure_fidelity(
     for clip in clips:
         base: Frames | None = None
         for name in presets:
-            settings = replace(sampling, preset=name)
+            settings = of_preset(engine, sampling, name)
             parts = animate(engine, np.array(clip.frames[0]), clip.truth.audio, settings)
             made = np.concatenate(list(parts))
             base = made if base is None else base

@@ -49,7 +49,7 @@ def measure_speed(
     engine: Engine, avatar: Avatar, window: Features, presets: Sequence[str], sampling: Sampling, turns: int
 ) -> list[Speed]:
     """window: (F, 5, blocks, channels) audio features. The first preset is what the others are compared with."""
-    settings = {name: replace(sampling, preset=name) for name in presets}
+    settings = {name: of_preset(engine, sampling, name) for name in presets}
     # From the second window on, motion frames are the model's own; the first call also pays for what is made lazily.
     streams = {
         name: engine.generate([(engine.open(avatar, settings[name]), window)])[0][0] for name in presets
@@ -65,6 +65,11 @@ def measure_speed(
             taken[name].append(_turn(engine, streams[name], window, media, sound))
     base = taken[presets[0]]
     return [_speed(name, taken[name], base, len(window), memory[name]) for name in presets]
+
+
+def of_preset(engine: Engine, sampling: Sampling, name: str) -> Sampling:
+    """The same sampling by another preset, with as many steps as that one takes."""
+    return replace(sampling, preset=name, steps=engine.model.defaults.steps_for(name))
 
 
 def _turn(

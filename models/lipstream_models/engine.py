@@ -53,18 +53,19 @@ class Sampling:
     def of(
         cls,
         model: Model,
-        preset: str,
+        preset: str | None = None,
         steps: int | None = None,
         guidance: float | None = None,
         seed: int = 0,
     ) -> Sampling:
         """With the model's own values where none are given. preset: a name, or a plan's JSON file (`lipstream tune`)."""
+        preset = preset or model.defaults.preset
         own = read_plan(Path(preset)) if preset.endswith(".json") else None
         if own is not None and steps not in (None, own.steps):
             raise SettingsError(f"{preset} is a plan of {own.steps} steps; leave --steps out, got {steps}")
         return cls(
             preset if own is None else own.name,
-            own.steps if own is not None else model.defaults.steps if steps is None else steps,
+            own.steps if own is not None else model.defaults.steps_for(preset) if steps is None else steps,
             model.defaults.guidance if guidance is None else guidance,
             seed,
             own,

@@ -20,15 +20,22 @@ from .portrait import PortraitSettings
 class SamplingDefaults:
     """What a model was tuned for; each may be overridden when a stream is opened.
 
-    steps: DDIM steps; guidance: guidance scale; window: frames a clip window; motion_scale: weights of the audio attention over
-    the whole picture, the face and the lips; last_timestep: what the steps go down to (`DDIMSchedule.trailing`).
+    preset: how a file is rendered; steps: DDIM steps; realtime_steps: those of the preset "realtime", None for as many;
+    guidance: guidance scale; window: frames a clip window; motion_scale: weights of the audio attention over the whole picture,
+    the face and the lips; last_timestep: what the steps go down to (`DDIMSchedule.trailing`).
     """
 
+    preset: str = "exact"
     steps: int = 40
     guidance: float = 3.5
     window: int = 16
     motion_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     last_timestep: int = 0
+    realtime_steps: int | None = None
+
+    def steps_for(self, preset: str) -> int:
+        """Steps of a preset where none are asked for."""
+        return self.steps if preset != "realtime" or self.realtime_steps is None else self.realtime_steps
 
 
 @dataclass(frozen=True, eq=False)

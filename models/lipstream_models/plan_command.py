@@ -42,7 +42,7 @@ def plan_command(
 
 def _plan(name: str, steps: int | None, size: FullSize) -> Plan:
     if not name.endswith(".json"):
-        return preset(name, size.defaults.steps if steps is None else steps)
+        return preset(name, size.defaults.steps_for(name) if steps is None else steps)
     plan = read_plan(Path(name))
     if steps not in (None, plan.steps):
         raise ValueError(f"{name} is a plan of {plan.steps} steps; leave --steps out, got {steps}")

@@ -49,8 +49,9 @@ def render(
         Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="how the steps are sampled, see `lipstream plan`; or a plan's JSON file")
-    ] = "exact",
+        str | None,
+        typer.Option(help="see `lipstream plan`, or a plan's JSON file; the model's own without it"),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale; 1 switches guidance off")] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same frames")] = 0,

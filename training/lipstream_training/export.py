@@ -16,7 +16,9 @@ from .bundled_config import NETWORK
 from .checkpoint import load_state
 from .encode_clips import normalised_autoencoder
 
-DEFAULTS = SamplingDefaults(steps=20, guidance=2.0, window=16, last_timestep=400)
+DEFAULTS = SamplingDefaults(
+    preset="realtime", steps=20, guidance=2.0, window=16, last_timestep=400, realtime_steps=4
+)
 
 
 def trained_network(run: Path) -> tuple[Network, float]:
