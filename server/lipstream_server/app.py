@@ -16,6 +16,7 @@ from .engine import Engine
 from .page import Page, page_routes
 from .problem import speak_problems
 from .protocol import PATH
+from .scheduler import device_thread
 from .service import Service
 from .settings import ServerSettings
 
@@ -41,8 +42,9 @@ def create_app(
 
     async def keep() -> None:
         try:
-            engine = await asyncio.to_thread(load)
-            async with Service(engine, settings) as service:
+            device = device_thread()
+            engine = await asyncio.get_running_loop().run_in_executor(device, load)
+            async with Service(engine, settings, device) as service:
                 found.append(service)
                 await service.warm_up()
                 await asyncio.Event().wait()

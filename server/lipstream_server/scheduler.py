@@ -37,18 +37,26 @@ def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
     ][:most]
 
 
+def device_thread() -> ThreadPoolExecutor:
+    """The one thread that may use the device, loading included: every thread that has computed keeps helpers of its own (OpenMP),
+    and where these are more than the cores, windows take twice as long.
+    """
+    return ThreadPoolExecutor(1, "device")
+
+
 class Scheduler:
-    """An async context manager. most: largest batch.
+    """An async context manager. most: largest batch. device: the thread that all work is done in, its own without it; shut down at
+    the end.
 
     Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
     """
 
-    def __init__(self, engine: Engine, most: int = 8) -> None:
+    def __init__(self, engine: Engine, most: int = 8, device: ThreadPoolExecutor | None = None) -> None:
         self.engine = engine
         self.batches = 0
         self.windows = 0
         self._most = most
-        self._device = ThreadPoolExecutor(1, "device")
+        self._device = device or device_thread()
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, float] = {}

@@ -27,14 +27,16 @@ _ROUNDS = 2
 class Service:
     """An async context manager; it is ready once `warm_up` has ended. limit: sessions at once."""
 
-    def __init__(self, engine: Engine, settings: ServerSettings) -> None:
+    def __init__(
+        self, engine: Engine, settings: ServerSettings, device: ThreadPoolExecutor | None = None
+    ) -> None:
         self.engine = engine
         self.settings = settings
         self.sessions = 0
         self.limit = settings.sessions or 1
         self.ready = False
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
-        self.scheduler = Scheduler(engine, settings.most_batch)
+        self.scheduler = Scheduler(engine, settings.most_batch, device)
         self.avatars = Avatars(engine, self.scheduler, settings.avatars, settings.retry_seconds)
 
     async def __aenter__(self) -> Self:

@@ -17,7 +17,7 @@ from .checkpoint import load_state
 from .encode_clips import normalised_autoencoder
 
 DEFAULTS = SamplingDefaults(
-    preset="realtime", steps=20, guidance=2.0, window=16, last_timestep=400, realtime_steps=4
+    preset="realtime", steps=20, guidance=2.0, window=16, last_timestep=400, realtime_steps=2
 )
 
 
