@@ -21,7 +21,7 @@ TORCH_BUILD := torch==$(TORCH_VERSION)$(if $(filter cpu-Linux,$(TORCH)-$(shell u
 CORE := $(VENV)/core-$(TORCH)
 TOOLS := $(VENV)/tools-$(TORCH)
 
-.PHONY: help venv demo serve test check format evaluate-model train clean
+.PHONY: help venv demo serve test check format evaluate-model bench train clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -49,6 +49,9 @@ format: $(TOOLS) ## let ruff mend what it can
 
 evaluate-model: $(TOOLS) ## the bundled model on faces, voices and sentences that it never saw
 	@$(BIN)/python -m lipstream_bench.evaluate_model
+
+bench: $(TOOLS) ## every preset: speed and fidelity, into runs/bench
+	@$(BIN)/python -m lipstream_bench
 
 train: $(TOOLS) ## train the bundled model again; continues where it stopped (Debian packages: training/README.md)
 	@$(BIN)/python -m lipstream_training.train

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from .denoiser import Conditions, Denoiser, KeyStep
 from .guidance import guide
 from .schedule import Schedule
+
+C = TypeVar("C", bound=Conditions)
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Seen:
 
 @torch.no_grad()
 def walk(
-    denoiser: Denoiser[Conditions],
+    denoiser: Denoiser[C],
     schedule: Schedule,
     latents: Tensor,
-    conditions: Conditions,
+    conditions: C,
     guidance_scale: float,
 ) -> Iterator[Seen]:
     """Every step as a key step, in order; arguments as in `sampling.sample`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -50,16 +51,16 @@ class FullSizeHallo:
             torch.set_default_dtype(torch.bfloat16)
             try:
                 self.network = channels_last(Network(self.size.network)).eval().requires_grad_(False)
-                self.vae: torch.nn.Module = AutoencoderKL(
+                vae: Any = AutoencoderKL(
                     down_block_types=("DownEncoderBlock2D",) * 4,
                     up_block_types=("UpDecoderBlock2D",) * 4,
                     block_out_channels=(128, 256, 512, 512),
                     layers_per_block=2,
                     latent_channels=4,
-                ).eval()
+                )
             finally:
                 torch.set_default_dtype(torch.float32)
-        self.vae.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def conditions(self, batch: int, project: bool) -> Conditions:
