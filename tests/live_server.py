@@ -27,13 +27,14 @@ from lipstream_server.protocol import (
 )
 from lipstream_server.settings import ServerSettings
 from lipstream_server.stub_engine import StubEngine
+from lipstream_server.talk import TalkSettings
 from lipstream_server.windows import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
-# An utterance is one window: nothing comes late, however busy the machine is that runs the tests.
-CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)))
+# An utterance is one window: nothing comes late, however busy the machine is that runs the tests. Every picture is its own.
+CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=TalkSettings(fade=0))
 
 
 @asynccontextmanager

@@ -38,9 +38,9 @@ class Listening:
     def __init__(self, engine: object) -> None:
         self.engine, self.windows = engine, []
 
-    def generate(self, requests: list) -> list:
+    def generate(self, requests: list, watch: object) -> list:
         self.windows += [window for _, window in requests]
-        return self.engine.generate(requests)  # type: ignore[attr-defined]
+        return self.engine.generate(requests, watch)  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)

@@ -43,7 +43,7 @@ class TalkSettings:
 
     backlog: float = 60.0
     gap: float = 0.6
-    fade: int = 4
+    fade: int = 2
 
 
 @dataclass(frozen=True, eq=False)
