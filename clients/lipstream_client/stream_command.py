@@ -26,7 +26,7 @@ URL = "ws://127.0.0.1:8000"
 _NOTICED = 0.02
 _TOO_SLOW = (
     "{late} pictures were not made in time and the ones before them were held: the server's machine is too slow for this model, "
-    "or busy. What helps: a GPU (lipstream serve --device cuda), fewer steps (lipstream serve --steps 2), fewer streams at once; "
+    "or busy. What helps: a GPU (lipstream serve --device cuda), fewer streams at once, the preset realtime; "
     "lipstream render makes every picture, however long it takes"
 )
 
