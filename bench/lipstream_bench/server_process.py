@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_READY_SECONDS = 300.0
-_STOP_SECONDS = 20.0
+from lipstream_server.demo import started, wait_until_ready
 
 
 @dataclass(frozen=True)
@@ -49,30 +45,10 @@ class ServerProcess:
 
 @contextmanager
 def serving(options: Sequence[str], port: int) -> Iterator[ServerProcess]:
-    """`lipstream serve` with these options, ready; stopped at the end. Raises RuntimeError when it does not become ready."""
-    command = [sys.executable, "-m", "lipstream_client", "serve", "--port", str(port), *options]
-    process = subprocess.Popen(command)  # noqa: S603  # our own command
-    try:
-        _wait_until_ready(process, port)
+    """`lipstream serve` with these options, ready; stopped at the end. Raises DemoError when it does not become ready."""
+    with (
+        tempfile.TemporaryFile("a+") as log,
+        started(["serve", "--port", str(port), *options], log) as process,
+    ):
+        wait_until_ready(process, log, port)
         yield ServerProcess(process, f"ws://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    end = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with exit code {process.returncode} before it was ready")
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise RuntimeError(f"the server was not ready after {_READY_SECONDS:.0f} s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -62,10 +62,7 @@ def analyse_command(
     )
     rows: dict[str, Frames] = {}
     for name in _PRESETS:
-        stream = engine.open(
-            avatar,
-            replace(sampling, preset=name, steps=loaded.defaults.steps_for(name) if steps is None else steps),
-        )
+        stream = engine.open(avatar, Sampling.of(loaded, name, steps, guidance))
         rows[name] = engine.generate([(stream, window)])[0][1]
     (out / "analysis.json").write_text(json.dumps(as_dict(found, loaded.name, sampling), indent=2) + "\n")
     for path in [*draw(found, out), draw_frames(rows, out / "figure5.png"), out / "analysis.json"]:
