@@ -11,24 +11,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
-from lipstream_models.audio.features import context_windows
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.full_size import full_size, price_plan
-from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 from lipstream_models.runtime import keep_freed_memory
-from lipstream_training.dataset import Clip, load_clips
+from lipstream_training.dataset import load_clips
 
 from .evaluate_model import ensure_clips
 from .full_size_speed import measure_full_size
 from .machine import machine
 from .preset_fidelity import measure_fidelity
-from .preset_speed import Speed, measure_speed
+from .preset_speed import by_presets, clip_window, measure_speed
 from .preset_table import bundled_table, draw, full_size_table
 
 
@@ -36,15 +33,6 @@ def prices(name: str, presets: Sequence[str]) -> dict[str, Price]:
     """What a window of the model at its full size costs by each preset."""
     size = full_size(name)
     return {each: price_plan(preset(each, size.defaults.steps_for(each)), size) for each in presets}
-
-
-def speeds(engine: Engine, clip: Clip, presets: Sequence[str], sampling: Sampling, turns: int) -> list[Speed]:
-    """Of one window of the clip."""
-    model = engine.model
-    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
-    avatar = engine.register(prepare_portrait(np.array(clip.frames[0]), FaceLandmarker(), settings))
-    window = context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
-    return measure_speed(engine, avatar, window, presets, sampling, turns)
 
 
 def main() -> None:
@@ -73,13 +61,13 @@ def main() -> None:
     keep_freed_memory()
     model = load_bundled(arguments.device)
     engine = Engine(model)
-    sampling = Sampling.of(model, "base")
+    settings = by_presets(engine, Sampling.of(model, "base"), presets)
     ensure_clips(arguments.clips)
     clips = load_clips(arguments.clips)
-    fast = speeds(engine, clips[0], presets, sampling, arguments.turns)
+    fast = measure_speed(engine, *clip_window(engine, clips[0]), settings, arguments.turns)
     figures["speed"] = [asdict(row) for row in fast]
     if arguments.limit:
-        close = measure_fidelity(engine, clips[: arguments.limit], presets, sampling)
+        close = measure_fidelity(engine, clips[: arguments.limit], settings)
         figures["fidelity"] = [asdict(row) for row in close]
         own = prices("bundled", presets)
         hallo = prices("hallo", presets)

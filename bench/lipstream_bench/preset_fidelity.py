@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ from lipstream_training.dataset import Clip
 from .evaluate_model import animate
 from .lip_sync import compare, lip_track
 from .picture_quality import cut, psnr
-from .preset_speed import of_preset
 
 Frames = NDArray[np.uint8]
 
@@ -37,20 +36,19 @@ class Fidelity:
 
 
 def measure_fidelity(
-    engine: Engine, clips: Sequence[Clip], presets: Sequence[str], sampling: Sampling
+    engine: Engine, clips: Sequence[Clip], settings: Mapping[str, Sampling]
 ) -> list[Fidelity]:
-    """The first preset is what the others are compared with; it agrees with itself without an error."""
+    """The first of the settings is what the others are compared with; it agrees with itself without an error."""
     landmarker = FaceLandmarker()
-    rows: dict[str, list[Fidelity]] = {name: [] for name in presets}
+    rows: dict[str, list[Fidelity]] = {name: [] for name in settings}
     for clip in clips:
         base: Frames | None = None
-        for name in presets:
-            settings = of_preset(engine, sampling, name)
-            parts = animate(engine, np.array(clip.frames[0]), clip.truth.audio, settings)
+        for name, sampling in settings.items():
+            parts = animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
             made = np.concatenate(list(parts))
             base = made if base is None else base
             rows[name].append(_compare(name, made, base, clip, landmarker))
-    return [_mean(name, rows[name]) for name in presets]
+    return [_mean(name, rows[name]) for name in settings]
 
 
 def _compare(name: str, made: Frames, base: Frames, clip: Clip, landmarker: FaceLandmarker) -> Fidelity:

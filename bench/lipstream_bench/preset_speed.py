@@ -1,19 +1,22 @@
-"""How long presets take for one clip window: all in one process and in turns, so that what disturbs the machine disturbs all."""
+"""How long ways to sample take for one clip window: in one process and in turns, so that what disturbs the machine disturbs all."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipstream_models.audio.features import context_windows
 from lipstream_models.engine import Avatar, Engine, Sampling, Stream
+from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 from lipstream_models.stopwatch import Stopwatch
 from lipstream_server.media_out import Mp4Out
+from lipstream_training.dataset import Clip
 
 from .peak_memory import PeakMemory
 
@@ -46,30 +49,39 @@ class Speed:
 
 
 def measure_speed(
-    engine: Engine, avatar: Avatar, window: Features, presets: Sequence[str], sampling: Sampling, turns: int
+    engine: Engine, avatar: Avatar, window: Features, settings: Mapping[str, Sampling], turns: int
 ) -> list[Speed]:
-    """window: (F, 5, blocks, channels) audio features. The first preset is what the others are compared with."""
-    settings = {name: of_preset(engine, sampling, name) for name in presets}
+    """window: (F, 5, blocks, channels) audio features. The first of the settings is what the others are compared with."""
     # From the second window on, motion frames are the model's own; the first call also pays for what is made lazily.
     streams = {
-        name: engine.generate([(engine.open(avatar, settings[name]), window)])[0][0] for name in presets
+        name: engine.generate([(engine.open(avatar, sampling), window)])[0][0]
+        for name, sampling in settings.items()
     }
-    memory = {name: _memory(engine, streams[name], window) for name in presets}
+    memory = {name: _memory(engine, streams[name], window) for name in settings}
     media = Mp4Out(engine.model.size, engine.model.size, engine.model.fps)
     sound = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
-    taken: dict[str, list[Turn]] = {name: [] for name in presets}
-    order, shuffle = list(presets), random.Random(0)  # noqa: S311  # nothing secret
+    taken: dict[str, list[Turn]] = {name: [] for name in settings}
+    order, shuffle = list(settings), random.Random(0)  # noqa: S311  # nothing secret
     for _ in range(turns):
         shuffle.shuffle(order)
         for name in order:
             taken[name].append(_turn(engine, streams[name], window, media, sound))
-    base = taken[presets[0]]
-    return [_speed(name, taken[name], base, len(window), memory[name]) for name in presets]
+    base = taken[next(iter(settings))]
+    return [_speed(name, taken[name], base, len(window), memory[name]) for name in settings]
 
 
-def of_preset(engine: Engine, sampling: Sampling, name: str) -> Sampling:
-    """The same sampling by another preset, with as many steps as that one takes."""
-    return replace(sampling, preset=name, steps=engine.model.defaults.steps_for(name))
+def clip_window(engine: Engine, clip: Clip) -> tuple[Avatar, Features]:
+    """The person of a held-out clip, and the sound of the clip's first window."""
+    model = engine.model
+    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
+    avatar = engine.register(prepare_portrait(np.array(clip.frames[0]), FaceLandmarker(), settings))
+    return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
+
+
+def by_presets(engine: Engine, sampling: Sampling, presets: Sequence[str]) -> dict[str, Sampling]:
+    """The same sampling by each preset, with as many steps as that one takes."""
+    steps = engine.model.defaults.steps_for
+    return {name: replace(sampling, preset=name, steps=steps(name)) for name in presets}
 
 
 def _turn(
