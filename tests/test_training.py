@@ -16,6 +16,8 @@ from lipstream_training.autoencoder_training import AutoencoderTraining, psnr, t
 from lipstream_training.checkpoint import load_state
 from lipstream_training.dataset import Clip, ClipTruth
 from lipstream_training.diffusion_training import DiffusionTraining, Training, diffuse
+from lipstream_training.guidance_distillation import Guide
+from lipstream_training.latent_dataset import Windows
 from lipstream_training.muon import Muon, muon_and_adamw, orthogonal
 from lipstream_training.principal_components import set_components
 from lipstream_training.restore import restore
@@ -122,6 +124,21 @@ def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
     assert training.resume(load_state(tmp_path / "diffusion.pt")) == 0
     assert torch.equal(weights(training.trainee), weights(shipped.network))
     assert training.spread == shipped.spread
+
+
+def test_a_student_of_guidance_learns_what_the_guided_teacher_says() -> None:
+    def teacher(windows: Windows, noisy: Tensor, timestep: Tensor, unconditional: int) -> Tensor:
+        prediction = noisy + windows.audio.mean(dim=(1, 2, 3, 4))[:, None, None, None, None]
+        prediction[:unconditional] = noisy[:unconditional]
+        return prediction
+
+    rows = torch.ones(3)[:, None, None, None, None]
+    heard = torch.tensor([5.0, 1.0, 2.0])[:, None, None, None, None]
+    windows = Windows(rows, rows, rows, heard, rows, rows, (rows,), rows)
+    push = Guide(teacher, 2.5).push(windows, torch.randn(3, 4, 2, 8, 8), torch.zeros(3), unconditional=1)
+    assert push.shape == (3, 4, 2, 8, 8)
+    for row, expected in enumerate([0.0, 1.5, 3.0]):
+        torch.testing.assert_close(push[row], torch.full((4, 2, 8, 8), expected))
 
 
 def test_the_beginning_is_the_best_linear_map() -> None:

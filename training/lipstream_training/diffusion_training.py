@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lipstream_models.bundled import read_bundled
 from lipstream_models.config import NetworkConfig
 from lipstream_models.memory_format import channels_last
 from lipstream_models.networks import Network
@@ -26,6 +27,7 @@ from lipstream_models.scheduler import alphas_cumprod
 
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
+from .guidance_distillation import Guide
 from .latent_dataset import (
     LatentClip,
     WindowOptions,
@@ -128,6 +130,7 @@ def step_loss(
     generator: torch.Generator,
     options: DiffusionTraining,
     channel_weights: Tensor,
+    guide: Guide | None = None,
 ) -> Tensor:
     """Mean squared error of the clean latents, weighted over the picture and the channels, and over timesteps as in Min-SNR
     (Hang et al. 2023).
@@ -142,9 +145,12 @@ def step_loss(
     noisy = diffuse(windows.latents, noise.to(device), alpha)
     with autocast(device):
         prediction = trainee(windows, noisy, timestep, unconditional)
+    target = windows.latents
+    if guide is not None:
+        target = target + guide.push(windows, noisy, timestep, unconditional)
     importance = (1 / (1 - alpha)).clamp(max=options.weight_cap)
     weight = windows.weight / windows.weight.mean() * importance[:, None, None, None, None] * channel_weights
-    loss: Tensor = ((prediction.float() - windows.latents).square() * weight).mean()
+    loss: Tensor = ((prediction.float() - target).square() * weight).mean()
     return loss
 
 
@@ -167,7 +173,9 @@ def check(training: Training, clips: list[LatentClip], alphas: Tensor) -> float:
     rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
     windows = sample_windows(clips, 8, 12, WindowOptions(), training.spread, rng).to(training.device)
     options, channels = training.options, training.channel_weights
-    losses = [step_loss(forward, windows, alphas, 0, generator, options, channels) for _ in range(2)]
+    losses = [
+        step_loss(forward, windows, alphas, 0, generator, options, channels, training.guide) for _ in range(2)
+    ]
     return float(torch.stack(losses).mean())
 
 
@@ -180,6 +188,7 @@ def train(
     minutes: float,
     workers: Workers,
     device: str = "cpu",
+    guide: Guide | None = None,
 ) -> None:
     """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books."""
     torch.manual_seed(0)
@@ -190,6 +199,7 @@ def train(
         spread_of(clips),
         channel_weights_of(clips),
         device,
+        guide,
     )
     first = training.resume(load_state(run / "diffusion.pt"))
     alphas = alphas_cumprod()
@@ -227,7 +237,9 @@ class Training:
         spread: float,
         channel_weights: Tensor,
         device: str = "cpu",
+        guide: Guide | None = None,
     ) -> None:
+        self.guide = guide
         self.spread = spread
         self.channel_weights = channel_weights.to(device)
         self.device = device
@@ -279,8 +291,9 @@ class Training:
         window_options = replace(options.windows, crop=crop)
         windows = sample_windows(clips, rows, frames, window_options, self.spread, rng).to(self.device)
         unconditional = min(int(rng.binomial(rows, options.unconditional_share)), rows - 1)
+        weights = self.channel_weights
         loss = step_loss(
-            self.trainee, windows, alphas, unconditional, generator, options, self.channel_weights
+            self.trainee, windows, alphas, unconditional, generator, options, weights, self.guide
         )
         self.trainee.zero_grad(set_to_none=True)
         loss.backward()
@@ -301,10 +314,19 @@ class Job:
     options: DiffusionTraining
     minutes: float
     device: str
+    teacher: Path | None = None
+    guidance: float = 2.0
 
     def __call__(self, workers: Workers) -> None:
         clips, held_out = (load_latent_clips(self.latents / name) for name in ("train", "validation"))
-        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device)
+        guide = None if self.teacher is None else guide_from(self.teacher, self.guidance, self.device)
+        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device, guide)
+
+
+def guide_from(path: Path, scale: float, device: str) -> Guide:
+    """The guidance of a bundled model's file. Raises LipstreamError when it is not such a file."""
+    teacher = channels_last(Trainee(read_bundled(path).network)).to(device).requires_grad_(False)
+    return Guide(teacher, scale)
 
 
 def main() -> None:
@@ -320,12 +342,25 @@ def main() -> None:
         default=DiffusionTraining.frames_per_step,
         help="a step and worker; a GPU takes 256",
     )
+    parser.add_argument("--shift", type=float, default=DiffusionTraining.timestep_shift, help="of timesteps")
+    parser.add_argument("--teacher", type=Path, help="a bundled model's file whose guidance is to be learned")
+    parser.add_argument("--guidance", type=float, default=Job.guidance, help="the scale of that guidance")
     parser.add_argument("--device", default="cpu", help="cuda: one worker on one GPU")
     arguments = parser.parse_args()
-    options = DiffusionTraining(steps=arguments.steps, frames_per_step=arguments.frames)
+    options = DiffusionTraining(
+        steps=arguments.steps, frames_per_step=arguments.frames, timestep_shift=arguments.shift
+    )
     arguments.run.mkdir(parents=True, exist_ok=True)
     cores = (os.cpu_count() or 1) if arguments.device == "cpu" else 1
-    job = Job(arguments.latents, arguments.run, options, arguments.minutes, arguments.device)
+    job = Job(
+        arguments.latents,
+        arguments.run,
+        options,
+        arguments.minutes,
+        arguments.device,
+        arguments.teacher,
+        arguments.guidance,
+    )
     launch(arguments.workers or cores, job)
 
 

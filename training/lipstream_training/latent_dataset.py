@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,16 +129,22 @@ def sample_windows(
     rows = [
         _sample_window(clips[i], frames, options, spread, rng) for i in rng.integers(len(clips), size=batch)
     ]
-    return Windows(
-        latents=torch.stack([row.latents for row in rows]),
-        motion=torch.stack([row.motion for row in rows]),
-        reference=torch.stack([row.reference for row in rows]),
-        audio=torch.stack([row.audio for row in rows]),
-        embedding=torch.stack([row.embedding for row in rows]),
-        face_region=torch.stack([row.face_region for row in rows]),
-        masks=tuple(torch.stack(level) for level in zip(*(row.masks for row in rows), strict=True)),
-        weight=torch.stack([row.weight for row in rows]),
-    )
+    return _combined(rows, torch.stack)
+
+
+def joined(parts: Sequence[Windows]) -> Windows:
+    """Several batches as one."""
+    return _combined(parts, torch.cat)
+
+
+def _combined(parts: Sequence[Windows], combine: Callable[[list[Tensor]], Tensor]) -> Windows:
+    tensors = {
+        name: combine([getattr(part, name) for part in parts])
+        for name, value in vars(parts[0]).items()
+        if isinstance(value, Tensor)
+    }
+    masks = tuple(combine(list(level)) for level in zip(*(part.masks for part in parts), strict=True))
+    return Windows(masks=masks, **tensors)
 
 
 def _sample_window(
