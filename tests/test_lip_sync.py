@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lipstream_bench.lip_sync import closed_share, compare
-from lipstream_bench.picture_quality import psnr, sharpness
+from lipstream_models.quality.lip_sync import closed_share, compare
+from lipstream_models.quality.picture_quality import psnr, sharpness
 
 TRUTH = np.abs(np.sin(np.arange(200) * 0.37)) * 0.4
 NO_CLOSURES = np.zeros(0, np.int64)

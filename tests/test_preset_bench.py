@@ -7,10 +7,10 @@ import torch
 
 from lipstream_accel.price import Evaluation, Price
 from lipstream_bench.peak_memory import PeakMemory
-from lipstream_bench.preset_fidelity import Fidelity
 from lipstream_bench.preset_speed import Speed
 from lipstream_bench.preset_table import bundled_table
 from lipstream_bench.quantiles import quantiles
+from lipstream_models.quality.fidelity import Fidelity
 
 MEGA = 1_000_000
 
@@ -46,8 +46,8 @@ def test_quantiles_are_values_that_were_measured() -> None:
 def test_the_table_has_a_row_for_every_preset() -> None:
     speeds = [Speed(name, 100.0, 1.0, 120.0, 1.0, 25.0, 12.0) for name in ("base", "paper")]
     close = [
-        Fidelity("base", 140.0, 1.0, 0.0, 0.9, 0.8, 25.0),
-        Fidelity("paper", 31.25, 0.95, 4.0, 0.88, 0.75, 24.0),
+        Fidelity("base", 140.0, 1.0, 0.0, 0.9, 0.0, 0.8, 25.0),
+        Fidelity("paper", 31.25, 0.95, 4.0, 0.88, 1.0, 0.75, 24.0),
     ]
     price = Price((Evaluation("key step", 2, 1, 2 * 10**12),))
     table = bundled_table(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,19 +14,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lipstream_models.audio.features import context_windows
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.model import Model
-from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
+from lipstream_models.portrait import FaceLandmarker
+from lipstream_models.quality.animation import animate
+from lipstream_models.quality.lip_sync import compare, lip_track
+from lipstream_models.quality.picture_quality import psnr, sharpness
 from lipstream_models.runtime import keep_freed_memory
 from lipstream_training.dataset import Clip, load_clips
 from lipstream_training.render_clips import render_clip
 from lipstream_training.renderer import HeadRenderer
 
-from .lip_sync import compare, lip_track
 from .machine import machine
-from .picture_quality import psnr, sharpness
 
 Frames = NDArray[np.uint8]
 CLIPS = 12
@@ -73,27 +72,14 @@ def reconstruct(model: Model, frames: Frames) -> Frames:
     return np.concatenate(parts)
 
 
-def animate(
-    engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
-) -> Iterator[Frames]:
-    """Windows of generated frames for a portrait that is framed already."""
-    model = engine.model
-    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
-    stream = engine.open(engine.register(prepare_portrait(portrait, FaceLandmarker(), settings)), sampling)
-    heard = context_windows(model.audio.offline(audio))
-    count = model.defaults.window
-    for start in range(0, len(heard) - count + 1, count):
-        stream, frames = engine.generate([(stream, heard[start : start + count])])[0]
-        yield frames
-
-
 def score(
     engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
     landmarker = FaceLandmarker()
     rows, made = [], []
     for clip in clips:
-        frames = np.concatenate(list(animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)))
+        windows = animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
+        frames = np.concatenate([window.frames for window in windows])
         length = len(frames)
         truth = np.array(clip.frames[:length])
         sync = compare(
@@ -138,8 +124,8 @@ def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> 
     portrait = np.array(clip.frames[0])
     first = last = None
     for window in animate(engine, portrait, audio, sampling):
-        first = window if first is None else first
-        last = window
+        first = window.frames if first is None else first
+        last = window.frames
     if first is None or last is None:
         raise ValueError(f"a drift clip of {seconds} s is shorter than one window")
     box = np.repeat(clip.truth.face_box[:1], len(first), 0)

@@ -17,12 +17,12 @@ import torch
 
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
+from lipstream_models.quality.picture_quality import psnr
 from lipstream_models.runtime import keep_freed_memory
 from lipstream_training.dataset import Clip, load_clips
 
 from .evaluate_model import ensure_clips
 from .machine import machine
-from .picture_quality import psnr
 from .preset_speed import clip_window
 
 BATCHES = (1, 2, 4)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lipstream_accel.price import Price
+from lipstream_models.quality.fidelity import SAME_DB, Fidelity
+from lipstream_models.quality.markdown import markdown
 
 from .full_size_speed import FullSizeSpeed
-from .preset_fidelity import Fidelity
 from .preset_speed import Speed
-
-_SAME_DB = 90.0  # what rounding to 8 bits leaves is far below that
 
 
 def bundled_table(
@@ -46,7 +45,7 @@ def bundled_table(
                 f"{found.face_db:.1f}",
             ]
         )
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> str:
@@ -68,7 +67,7 @@ def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> s
         ]
         for speed, found in zip(speeds, fidelities, strict=True)
     ]
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
@@ -87,7 +86,7 @@ def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
         ]
         for speed in speeds
     ]
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) -> None:
@@ -108,9 +107,4 @@ def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) ->
 
 
 def _decibels(found: Fidelity) -> str:
-    return "same" if found.psnr_db > _SAME_DB else f"{found.psnr_db:.1f}"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rule = "| --- " * len(head) + "|"
-    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)])
+    return "same" if found.psnr_db > SAME_DB else f"{found.psnr_db:.1f}"

@@ -56,6 +56,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "lipstream_models.tune_command:tune_command",
             "a plan for a model, found by search against a budget",
         ),
+        "evaluate": Command(
+            "lipstream_models.evaluate_command:evaluate_command",
+            "every preset on a folder of videos: time and fidelity",
+        ),
         "plan": Command("lipstream_models.plan_command:plan_command", "how a preset samples, and its FLOPs"),
     }
 )

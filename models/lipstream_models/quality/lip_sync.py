@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lipstream_models.portrait import FaceLandmarker, lip_opening
+from ..portrait import Face, FaceLandmarker, lip_opening
 
 Track = NDArray[np.float64]
 CLOSED = 0.03  # of the inter-ocular distance; closed lips of true renders measure 0.006 in the median
@@ -24,18 +25,27 @@ class LipSync:
     closures: float
 
 
-def lip_track(frames: NDArray[np.uint8], landmarker: FaceLandmarker) -> Track:
-    """(T, H, W, 3) -> lip opening per frame (T,), in inter-ocular distances; NaN where no face is found."""
-    track = np.full(len(frames), np.nan)
-    face = None
-    for i, frame in enumerate(frames):
+def face_track(frames: NDArray[np.uint8], landmarker: FaceLandmarker) -> list[Face | None]:
+    """(T, H, W, 3) -> the face of each frame, followed from frame to frame; None where there is none."""
+    found: list[Face | None] = []
+    face: Face | None = None
+    for frame in frames:
         picture = np.ascontiguousarray(frame)
         face = landmarker.track(picture, face.landmarks) if face is not None else None
         if face is None:
             face = next(iter(landmarker.detect(picture)), None)
-        if face is not None:
-            track[i] = lip_opening(face.landmarks)
-    return track
+        found.append(face)
+    return found
+
+
+def lip_track(frames: NDArray[np.uint8], landmarker: FaceLandmarker) -> Track:
+    """(T, H, W, 3) -> lip opening per frame (T,), in inter-ocular distances; NaN where no face is found."""
+    return lip_openings(face_track(frames, landmarker))
+
+
+def lip_openings(faces: Sequence[Face | None]) -> Track:
+    """(T,), in inter-ocular distances; NaN where there is no face."""
+    return np.array([np.nan if face is None else lip_opening(face.landmarks) for face in faces])
 
 
 def compare(measured: Track, truth: Track, closures: NDArray[np.int64]) -> LipSync:

@@ -1,0 +1,1 @@
+"""How good generated frames are: against base, against a true video, and as a set."""

@@ -1,0 +1,39 @@
+"""A picture and a recording, window after window, with the time each took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio.features import context_windows
+from ..engine import Engine, Sampling
+from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
+from ..stopwatch import Stopwatch
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """frames: (F, H, W, 3); denoising: seconds."""
+
+    frames: Frames
+    denoising: float
+
+
+def animate(
+    engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
+) -> Iterator[Window]:
+    """Whole windows of generated frames for a portrait (H, W, 3) that is framed already; audio: (N,) at 16 kHz."""
+    model = engine.model
+    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
+    stream = engine.open(engine.register(prepare_portrait(portrait, FaceLandmarker(), settings)), sampling)
+    heard = context_windows(model.audio.offline(audio))
+    count = model.defaults.window
+    for start in range(0, len(heard) - count + 1, count):
+        watch = Stopwatch(model.device)
+        stream, frames = engine.generate([(stream, heard[start : start + count])], watch)[0]
+        yield Window(frames, watch.seconds()["denoising"])
