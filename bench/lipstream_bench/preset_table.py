@@ -12,6 +12,8 @@ from lipstream_models.quality.markdown import markdown
 from .full_size_speed import FullSizeSpeed
 from .preset_speed import Speed
 
+_TICKS = (1, 2, 3, 4, 6, 10, 20)
+
 
 def bundled_table(
     speeds: Sequence[Speed],
@@ -99,9 +101,11 @@ def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) ->
         x, y = speed.ratio, min(found.psnr_db, 60.0)
         axes.plot([x], [y], "o", color="tab:blue")
         axes.annotate(speed.preset, (x, y), textcoords="offset points", xytext=(6, 4))
+    axes.set_xscale("log")
+    axes.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
     axes.set_xlabel("times faster than base (denoising)")
     axes.set_ylabel("PSNR to base, dB (at most 60)")
-    axes.margins(x=0.2)
+    axes.margins(x=0.25)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
