@@ -19,9 +19,8 @@ from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.full_size import full_size, price_plan
 from lipstream_models.runtime import keep_freed_memory
-from lipstream_training.dataset import load_clips
 
-from .evaluate_model import ensure_clips
+from .evaluate_model import held_out_clips
 from .full_size_speed import measure_full_size
 from .machine import machine
 from .preset_fidelity import measure_fidelity
@@ -62,8 +61,7 @@ def main() -> None:
     model = load_bundled(arguments.device)
     engine = Engine(model)
     settings = by_presets(engine, Sampling.of(model, "base"), presets)
-    ensure_clips(arguments.clips)
-    clips = load_clips(arguments.clips)
+    clips = held_out_clips(arguments.clips)
     fast = measure_speed(engine, *clip_window(engine, clips[0]), settings, arguments.turns)
     figures["speed"] = [asdict(row) for row in fast]
     if arguments.limit:

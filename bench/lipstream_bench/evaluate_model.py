@@ -51,14 +51,15 @@ class ModelScores:
     drift_face_db: float
 
 
-def ensure_clips(folder: Path) -> None:
-    """Renders what is missing of the held-out clips: the same people, voices and sentences every time."""
+def held_out_clips(folder: Path) -> list[Clip]:
+    """The same people, voices and sentences every time; what is missing in the folder is rendered."""
     missing = [n for n in range(CLIPS) if not (folder / f"{n:04d}" / "truth.npz").exists()]
     if missing:
         renderer = HeadRenderer(256)
         for number in missing:
             print(f"rendering held-out clip {number + 1} of {CLIPS}", flush=True)
             render_clip(renderer, "heldout", number, CLIP_SECONDS, folder / f"{number:04d}")
+    return load_clips(folder)
 
 
 def reconstruct(model: Model, frames: Frames) -> Frames:
@@ -157,8 +158,7 @@ def main() -> None:
     keep_freed_memory()
     model = load_bundled()
     sampling = Sampling.of(model, arguments.preset, arguments.steps, arguments.guidance)
-    ensure_clips(arguments.clips)
-    clips = load_clips(arguments.clips)[: arguments.limit]
+    clips = held_out_clips(arguments.clips)[: arguments.limit]
     scores, _ = score(Engine(model), clips, sampling, arguments.drift_seconds)
     here = machine()
     print(f"\n{here['date']}, {here['processor']}, {torch.get_num_threads()} threads")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lipstream_models.audio.features import context_windows
 from lipstream_models.engine import Avatar, Engine, Sampling, Stream
-from lipstream_models.portrait import FaceLandmarker, PortraitSettings, prepare_portrait
+from lipstream_models.quality.animation import framed_avatar
 from lipstream_models.stopwatch import Stopwatch
 from lipstream_server.media_out import Mp4Out
 from lipstream_training.dataset import Clip
@@ -73,8 +73,7 @@ def measure_speed(
 def clip_window(engine: Engine, clip: Clip) -> tuple[Avatar, Features]:
     """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
-    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
-    avatar = engine.register(prepare_portrait(np.array(clip.frames[0]), FaceLandmarker(), settings))
+    avatar = framed_avatar(engine, np.array(clip.frames[0]))
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
 
 

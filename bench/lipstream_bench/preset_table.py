@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lipstream_accel.price import Price
-from lipstream_models.quality.fidelity import SAME_DB, Fidelity
+from lipstream_models.quality.fidelity import Fidelity
 from lipstream_models.quality.markdown import markdown
 
 from .full_size_speed import FullSizeSpeed
@@ -39,7 +39,7 @@ def bundled_table(
                 f"{prices[name].flops / 1e9:.0f}",
                 f"{hallo[name].tflop:.0f}",
                 f"{speed.memory_mb:.0f}",
-                _decibels(found),
+                found.decibels,
                 f"{found.ssim:.3f}",
                 f"{found.largest_face_difference:.1f}",
                 f"{found.lip_correlation:.2f}",
@@ -61,7 +61,7 @@ def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> s
             speed.preset,
             f"{speed.denoising_ms:.0f}",
             f"{speed.ratio:.2f}",
-            _decibels(found),
+            found.decibels,
             f"{found.largest_face_difference:.1f}",
             f"{found.lip_correlation:.2f}",
             f"{100 * found.closures:.0f}",
@@ -108,7 +108,3 @@ def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) ->
     axes.margins(x=0.25)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
-
-
-def _decibels(found: Fidelity) -> str:
-    return "same" if found.psnr_db > SAME_DB else f"{found.psnr_db:.1f}"

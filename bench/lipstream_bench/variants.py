@@ -16,9 +16,8 @@ from lipstream_accel.presets import key_steps, preset
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.runtime import keep_freed_memory
-from lipstream_training.dataset import load_clips
 
-from .evaluate_model import ensure_clips
+from .evaluate_model import held_out_clips
 from .machine import machine
 from .preset_fidelity import measure_fidelity
 from .preset_speed import clip_window, measure_speed
@@ -93,8 +92,7 @@ def main() -> None:
     keep_freed_memory()
     model = load_bundled()
     engine = Engine(model)
-    ensure_clips(arguments.clips)
-    clips = load_clips(arguments.clips)
+    clips = held_out_clips(arguments.clips)
     ways = settings(Sampling.of(model, "exact"), plans(model.defaults.steps))
     fast = measure_speed(engine, *clip_window(engine, clips[0]), ways, arguments.turns)
     close = measure_fidelity(engine, clips[: arguments.limit], ways)

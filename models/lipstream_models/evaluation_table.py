@@ -9,13 +9,12 @@ from math import isnan
 from typing import Any
 
 from .evaluation import Evaluation, PresetFigures
-from .quality.fidelity import SAME_DB
 from .quality.markdown import markdown
 
 _COLUMNS: Mapping[str, Callable[[PresetFigures], str]] = {
     "denoising a window, s": lambda row: f"{row.denoising:.3f}",
     "times base": lambda row: f"{row.ratio:.2f}",
-    "PSNR to base, dB": lambda row: _psnr(row.fidelity.psnr_db),
+    "PSNR to base, dB": lambda row: row.fidelity.decibels,
     "SSIM": lambda row: f"{row.fidelity.ssim:.3f}",
     "largest face difference": lambda row: f"{row.fidelity.largest_face_difference:.1f}",
     "lip correlation": lambda row: f"{row.fidelity.lip_correlation:.2f}",
@@ -55,7 +54,3 @@ def as_values(found: Evaluation) -> dict[str, Any]:
     }
     known: dict[str, Any] = json.loads(json.dumps(values), parse_constant=lambda _: None)
     return known
-
-
-def _psnr(decibels: float) -> str:
-    return "same" if decibels > SAME_DB else f"{decibels:.1f}"

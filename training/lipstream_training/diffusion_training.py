@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lipstream_models.bundled import read_bundled
 from lipstream_models.config import NetworkConfig
 from lipstream_models.memory_format import channels_last
 from lipstream_models.networks import Network
@@ -27,7 +26,7 @@ from lipstream_models.scheduler import alphas_cumprod
 
 from .bundled_config import NETWORK
 from .checkpoint import MovingAverage, load_state, log_line, save_state
-from .guidance_distillation import Guide
+from .guidance_distillation import Guide, guide_from
 from .latent_dataset import (
     LatentClip,
     WindowOptions,
@@ -38,6 +37,7 @@ from .latent_dataset import (
     spread_of,
 )
 from .muon import muon_and_adamw
+from .trainee import Trainee
 from .workers import Workers, launch
 
 OUTER_LAYERS = ("conv_in", "conv_out", "face_locator", "time_embedding")
@@ -66,41 +66,6 @@ class DiffusionTraining:
     check_every: int = 200
     save_every: int = 50
     windows: WindowOptions = field(default_factory=WindowOptions)
-
-
-class Trainee(torch.nn.Module):
-    """The five networks with the prediction as their forward, so that wrappers and moving averages see one module."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, windows: Windows, noisy: Tensor, timestep: Tensor, unconditional: int) -> Tensor:
-        """Predicts the clean latents (B, C, F, h, w). The first ``unconditional`` rows hear nothing and see no portrait."""
-        network = self.network
-        heard = torch.ones(len(noisy), device=noisy.device)
-        heard[:unconditional] = 0
-        identity = network.imageproj(windows.embedding * heard[:, None])
-        audio = network.audioproj(windows.audio) * heard[:, None, None, None]
-        face = network.face_locator(windows.face_region) * heard[:, None, None, None]
-        source = network.reference_unet(windows.reference[unconditional:], identity[unconditional:])
-        count = windows.motion.shape[1]
-        with torch.no_grad():
-            # The reference net learns from the portrait; a gradient through the motion frames too would cost as much again.
-            motion = network.reference_unet(
-                windows.motion.flatten(0, 1), identity.repeat_interleave(count, 0)
-            )
-        conditions = network.denoising_unet.prepare(
-            {name: feature[:, None] for name, feature in source.items()},
-            {name: feature.unflatten(0, (-1, count)) for name, feature in motion.items()},
-            identity,
-            audio,
-            [mask.transpose(1, 2)[:, None] for mask in windows.masks],
-            face[:, None],
-            unconditional,
-        )
-        prediction: Tensor = network.denoising_unet(noisy, timestep, conditions)
-        return prediction
 
 
 def diffuse(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
@@ -321,12 +286,6 @@ class Job:
         clips, held_out = (load_latent_clips(self.latents / name) for name in ("train", "validation"))
         guide = None if self.teacher is None else guide_from(self.teacher, self.guidance, self.device)
         train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device, guide)
-
-
-def guide_from(path: Path, scale: float, device: str) -> Guide:
-    """The guidance of a bundled model's file. Raises LipstreamError when it is not such a file."""
-    teacher = channels_last(Trainee(read_bundled(path).network)).to(device).requires_grad_(False)
-    return Guide(teacher, scale)
 
 
 def main() -> None:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from lipstream_models.bundled import read_bundled
+from lipstream_models.memory_format import channels_last
 from lipstream_models.precision import autocast
 
 from .latent_dataset import Windows, joined
+from .trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -40,3 +44,9 @@ class Guide:
         push = (self.scale - 1) * (heard - without)
         push[:unconditional] = 0
         return push
+
+
+def guide_from(path: Path, scale: float, device: str) -> Guide:
+    """The guidance of a bundled model's file. Raises LipstreamError when it is not such a file."""
+    teacher = channels_last(Trainee(read_bundled(path).network)).to(device).requires_grad_(False)
+    return Guide(teacher, scale)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.features import context_windows
-from ..engine import Engine, Sampling
+from ..engine import Avatar, Engine, Sampling
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 from ..stopwatch import Stopwatch
 
@@ -24,13 +24,18 @@ class Window:
     denoising: float
 
 
+def framed_avatar(engine: Engine, portrait: Frames) -> Avatar:
+    """portrait: (H, W, 3) at the model's size, framed already."""
+    settings = PortraitSettings(engine.model.size, engine.model.portrait.levels, framing=None)
+    return engine.register(prepare_portrait(portrait, FaceLandmarker(), settings))
+
+
 def animate(
     engine: Engine, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
 ) -> Iterator[Window]:
     """Whole windows of generated frames for a portrait (H, W, 3) that is framed already; audio: (N,) at 16 kHz."""
     model = engine.model
-    settings = PortraitSettings(model.size, model.portrait.levels, framing=None)
-    stream = engine.open(engine.register(prepare_portrait(portrait, FaceLandmarker(), settings)), sampling)
+    stream = engine.open(framed_avatar(engine, portrait), sampling)
     heard = context_windows(model.audio.offline(audio))
     count = model.defaults.window
     for start in range(0, len(heard) - count + 1, count):

@@ -50,6 +50,11 @@ class Fidelity:
     closures: float
     face_db: float
 
+    @property
+    def decibels(self) -> str:
+        """PSNR to base for a table."""
+        return "same" if self.psnr_db > SAME_DB else f"{self.psnr_db:.1f}"
+
 
 @dataclass(frozen=True, eq=False)
 class Compared:
