@@ -38,11 +38,16 @@ def test_every_plan_is_cheaper_and_within_the_budget() -> None:
     assert all((each.fidelity, each.cost) == (fidelity(each.plan), cost(each.plan)) for each in found)
 
 
-def test_what_matters_most_is_kept_and_forecasts_are_taken() -> None:
+def test_what_matters_most_is_kept() -> None:
     *_, last = search(preset("exact", STEPS), fidelity, cost, 17.0)
     assert last.plan.keys[:3] == (0, 1, 2)
-    assert all(segment.forecast for segment in last.plan.segments if segment.following)
     assert any(segment.following_guidance == "reuse" for segment in last.plan.segments)
+
+
+def test_forecasts_are_taken_where_they_are_asked_for_and_help() -> None:
+    for asked in (False, True):
+        *_, last = search(preset("exact", STEPS), fidelity, cost, 17.0, forecast=asked)
+        assert all(bool(segment.forecast) == asked for segment in last.plan.segments if segment.following)
 
 
 def test_a_lower_floor_gives_a_plan_that_is_no_dearer() -> None:
@@ -62,5 +67,5 @@ def test_nothing_is_found_where_nothing_may_be_lost() -> None:
 def test_plans_with_other_cuts_hold_their_features(cut: str) -> None:
     plan = preset("exact", STEPS)
     plan = replace(plan, segments=tuple(replace(segment, cut=cut) for segment in plan.segments))
-    *_, last = search(plan, fidelity, cost, 17.0)
+    *_, last = search(plan, fidelity, cost, 17.0, forecast=True)
     assert not any(segment.forecast for segment in last.plan.segments)

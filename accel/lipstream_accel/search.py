@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,9 +32,16 @@ class Found:
 
 
 def search(
-    plan: Plan, fidelity: Callable[[Plan], float], cost: Callable[[Plan], float], floor: float
+    plan: Plan,
+    fidelity: Callable[[Plan], float],
+    cost: Callable[[Plan], float],
+    floor: float,
+    *,
+    forecast: bool = False,
 ) -> Iterator[Found]:
     """Cheaper and cheaper plans whose fidelity stays at or above the floor, each a move away from the one before it.
+
+    forecast: also tries to forecast f_U31 where a key step is left out, which doubles the plans to judge there.
 
     Greedy: every move is the one that saves the most cost for the fidelity that it loses. A move is not measured again while
     what it was worth last is less than what another has just been found to be worth: pieces of work are worth more, not less,
@@ -49,7 +56,7 @@ def search(
             if best is not None and best[0] >= worth.get(move, float("inf")):
                 break
             worth[move] = 0.0
-            for plan in _after(now.plan, move):
+            for plan in _after(now.plan, move, (0, 1) if forecast else (0,)):
                 found = Found(plan, fidelity(plan), cost(plan))
                 if found.fidelity < floor or found.cost >= now.cost:
                     continue
@@ -73,14 +80,16 @@ def _moves(plan: Plan) -> Iterator[Move]:
             yield Move("reuse after", segment.key)
 
 
-def _after(plan: Plan, move: Move) -> Iterator[Plan]:
-    """What a move can lead to: after a drop the feature is held or forecast, guidance is as one of the two key steps had it."""
+def _after(plan: Plan, move: Move, orders: Sequence[int]) -> Iterator[Plan]:
+    """What a move can lead to. After a drop guidance is as one of the two key steps had it; orders: of the feature's forecast,
+    0 holds it.
+    """
     number = plan.keys.index(move.key)
     segment = plan.segments[number]
     if move.kind == "drop":
         before = plan.segments[number - 1]
         merged = replace(before, following=before.following + 1 + segment.following)
-        for order in (0, 1):
+        for order in orders:
             for guidance in sorted({before.following_guidance, segment.following_guidance}):
                 changed = replace(merged, forecast=order, following_guidance=guidance)
                 yield from _possible(

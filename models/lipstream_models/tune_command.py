@@ -36,7 +36,11 @@ def tune_command(
     foreground: Annotated[
         bool, typer.Option(help="steps between key steps attend inside the face only")
     ] = True,
+    forecast: Annotated[
+        bool, typer.Option(help="also try forecasts of f_U31, which takes twice as long")
+    ] = False,
     portraits: Annotated[int, typer.Option(help="bundled avatars to judge plans on", min=1)] = 2,
+    frames: Annotated[int, typer.Option(help="of each avatar that plans are judged on", min=1)] = 4,
     audio: Annotated[Path | None, typer.Option(help="a recording; the bundled one without it")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
@@ -48,10 +52,19 @@ def tune_command(
     def cost(plan: Plan) -> float:
         return price_plan(plan, size).tflop
 
-    cases = _cases(Engine(loaded), audio or recording_path(), sampling, portraits)
+    cases = _cases(Engine(loaded), audio or recording_path(), sampling, portraits, frames)
     found = None
-    network = loaded.network.denoising_unet
-    for found in tune(network, cases, sampling.guidance, cost, budget, foreground):
+    search = tune(
+        loaded.network.denoising_unet,
+        cases,
+        sampling.guidance,
+        cost,
+        budget,
+        foreground=foreground,
+        forecast=forecast,
+        judged=_Count(),
+    )
+    for found in search:
         keys = len(found.plan.segments)
         typer.echo(f"{keys:3} key steps, {found.fidelity:6.2f} dB, {found.cost:.4g} TFLOP a clip", err=True)
     if found is None:
@@ -62,14 +75,30 @@ def tune_command(
     typer.echo(f"{describe(found.plan)}\n{out}: {found.fidelity:.2f} dB, {found.cost:.4g} TFLOP a clip")
 
 
-def _cases(engine: Engine, audio: Path, sampling: Sampling, portraits: int) -> list[tuple[Case, Tensor]]:
-    """A window of the recording for each of some bundled avatars, one after the other."""
+class _Count:
+    """Says now and then how many plans were judged: the first round takes the longest and ends in one line."""
+
+    every = 10
+
+    def __init__(self) -> None:
+        self._plans = 0
+
+    def __call__(self) -> None:
+        self._plans += 1
+        if self._plans % self.every == 0:
+            typer.echo(f"{self._plans} plans judged", err=True)
+
+
+def _cases(
+    engine: Engine, audio: Path, sampling: Sampling, portraits: int, frames: int
+) -> list[tuple[Case, Tensor]]:
+    """A window of the recording, so many frames long, for each of some bundled avatars, one after the other."""
     landmarker = FaceLandmarker()
-    windows = windowed(engine.model.audio.stream(), iter_audio(audio), engine.model.defaults.window)
+    windows = windowed(engine.model.audio.stream(), iter_audio(audio), frames)
     cases = []
     for name, window in zip(avatar_names()[:portraits], islice(windows, 1, None), strict=False):
         avatar = engine.register(prepare_portrait(avatar_path(name), landmarker, engine.model.portrait))
         cases.append((engine.case(engine.open(avatar, sampling), window), avatar.foreground))
     if not cases:
-        raise LipstreamError(f"{audio}: expected at least two clip windows of sound")
+        raise LipstreamError(f"{audio}: expected at least {2 * frames} frames of sound")
     return cases

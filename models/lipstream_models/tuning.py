@@ -32,11 +32,15 @@ def tune(
     guidance_scale: float,
     cost: Callable[[Plan], float],
     floor: float,
-    foreground: bool,
+    *,
+    foreground: bool = True,
+    forecast: bool = False,
+    judged: Callable[[], None] = lambda: None,
 ) -> Iterator[Found]:
     """Cheaper and cheaper plans whose mean signal-to-noise ratio in the face stays above the floor, in decibels.
 
-    cases: each with its face's token indices (L,).
+    cases: each with its face's token indices (L,). foreground: steps between key steps attend inside the face only. forecast: as
+    in `search`. judged: called for each plan that was sampled by.
     """
     steps = len(cases[0][0].schedule.timesteps)
 
@@ -52,9 +56,10 @@ def tune(
             signal_to_noise(whole, sampled(candidate, case, face), face)
             for whole, (case, face) in zip(truth, cases, strict=True)
         ]
+        judged()
         return sum(ratios) / len(ratios)
 
-    yield from search(plan, fidelity, cost, floor)
+    yield from search(plan, fidelity, cost, floor, forecast=forecast)
 
 
 def signal_to_noise(truth: Tensor, other: Tensor, face: Tensor) -> float:
