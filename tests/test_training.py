@@ -13,9 +13,9 @@ from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.bundled import read_bundled
 from lipstream_training import autoencoder_training
 from lipstream_training.autoencoder_training import AutoencoderTraining, psnr, trained_autoencoder
-from lipstream_training.checkpoint import load_state
+from lipstream_training.checkpoint import DIFFUSION, DISTILLED, load_state, save_state
 from lipstream_training.dataset import Clip, ClipTruth
-from lipstream_training.diffusion_training import DiffusionTraining, Training, diffuse
+from lipstream_training.diffusion_training import DiffusionTraining, Training, begun, diffuse
 from lipstream_training.guidance_distillation import Guide
 from lipstream_training.latent_dataset import Windows
 from lipstream_training.muon import Muon, muon_and_adamw, orthogonal
@@ -124,6 +124,24 @@ def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
     assert training.resume(load_state(tmp_path / "diffusion.pt")) == 0
     assert torch.equal(weights(training.trainee), weights(shipped.network))
     assert training.spread == shipped.spread
+
+
+def test_a_distillation_begins_as_the_model_that_it_is_to_replace_and_then_goes_on_by_itself(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(FileNotFoundError, match="train the diffusion model first"):
+        begun(tmp_path, DISTILLED)
+    save_state(tmp_path / "diffusion.pt", {"step": 7, "model": {"weight": torch.ones(2)}})
+    first = begun(tmp_path, DISTILLED)
+    assert first is not None
+    assert (first["step"], first["model"]["weight"].tolist()) == (0, [1, 1])
+    save_state(tmp_path / "distilled.pt", {"step": 3, "model": {"weight": torch.zeros(2)}})
+    later = begun(tmp_path, DISTILLED)
+    assert later is not None
+    assert (later["step"], later["model"]["weight"].tolist()) == (3, [0, 0])
+    plain = begun(tmp_path, DIFFUSION)
+    assert plain is not None
+    assert plain["step"] == 7
 
 
 def test_a_student_of_guidance_learns_what_the_guided_teacher_says() -> None:

@@ -8,6 +8,10 @@ from typing import Any
 
 import torch
 
+# Names of a run's diffusion models: one that is sampled with guidance, and one that was taught to need none.
+DIFFUSION = "diffusion"
+DISTILLED = "distilled"
+
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     part = path.with_suffix(".part")

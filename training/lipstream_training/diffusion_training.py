@@ -1,6 +1,6 @@
 """Trains the bundled diffusion model on encoded clips.
 
-python -m lipstream_training.diffusion_training --latents DIR --run DIR
+python -m lipstream_training.diffusion_training --latents DIR --run DIR [--teacher FILE]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lipstream_models.precision import autocast
 from lipstream_models.scheduler import alphas_cumprod
 
 from .bundled_config import NETWORK
-from .checkpoint import MovingAverage, load_state, log_line, save_state
+from .checkpoint import DIFFUSION, DISTILLED, MovingAverage, load_state, log_line, save_state
 from .guidance_distillation import Guide, guide_from
 from .latent_dataset import (
     LatentClip,
@@ -144,6 +144,17 @@ def check(training: Training, clips: list[LatentClip], alphas: Tensor) -> float:
     return float(torch.stack(losses).mean())
 
 
+def begun(run: Path, name: str) -> dict[str, Any] | None:
+    """The state to go on with under that name; a distillation that has not begun takes the run's diffusion model at step 0."""
+    state = load_state(run / f"{name}.pt")
+    if state is None and name == DISTILLED:
+        state = load_state(run / f"{DIFFUSION}.pt")
+        if state is None:
+            raise FileNotFoundError(f"{run / DIFFUSION}.pt: train the diffusion model first")
+        state = {**state, "step": 0}
+    return state
+
+
 def train(
     clips: list[LatentClip],
     held_out: list[LatentClip],
@@ -155,8 +166,12 @@ def train(
     device: str = "cpu",
     guide: Guide | None = None,
 ) -> None:
-    """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books."""
+    """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books.
+
+    With a guide what is trained is ``DISTILLED``, which begins as the run's diffusion model.
+    """
     torch.manual_seed(0)
+    name = DIFFUSION if guide is None else DISTILLED
     training = Training(
         config,
         options,
@@ -166,7 +181,7 @@ def train(
         device,
         guide,
     )
-    first = training.resume(load_state(run / "diffusion.pt"))
+    first = training.resume(begun(run, name))
     alphas = alphas_cumprod()
     start, total = time.monotonic(), 0.0
     for step in range(first, options.steps):
@@ -182,11 +197,11 @@ def train(
             figures = {"loss": total / counted, "seconds": seconds}
             if (step + 1) % options.check_every == 0:
                 figures["held_out"] = check(training, held_out, alphas)
-            log_line(run / "diffusion.jsonl", step=step + 1, **figures)
+            log_line(run / f"{name}.jsonl", step=step + 1, **figures)
         if (step + 1) % options.log_every == 0:
             total = 0.0
         if workers.first and ((step + 1) % options.save_every == 0 or done):
-            save_state(run / "diffusion.pt", training.state(step + 1))
+            save_state(run / f"{name}.pt", training.state(step + 1))
         if done:
             return
 

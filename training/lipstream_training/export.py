@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,19 +14,20 @@ from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
 
 from .bundled_config import NETWORK
-from .checkpoint import load_state
+from .checkpoint import DIFFUSION, DISTILLED, load_state
 from .encode_clips import normalised_autoencoder
 
 DEFAULTS = SamplingDefaults(
-    preset="realtime", steps=20, guidance=2.0, window=16, last_timestep=400, realtime_steps=2
+    preset="realtime", steps=20, guidance=1.0, window=16, last_timestep=400, realtime_steps=2
 )
+GUIDANCE = 2.0  # of a model that was not taught to need none
 
 
-def trained_network(run: Path) -> tuple[Network, float]:
-    """The averaged diffusion weights of a run, and the spread of what it diffuses."""
-    state = load_state(run / "diffusion.pt")
+def trained_network(run: Path, name: str) -> tuple[Network, float]:
+    """The averaged weights of a run's diffusion model of that name, and the spread of what it diffuses."""
+    state = load_state(run / f"{name}.pt")
     if state is None:
-        raise FileNotFoundError(f"{run / 'diffusion.pt'}: train the diffusion model first")
+        raise FileNotFoundError(f"{run / name}.pt: train the diffusion model first")
     network = Network(NETWORK)
     values = {**state["model"], **state["average"]}
     network.load_state_dict({name.removeprefix("network."): value for name, value in values.items()})
@@ -45,12 +47,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=None, help="the package's own file without it")
+    parser.add_argument(
+        "--guided", action="store_true", help="the model before its distillation, for instance as its teacher"
+    )
     arguments = parser.parse_args()
     out = arguments.out or bundled_model_path()
+    defaults = replace(DEFAULTS, guidance=GUIDANCE) if arguments.guided else DEFAULTS
     with torch.no_grad():
-        network, spread = trained_network(arguments.run)
+        network, spread = trained_network(arguments.run, DIFFUSION if arguments.guided else DISTILLED)
         autoencoder = normalised_autoencoder(arguments.run)
-        save_bundled(out, network, autoencoder, DEFAULTS, spread, hearing(arguments.run))
+        save_bundled(out, network, autoencoder, defaults, spread, hearing(arguments.run))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

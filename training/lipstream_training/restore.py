@@ -16,7 +16,7 @@ from torch import nn
 
 from lipstream_models.bundled import BundledWeights, read_bundled
 
-from .checkpoint import save_state
+from .checkpoint import DIFFUSION, save_state
 
 
 def as_state(name: str, module: nn.Module) -> dict[str, object]:
@@ -34,7 +34,7 @@ def restore(weights: BundledWeights, run: Path) -> None:
     statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
     save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(weights.hearing)})
     save_state(run / "audio_projection.pt", network.audioproj.state_dict())
-    save_state(run / "diffusion.pt", {**as_state("network", network), "spread": weights.spread})
+    save_state(run / f"{DIFFUSION}.pt", {**as_state("network", network), "spread": weights.spread})
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="a folder that no training has used yet")
     parser.add_argument("--model", type=Path, default=None, help="the package's own file without it")
     arguments = parser.parse_args()
-    if (arguments.run / "diffusion.pt").exists():
+    if (arguments.run / f"{DIFFUSION}.pt").exists():
         raise SystemExit(f"{arguments.run} holds a training already; name a new folder")
     restore(read_bundled(arguments.model), arguments.run)
 

@@ -30,9 +30,10 @@ class Scale:
     autoencoder_steps: int = 4000
     projection_steps: int = 6000
     diffusion_steps: int = 20000
+    distillation_steps: int = 1150
 
 
-TINY = Scale(4, 2, 1, 0.5, 20, 20, 20)
+TINY = Scale(4, 2, 1, 0.5, 20, 20, 20, 20)
 
 
 def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[str]]]:
@@ -58,13 +59,17 @@ def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[s
         [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]],
     ]
     on_device = [] if device == "cpu" else ["--device", device, "--frames", str(GPU_FRAMES)]
-    diffusion = ["diffusion_training", "--latents", latents, *into, "--steps", str(scale.diffusion_steps)]
+    diffusion = ["diffusion_training", "--latents", latents, *into, *on_device]
+    teacher = str(run / "guided.safetensors")
+    distillation = ["--steps", str(scale.distillation_steps), "--shift", "8", "--teacher", teacher]
     return [
         *renders,
         [["autoencoder_training", "--clips", clips, *into, "--steps", str(scale.autoencoder_steps)]],
         [["encode_clips", "--clips", clips, *into, "--out", latents]],
         *([] if (run / "audio_projection.pt").exists() else hearing),
-        [[*diffusion, *on_device]],
+        [[*diffusion, "--steps", str(scale.diffusion_steps)]],
+        [["export", *into, "--guided", "--out", teacher]],
+        [[*diffusion, *distillation]],
         [["export", *into]],
     ]
 
