@@ -20,6 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from .colour import Colours
 from .engine import Picture, Samples
+from .sound_frame import Format, to_frame
 
 SOUND_RATE = 48_000
 """Of everything that is sent. At this rate an AAC packet is 21 ms long; at 16 kHz it would be 64 ms, and late by as much."""
@@ -115,7 +116,7 @@ class LiveSound:
 
     def __init__(self, codec: str, bit_rate: int) -> None:
         context = cast(AudioCodecContext, av.CodecContext.create(codec, "w"))
-        self._format = "fltp" if codec == "aac" else "flt"
+        self._format: Format = "fltp" if codec == "aac" else "flt"
         context.sample_rate, context.layout, context.format = SOUND_RATE, "mono", self._format
         context.time_base = Fraction(1, SOUND_RATE)
         context.bit_rate = bit_rate
@@ -130,10 +131,8 @@ class LiveSound:
         """(n,) in [-1, 1]. A packet may begin before 0: encoders have a lead-in."""
         if not len(samples):
             return []
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples[None]), format=self._format, layout="mono"
-        )
-        frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, self.count, self._context.time_base
+        frame = to_frame(samples, SOUND_RATE, self._format)
+        frame.pts, frame.time_base = self.count, self._context.time_base
         self.count += len(samples)
         return [_sound(packet) for packet in self._context.encode(frame)]
 
