@@ -72,6 +72,22 @@ def test_a_fragment_holds_the_pictures_it_was_made_of(container: Container) -> N
             assert len(list(file.decode(video=0))) == 2 * count
 
 
+@pytest.mark.parametrize("container", ["fmp4", "webm"])
+def test_held_pictures_are_frames_with_times_of_their_own(container: Container) -> None:
+    """The very same array again and again, as while a picture is held, and again after others."""
+    dark, light = (np.full((SIDE, SIDE, 3), level, np.uint8) for level in (40, 200))
+    shown = [dark, dark, dark, light, light, dark, light, dark, dark, dark]
+    out = open_media(container, SIDE, SIDE, FPS)
+    messages = out.begin()
+    for at in range(0, len(shown), 2):
+        messages += out.write(shown[at : at + 2], np.zeros(2 * PER_FRAME, np.float32), 0)
+    with av.open(io.BytesIO(b"".join(messages + out.finish()))) as file:
+        frames = list(file.decode(video=0))
+    assert [round(frame.time * FPS) for frame in frames] == list(range(len(shown)))
+    levels = [int(frame.to_ndarray(format="rgb24").mean()) for frame in frames]
+    assert all(abs(level - int(picture[0, 0, 0])) <= 6 for level, picture in zip(levels, shown, strict=True))
+
+
 def test_tagged_pictures_and_sound_say_where_they_stand() -> None:
     _, messages = written("rgb", 4, 2)
     units = [Tagged.unpack(message) for message in messages]

@@ -87,7 +87,7 @@ class Conservation(RuleBasedStateMachine):
     def watch(self, count: int) -> None:
         self.make()
         burst = self.talk.burst(count, self.now)
-        assert burst.frames.shape == (count, 8, 8, 3)
+        assert [picture.shape for picture in burst.pictures] == [(8, 8, 3)] * count
         assert burst.samples.shape == (count * PER_FRAME,)
         assert burst.samples.dtype == np.float32
         for event in burst.events:

@@ -8,13 +8,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from lipstream_client.recording import RATE, read_audio
+from lipstream_client.recording import read_audio
 from lipstream_models.bundled import recording_path
 
 from .interrupts import interrupt
@@ -24,14 +21,6 @@ from .server_process import serving
 from .sustained import sustain
 
 _PORT = 8770
-_TONE_HZ = 220.0
-
-
-def tone(seconds: float) -> bytes:
-    """s16le, 16 kHz mono."""
-    time = np.arange(round(seconds * RATE)) / RATE
-    wave: bytes = np.rint(8000 * np.sin(2 * math.pi * _TONE_HZ * time)).astype("<i2").tobytes()
-    return wave
 
 
 def main() -> None:
@@ -54,9 +43,7 @@ def main() -> None:
             print(json.dumps(figures["sustained"]), flush=True)
     if arguments.sessions:
         with serving(["--stub", "--sessions", str(arguments.sessions)], _PORT) as server:
-            work = load(
-                server, arguments.sessions, arguments.seconds, arguments.container, tone(arguments.seconds)
-            )
+            work = load(server, arguments.sessions, arguments.seconds, arguments.container, speech)
             figures["overhead"] = asdict(asyncio.run(work))
             print(json.dumps(figures["overhead"]), flush=True)
     if arguments.json is not None:

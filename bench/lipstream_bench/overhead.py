@@ -33,9 +33,10 @@ class Overhead:
 
 
 async def load(
-    server: ServerProcess, sessions: int, seconds: float, container: Container, tone: bytes
+    server: ServerProcess, sessions: int, seconds: float, container: Container, speech: bytes
 ) -> Overhead:
-    """tone: `seconds` of s16le, 16 kHz mono, that every session is sent at the pace of a microphone."""
+    """speech: s16le, 16 kHz mono; every session is sent `seconds` of it, again and again, at the pace of a microphone."""
+    said = repeated(speech, round(seconds * RATE) * 2)
     lateness: list[float] = []
     last: dict[int, Stats] = {}
     cpu, begin = server.cpu_seconds, time.monotonic()
@@ -44,7 +45,7 @@ async def load(
         await asyncio.sleep(_WARM_SECONDS * number / sessions)  # not all in step
         start = SessionStart(audio=AudioFormat(rate=RATE), container=container)
         async with StreamClient(server.url, start) as client:
-            speaking = asyncio.create_task(say(client, tone))
+            speaking = asyncio.create_task(say(client, said))
             asking = asyncio.create_task(_ask(client))
             try:
                 async for message in client:
@@ -71,6 +72,11 @@ async def load(
         cores=round((server.cpu_seconds - cpu) / took, 2),
         memory_mb=round(server.memory_mb, 1),
     )
+
+
+def repeated(audio: bytes, size: int) -> bytes:
+    """`size` bytes of it, from the beginning again where it ends."""
+    return (audio * -(-size // len(audio)))[:size]
 
 
 async def _ask(client: StreamClient) -> None:

@@ -7,11 +7,12 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
+from .engine import Samples
 from .protocol import AudioFormat
+from .sound_frame import from_frame, to_frame
 
-Samples = NDArray[np.float32]
+_NOTHING = np.zeros(0, np.float32)
 
 
 class PcmReader:
@@ -37,7 +38,7 @@ class PcmReader:
         whole = len(data) - len(data) % self.audio.sample_bytes
         self._rest = data[whole:]
         if self.audio.encoding == "s16le":
-            values = np.frombuffer(data[:whole], "<i2").astype(np.float32) / np.float32(32768)
+            values: Samples = np.frombuffer(data[:whole], "<i2") * np.float32(1 / 32768)
         else:
             values = self._repair(np.frombuffer(data[:whole], "<f4"))
         if self.audio.channels == 1:
@@ -62,6 +63,7 @@ class Resampler:
 
     def __init__(self, source: int, target: int) -> None:
         self.ratio = Fraction(target, source)
+        self._up, self._down = self.ratio.as_integer_ratio()
         self._source = source
         self._heard = self._given = 0
         self._swr = av.AudioResampler(format="flt", layout="mono", rate=target) if source != target else None
@@ -74,9 +76,7 @@ class Resampler:
         if self._swr is None:
             self._given += len(samples)
             return samples
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="flt", layout="mono")
-        frame.sample_rate = self._source
-        return self._take(self._swr.resample(frame), self._due)
+        return self._take(self._swr.resample(to_frame(samples, self._source, "flt")), self._due)
 
     def flush(self) -> Samples:
         """What is left, cut or filled up to the exact length. The resampler is at its end then."""
@@ -88,10 +88,9 @@ class Resampler:
 
     @property
     def _due(self) -> int:
-        return -((-self._heard * self.ratio.numerator) // self.ratio.denominator)
+        return -(-self._heard * self._up // self._down)
 
     def _take(self, frames: list[av.AudioFrame], due: int) -> Samples:
-        pieces = [np.asarray(frame.to_ndarray(), np.float32).reshape(-1) for frame in frames]
-        out = np.concatenate([np.zeros(0, np.float32), *pieces])[: due - self._given]
+        out = np.concatenate([_NOTHING, *map(from_frame, frames)])[: due - self._given]
         self._given += len(out)
         return out

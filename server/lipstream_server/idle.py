@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .engine import Frames
+from .engine import Frames, Picture
 
 
 class IdleSource(Protocol):
     def begin(self) -> None:
         """Speech was shown until now."""
 
-    def next(self) -> NDArray[np.uint8]:
+    def next(self) -> Picture:
         """The next frame (H, W, 3)."""
 
 
@@ -24,16 +21,17 @@ class Loop:
     def __init__(self, frames: Frames, every: int = 1) -> None:
         if not len(frames):
             raise ValueError("an idle loop needs at least one frame")
-        self._frames = frames
+        self._pictures: tuple[Picture, ...] = tuple(
+            frames
+        )  # the same array every time: it need not be converted anew
         self._every = every
         self._count = 0
 
     def begin(self) -> None:
         self._count = 0
 
-    def next(self) -> NDArray[np.uint8]:
-        last = len(self._frames) - 1
+    def next(self) -> Picture:
+        last = len(self._pictures) - 1
         position = self._count // self._every % max(1, 2 * last)
         self._count += 1
-        picture: NDArray[np.uint8] = self._frames[position if position <= last else 2 * last - position]
-        return picture
+        return self._pictures[position if position <= last else 2 * last - position]

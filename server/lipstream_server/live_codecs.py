@@ -17,9 +17,10 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
-from numpy.typing import NDArray
 
-from .engine import Samples
+from .colour import Colours
+from .engine import Picture, Samples
+from .sound_frame import Format, to_frame
 
 SOUND_RATE = 48_000
 """Of everything that is sent. At this rate an AAC packet is 21 ms long; at 16 kHz it would be 64 ms, and late by as much."""
@@ -66,6 +67,14 @@ _VIDEO_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_SOUND_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        # At the bit rates of speech it is nearer to the original than the default search, and takes 40 % of its time.
+        "aac": {"aac_coder": "fast"},
+        "libopus": {"application": "lowdelay", "frame_duration": "20"},
+    }
+)
+
 
 class LivePictures:
     """RGB frames to packets, one for one. codec: libx264, h264_nvenc or libvpx."""
@@ -88,12 +97,12 @@ class LivePictures:
         context.open()
         self.count = 0
         self.header = context.extradata or b""
+        self._colours = Colours(width, height)
         self._context = context
 
-    def encode(self, pixels: NDArray[np.uint8]) -> list[Unit]:
+    def encode(self, pixels: Picture) -> list[Unit]:
         """One frame (H, W, 3)."""
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame = self._colours.convert(pixels)
         frame.pts, frame.time_base = self.count, self._context.time_base
         self.count += 1
         return [_picture(packet) for packet in self._context.encode(frame)]
@@ -107,12 +116,11 @@ class LiveSound:
 
     def __init__(self, codec: str, bit_rate: int) -> None:
         context = cast(AudioCodecContext, av.CodecContext.create(codec, "w"))
-        self._format = "fltp" if codec == "aac" else "flt"
+        self._format: Format = "fltp" if codec == "aac" else "flt"
         context.sample_rate, context.layout, context.format = SOUND_RATE, "mono", self._format
         context.time_base = Fraction(1, SOUND_RATE)
         context.bit_rate = bit_rate
-        if codec == "libopus":
-            context.options = {"application": "lowdelay", "frame_duration": "20"}
+        context.options = dict(_SOUND_OPTIONS[codec])
         context.flags |= Flags.global_header
         context.open()
         self.count = 0
@@ -123,10 +131,8 @@ class LiveSound:
         """(n,) in [-1, 1]. A packet may begin before 0: encoders have a lead-in."""
         if not len(samples):
             return []
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples[None]), format=self._format, layout="mono"
-        )
-        frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, self.count, self._context.time_base
+        frame = to_frame(samples, SOUND_RATE, self._format)
+        frame.pts, frame.time_base = self.count, self._context.time_base
         self.count += len(samples)
         return [_sound(packet) for packet in self._context.encode(frame)]
 

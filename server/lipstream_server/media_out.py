@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from . import webm_clusters
-from .engine import Frames, Samples
+from .engine import Picture, Samples
 from .live_codecs import SOUND_RATE, LivePictures, LiveSound, Unit, h264_encoder
 from .mp4_boxes import Tracks, fragment, header, length_prefixed, parameter_sets
 from .protocol import Container, Tag, Tagged
@@ -31,8 +32,8 @@ class MediaOut(Protocol):
     def begin(self) -> list[bytes]:
         """The messages that come before all others."""
 
-    def write(self, frames: Frames, samples: Samples, utterance: int) -> list[bytes]:
-        """Messages for the next frames (F, H, W, 3) and their samples (F * 48000 / fps,), mono in [-1, 1].
+    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
+        """Messages for the next F pictures (H, W, 3) and their samples (F * 48000 / fps,), mono in [-1, 1].
 
         utterance: whom they show, 0 for nobody.
         """
@@ -58,9 +59,9 @@ class Mp4Out:
     def begin(self) -> list[bytes]:
         return [header(self._tracks) + xmp_box()]
 
-    def write(self, frames: Frames, samples: Samples, utterance: int) -> list[bytes]:
-        pictures = [unit for frame in frames for unit in self._pictures.encode(frame)]
-        return self._fragment(pictures, self._sound.encode(samples))
+    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
+        units = [unit for picture in pictures for unit in self._pictures.encode(picture)]
+        return self._fragment(units, self._sound.encode(samples))
 
     def finish(self) -> list[bytes]:
         return self._fragment(self._pictures.finish(), self._sound.finish())
@@ -91,9 +92,9 @@ class WebMOut:
     def begin(self) -> list[bytes]:
         return [webm_clusters.header(self._tracks)]
 
-    def write(self, frames: Frames, samples: Samples, utterance: int) -> list[bytes]:
-        pictures = [unit for frame in frames for unit in self._pictures.encode(frame)]
-        return self._cluster(pictures, self._sound.encode(samples))
+    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
+        units = [unit for picture in pictures for unit in self._pictures.encode(picture)]
+        return self._cluster(units, self._sound.encode(samples))
 
     def finish(self) -> list[bytes]:
         return self._cluster(self._pictures.finish(), self._sound.finish())
@@ -119,10 +120,10 @@ class TaggedOut:
     def begin(self) -> list[bytes]:
         return []
 
-    def write(self, frames: Frames, samples: Samples, utterance: int) -> list[bytes]:
+    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
         messages = []
-        for frame in frames:
-            payload = frame.tobytes() if self._tag is Tag.RGB else jpeg(frame)
+        for picture in pictures:
+            payload = picture.tobytes() if self._tag is Tag.RGB else jpeg(picture)
             messages.append(self._pack(self._tag, utterance, self._frames, payload))
             self._frames += 1
         sound = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
@@ -138,10 +139,10 @@ class TaggedOut:
         return Tagged(tag=tag, utterance=utterance, position=position, payload=payload).pack()
 
 
-def jpeg(frame: Frames) -> bytes:
-    """One frame (H, W, 3) as a JPEG."""
+def jpeg(picture: Picture) -> bytes:
+    """One picture (H, W, 3) as a JPEG."""
     file = io.BytesIO()
-    Image.fromarray(frame).save(file, "JPEG", quality=_JPEG_QUALITY)
+    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()
 
 

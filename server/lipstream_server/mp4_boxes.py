@@ -17,6 +17,9 @@ _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _LANGUAGE = 0x55C4  # "und"
 _SYNC, _NOT_SYNC = 0x02000000, 0x01010000
 _SPS, _PPS, _SEI, _AUD = 7, 8, 6, 9
+# The media of a fragment begins where its head ends: a box's size and kind; moof with mfhd; traf with tfhd, tfdt and trun; each
+# unit in trun.
+_BOX_BYTES, _MOOF_BYTES, _RUN_BYTES, _UNIT_BYTES = 8, 24, 64, 12
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def fragment(number: int, pictures: Sequence[Unit], sounds: Sequence[Unit]) -> b
     lists = [(VIDEO, pictures), (SOUND, sounds)]
     sizes = {track: sum(len(unit.data) for unit in units) for track, units in lists}
     runs = [(track, units) for track, units in lists if units]
-    head = len(_moof(number, runs, {VIDEO: 0, SOUND: 0})) + 8
+    head = _MOOF_BYTES + sum(_RUN_BYTES + _UNIT_BYTES * len(units) for _, units in runs) + _BOX_BYTES
     offsets = {VIDEO: head, SOUND: head + sizes[VIDEO]}
     return _moof(number, runs, offsets) + _box(b"mdat", *(unit.data for _, units in runs for unit in units))
 

@@ -29,6 +29,7 @@ def serve(
     ] = False,
 ) -> None:
     """Talking heads over a WebSocket, in real time."""
+    import gc
     from importlib.resources import files
 
     from .app import create_app
@@ -44,7 +45,11 @@ def serve(
     chosen = ModelSettings(model=model, device=device, plan=plan, steps=steps, guidance=guidance)
 
     def load() -> Engine:
-        return StubEngine(side=256) if stub else load_engine(chosen)
+        engine = StubEngine(side=256) if stub else load_engine(chosen)
+        # All that is there now stays: no collection, during which every session stands still, needs to look at it.
+        gc.collect()
+        gc.freeze()
+        return engine
 
     # Found by name: the rooms of the client and of the models are not imported for the files that they bring.
     page = Page(

@@ -174,7 +174,7 @@ class Session:
 
     async def _send_burst(self, media: MediaOut, burst: Burst) -> None:
         begin = time.monotonic()
-        messages = await self._encode(lambda: media.write(burst.frames, burst.samples, burst.utterance))
+        messages = await self._encode(lambda: media.write(burst.pictures, burst.samples, burst.utterance))
         encoded = time.monotonic()
         await self._channel.send(*burst.events, *messages)
         if any(isinstance(event, UtteranceStarted) for event in burst.events):

@@ -15,6 +15,7 @@ import numpy as np
 
 from .engine import (
     HEARING_RATE,
+    Frames,
     Made,
     Opened,
     Picture,
@@ -33,12 +34,13 @@ _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 @dataclass(frozen=True, eq=False)
 class StubStream:
-    """heard: all of the utterance's audio up to now."""
+    """heard: the utterance's audio from frame number `first` on."""
 
     avatar: str
     colour: tuple[int, ...]
     preset: str
     heard: Samples
+    first: int = 0
 
     @property
     def batch_key(self) -> str:
@@ -91,14 +93,15 @@ class StubEngine:
         self._colours.pop(avatar, None)
 
     def preview(self, avatar: str) -> Picture:
-        return self._paint(self._colour(avatar), 0.0)
+        preview: Picture = self._paint(self._colour(avatar), [0.0])[0]
+        return preview
 
     def open(self, avatar: str, preset: str) -> Opened:
         colour = self._colour(avatar)
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
         stream = StubStream(avatar, colour, preset, np.zeros(0, np.float32))
-        return Opened(stream, np.stack([self._paint(colour, 0.0)] * 2))
+        return Opened(stream, self._paint(colour, [0.0, 0.0]))
 
     def samples_needed(self, frames: int) -> int:
         return (frames + self.look_ahead_frames) * self._frame
@@ -116,26 +119,30 @@ class StubEngine:
         if not isinstance(stream, StubStream):
             raise TypeError(f"expected a stream of this engine, got {type(stream).__name__}")
         heard = np.concatenate([stream.heard, request.samples])
+        begin = (request.start - stream.first) * self._frame
         needed = self.samples_needed(request.start + request.frames)
-        if len(heard) < needed and not request.ended:
-            raise ValueError(f"expected {needed} samples or an ended utterance, got {len(heard)}")
-        pictures = [
-            self._paint(stream.colour, loudness(heard[i * self._frame : (i + 1) * self._frame]))
-            for i in range(request.start, request.start + request.frames)
-        ]
-        return Made(replace(stream, heard=heard), np.stack(pictures))
+        had = stream.first * self._frame + len(heard)
+        if had < needed and not request.ended:
+            raise ValueError(f"expected {needed} samples or an ended utterance, got {had}")
+        ends = range(begin + self._frame, begin + (request.frames + 1) * self._frame, self._frame)
+        levels = [loudness(heard[end - self._frame : end]) for end in ends]
+        kept = replace(stream, heard=heard[begin:], first=request.start)
+        return Made(kept, self._paint(stream.colour, levels))
 
     def _colour(self, avatar: str) -> tuple[int, ...]:
         if avatar not in self._colours:
             raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(COLOURS)}")
         return self._colours[avatar]
 
-    def _paint(self, colour: tuple[int, ...], loud: float) -> np.ndarray:
+    def _paint(self, colour: tuple[int, ...], levels: Sequence[float]) -> Frames:
+        """A frame for every loudness."""
         width, height = self.size
-        picture = np.empty((height, width, 3), np.uint8)
-        picture[:] = colour
-        picture[height * 3 // 4 :, : round(loud * width)] = 255
-        return picture
+        row = np.array([colour] * width, np.uint8)
+        frames = np.empty((len(levels), height, width, 3), np.uint8)
+        frames[:] = row
+        for frame, loud in zip(frames, levels, strict=True):
+            frame[height * 3 // 4 :, : round(loud * width)] = 255
+        return frames
 
 
 def loudness(samples: Samples) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from .crossfade import Crossfade
 from .delay import Delay
-from .engine import Frames, Made, Opened, Request, Samples
+from .engine import Made, Opened, Picture, Request, Samples
 from .idle import IdleSource, Loop
 from .live_codecs import SOUND_RATE
 from .protocol import UtteranceEnded, UtteranceStarted
@@ -48,9 +48,9 @@ class TalkSettings:
 
 @dataclass(frozen=True, eq=False)
 class Burst:
-    """Frames (F, H, W, 3), their samples at 48 kHz, what to tell the client before them, and the utterance of the last."""
+    """Pictures (H, W, 3), their samples at 48 kHz, what to tell the client before them, and the utterance of the last."""
 
-    frames: Frames
+    pictures: list[Picture]
     samples: Samples
     utterance: int
     events: list[Event]
@@ -77,7 +77,7 @@ class Counters:
 
 @dataclass
 class _Out:
-    pictures: list[Frames] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
     sounds: list[Samples] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -94,8 +94,8 @@ class Talk:
         self._queue: deque[Utterance] = deque()
         self._numbers = 0
         self._making: Utterance | None = None
-        self._last: Frames | None = None  # the last picture of speech, to be held
-        self._shown: Frames | None = None
+        self._last: Picture | None = None  # the last picture of speech, to be held
+        self._shown: Picture | None = None
         self._fade = Crossfade(settings.fade)
 
     @property
@@ -194,7 +194,7 @@ class Talk:
             self._frame(out, now + number / self._planner.fps, now)
             self.counters.frames += 1
         showing = self._queue[0].number if self._queue and self._queue[0].showing else 0
-        return Burst(np.stack(out.pictures), np.concatenate(out.sounds), showing, out.events)
+        return Burst(out.pictures, np.concatenate(out.sounds), showing, out.events)
 
     def _frame(self, out: _Out, at: float, now: float) -> None:
         while self._queue and self._queue[0].done:
@@ -232,12 +232,12 @@ class Talk:
         self._last = None
         self._show(out, self._idle.next(), None)
 
-    def _add(self, out: _Out, picture: Frames | None, sound: Samples | None = None) -> None:
+    def _add(self, out: _Out, picture: Picture | None, sound: Samples | None = None) -> None:
         if picture is not None:
             self._last = picture
         self._show(out, self._idle.next() if self._last is None else self._last, sound)
 
-    def _show(self, out: _Out, picture: Frames, sound: Samples | None) -> None:
+    def _show(self, out: _Out, picture: Picture, sound: Samples | None) -> None:
         self._shown = self._fade.next(picture)
         out.pictures.append(self._shown)
         out.sounds.append(self._silence() if sound is None else sound)

@@ -115,4 +115,5 @@ class Utterance:
         samples = self._sound.take(count)
         picture = self._pictures.pop(self.sent, None)
         self.sent += 1
-        return picture, np.pad(samples, (0, count - len(samples)))
+        missing = count - len(samples)
+        return picture, np.concatenate([samples, np.zeros(missing, np.float32)]) if missing else samples
