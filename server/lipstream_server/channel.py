@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from .protocol import CloseCode, Message
+from .protocol import MAX_MESSAGE_BYTES, CloseCode, Message
 
 
 class SlowReaderError(Exception):
@@ -16,6 +16,10 @@ class SlowReaderError(Exception):
 
 class GoneError(Exception):
     """The client has gone."""
+
+
+class TooBigError(Exception):
+    """A message is larger than the protocol allows."""
 
 
 class Channel:
@@ -27,12 +31,15 @@ class Channel:
         self._turn = asyncio.Lock()
 
     async def receive(self) -> str | bytes:
-        """The next message. Raises GoneError."""
+        """The next message. Raises GoneError and TooBigError."""
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise GoneError
         text = message.get("text")
-        return text if text is not None else message.get("bytes") or b""
+        data = text.encode() if text is not None else message.get("bytes") or b""
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise TooBigError
+        return text if text is not None else data
 
     async def send(self, *messages: Message | bytes) -> None:
         """Messages in this order, with no other between them. Raises SlowReaderError and GoneError."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from .busy import BusyError
-from .channel import Channel, GoneError, SlowReaderError
+from .channel import Channel, GoneError, SlowReaderError, TooBigError
 from .ending import Complaint, Ending
 from .engine import Opened, UnknownAvatarError, UnknownPresetError
 from .parsing import parse
@@ -37,6 +37,8 @@ async def serve(channel: Channel, settings: ServerSettings, find: Callable[[], S
     except SlowReaderError:
         # It takes nothing, not even a farewell.
         await channel.close(CloseCode.SLOW_READER, "slow_reader")
+    except TooBigError:
+        await channel.close(CloseCode.TOO_BIG, "too_big")
     except BusyError as error:
         await _farewell(
             channel, Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)

@@ -12,6 +12,8 @@ from .protocol import MAX_MESSAGE_BYTES
 _SEND_BUFFER = 1 << 16
 _PING_SECONDS = 10.0
 _BACKLOG = 128
+# A message that is too big is read so far: with bytes unread, closing resets the connection, and the close code may be lost.
+_READ_BYTES = 4 * MAX_MESSAGE_BYTES
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -34,7 +36,7 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
         app,
         log_level=log_level,
         ws="websockets-sansio",
-        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_max_size=_READ_BYTES,
         ws_ping_interval=ping_seconds,
         ws_ping_timeout=ping_seconds,
         ws_per_message_deflate=False,  # media is compressed already

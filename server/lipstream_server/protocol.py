@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 PATH = "/v1/stream"
 MAX_MESSAGE_BYTES = 1 << 20
-"""A larger message ends the connection with close code 1009, before it is read."""
+"""A larger message ends the connection with close code 1009."""
 
 
 class CloseCode(IntEnum):
