@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from typing import Self, TypeVar
 from .engine import Engine, Made, Request
 
 T = TypeVar("T")
+BACKGROUND = math.inf
+"""The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
 _NEWEST = 0.2  # the weight of a new measurement in a window's cost
 
 
@@ -27,13 +30,20 @@ class Waiting:
 
 
 def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
-    """The batch to make now: the window with the earliest deadline, and the earliest of those that can share its batch."""
+    """The batch to make now: the window with the earliest deadline, and the earliest of those that can share its batch.
+
+    A window of the background shares none: it would make the others wait for longer.
+    """
     ordered = sorted(waiting, key=lambda each: each.deadline)
+    if ordered[0].deadline == BACKGROUND:
+        return ordered[:1]
     first = ordered[0].request
     return [
         each
         for each in ordered
-        if each.request.frames == first.frames and each.request.stream.batch_key == first.stream.batch_key
+        if each.deadline != BACKGROUND
+        and each.request.frames == first.frames
+        and each.request.stream.batch_key == first.stream.batch_key
     ][:most]
 
 
@@ -121,7 +131,8 @@ class Scheduler:
         self.batches += 1
         self.windows += len(batch)
         now = time.monotonic()
-        self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+        if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
+            self._measure(batch[0].request.frames, now - min(each.since for each in batch))
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
                 each.result.set_result(result)
