@@ -223,7 +223,7 @@ async def test_a_crop_makes_another_avatar_and_the_list_has_pages() -> None:
         status, _, part = await post(address, PATH, image=portrait("teal"), crop="0.25,0,0.5,0.5")
         assert (status, part["id"] == whole["id"]) == (201, False)
         status, _, said = await post(address, PATH, image=portrait("teal"), crop="0.75,0,0.5,0.5")
-        assert (status, said["code"]) == (400, "bad_request")
+        assert (status, said["code"]) == (422, "crop_outside")
         seen, path = [], f"{PATH}?limit=2"
         while path:
             page = (await ask_json(address, "GET", path))[1]

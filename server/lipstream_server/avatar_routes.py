@@ -13,7 +13,7 @@ from .answers import AVATARS, AvatarAnswer, AvatarForm, AvatarList
 from .busy import BusyError
 from .documented import form, refusals
 from .multipart import Part, bad_form
-from .problem import said
+from .problem import Problem, said
 from .service import Service
 from .settings import ServerSettings
 from .uploads import Uploads
@@ -112,7 +112,7 @@ def avatar_routes(
             except ValidationError as error:
                 raise bad_form(said(error.errors())) from error
             except ValueError as error:
-                raise bad_form(str(error)) from error
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "crop_outside", str(error)) from error
             avatar, new = await avatars.add(posted.files["image"], asked.name, area)
         if not new:
             response.status_code = HTTPStatus.OK
@@ -144,4 +144,4 @@ PICTURE_REFUSALS = {
     "face_too_small": 422,
 }
 UPLOAD_REFUSALS = {"bad_request": 400, "cut_off": 400, "too_slow": 408, "busy": 503, "storage_full": 507}
-_BRING = refusals(**UPLOAD_REFUSALS, **PICTURE_REFUSALS)
+_BRING = refusals(**UPLOAD_REFUSALS, **PICTURE_REFUSALS, crop_outside=422)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import Request
@@ -15,7 +16,7 @@ from .clip_table import Key
 from .clips import Clips, Report
 from .engine import HEARING_RATE, UnknownPresetError
 from .multipart import Part, bad_form
-from .problem import said
+from .problem import Problem, said
 from .recording import measure
 from .service import Service
 from .uploads import Form, Uploads
@@ -81,7 +82,9 @@ def _asked(form: Form) -> ClipForm:
     except ValidationError as error:
         raise bad_form(said(error.errors())) from error
     if asked.avatar is not None and "portrait" in form.files:
-        raise bad_form("expected either avatar or portrait, got both")
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "two_faces", "expected either avatar or portrait, got both"
+        )
     return asked
 
 

@@ -51,6 +51,7 @@ _POST = refusals(
     clip_removed=410,
     **PICTURE_REFUSALS,
     **_RECORDING_REFUSALS,
+    two_faces=422,
     unknown_preset=422,
     idempotency_key_reused=422,
 )
@@ -59,6 +60,14 @@ _FILES = {
     "portrait": "A picture file with one face, instead of `avatar`.",
 }
 _ONE = refusals(bad_request=400, unknown_clip=404, busy=503)
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"const": "clip", "description": "There is no other.", "examples": ["clip"]},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "A `ClipAnswer`."},
+    },
+}
 _BINARY = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
 _VIDEO: Responses = {
     200: {"description": "The video, or what there is of it up to now.", "content": _BINARY},
@@ -114,7 +123,7 @@ def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) ->
         responses={
             200: {
                 "description": "Events named `clip`, whose data are what `GET /v1/clips/{id}` answers.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"schema": _EVENT}},
             },
             **_ONE,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -100,6 +101,8 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     headers = {"X-Content-Type-Options": "nosniff", **problem.headers}
     if isinstance(error, HTTPException):
         headers |= error.headers or {}
+    if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= _allowed(request)
     if problem.retry_after is not None:
         headers["Retry-After"] = f"{problem.retry_after:.0f}"
     body = {
@@ -110,6 +113,14 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
         "detail": str(problem),
     }
     return JSONResponse(body, problem.status.value, headers, "application/problem+json")
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """All methods of a path; the framework names only those of the first route that it finds."""
+    for template, operations in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{[a-z]+\}", "[^/]+", template), request.url.path):
+            return {"Allow": ", ".join(sorted(operations)).upper()}
+    return {}
 
 
 def speak_problems(app: FastAPI) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from .audio_in import Resampler
 from .engine import HEARING_RATE, Samples
 from .errors import MediaError
+from .riff import told_seconds
 from .sample_queue import SampleQueue
 from .soundtrack import Soundtrack, SoundtrackError
 
@@ -90,7 +91,8 @@ def _look(path: Path) -> Told:
                 )
             base = track.time_base
             seconds = float(track.duration * base) if track.duration and base else 0.0
-            return Told(formats, track.rate, seconds)
+            file.seek(0)
+            return Told(formats, track.rate, max(seconds, told_seconds(file)))
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, RecordingError):
             raise

@@ -19,6 +19,8 @@ from .problem import Problem
 from .settings import UploadSettings
 
 _PIECE = 1 << 18
+_DRAIN_SECONDS = 1.0
+_MOST_DRAINED = 16 << 20
 _OVERHEAD = 1 << 14  # what boundaries and headers of a form may take
 
 
@@ -48,7 +50,11 @@ class Uploads:
         self._under_way += 1
         form = Form()
         try:
-            await self._receive(request, parts, raw, form)
+            try:
+                await self._receive(request, parts, raw, form)
+            except Problem:
+                await _drain(request)
+                raise
             yield form
         finally:
             self._under_way -= 1
@@ -127,6 +133,19 @@ async def _pieces(request: Request, most: int, longer: Problem) -> AsyncIterator
             waiting.clear()
     if waiting:
         yield bytes(waiting)
+
+
+async def _drain(request: Request) -> None:
+    """Read a little of what is refused: a connection that is closed on unread bytes is reset, and the answer lost with it."""
+    left = _MOST_DRAINED
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for piece in request.stream():
+                left -= len(piece)
+                if left < 0:
+                    return
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: it was read to its end
+        return
 
 
 def _remove(paths: list[Path]) -> None:
