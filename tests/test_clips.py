@@ -1,6 +1,7 @@
 """Clips over HTTP: a recording is posted, followed, fetched, and nothing that was accepted is lost."""
 
 import asyncio
+import errno
 import io
 import json
 import threading
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lipstream_client.streaming import stream_audio
+from lipstream_client.sync import BytesSink
 from lipstream_server.clip_video import playable
-from lipstream_server.engine import Made, Request
-from lipstream_server.settings import ClipSettings, UploadSettings
-from lipstream_server.stub_engine import StubEngine
+from lipstream_server.engine import EngineError, Made, Request
+from lipstream_server.settings import ClipSettings, ServerSettings, UploadSettings
+from lipstream_server.stub_engine import StubEngine, StubStream
 from lipstream_server.windows import WindowSettings
-from live_server import CALM, ask, running, until
+from live_server import CALM, ask, running, tone, until
 from portraits import encoded
 from rest_client import CLIPS, ask_json, finished, post, wav
 
@@ -201,3 +204,50 @@ async def test_a_full_disk_refuses_new_work_and_harms_nothing(tmp_path: Path) ->
         assert (status, said["code"]) == (507, "storage_full")
         assert (await ask(address, "GET", kept["video"]))[0] == 200
     assert list((tmp_path / "incoming").iterdir()) == []
+
+
+class Failing(StubEngine):
+    """Raises what it is given, once each, and works then."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    def begin(self, avatar: str, preset: str, seed: int) -> StubStream:
+        if seed and self.errors:
+            raise self.errors.pop(0)
+        return super().begin(avatar, preset, seed)
+
+
+async def test_a_clip_that_meets_a_full_disk_waits_until_there_is_room() -> None:
+    engine = Failing(OSError(errno.ENOSPC, "full"), OSError(errno.ENOSPC, "full"))
+    soon = replace(SHORT, clips=ClipSettings(full_seconds=0.05))
+    async with running(engine, soon) as address:
+        clip = (await post(address, CLIPS, audio=wav(0.4), seed="1"))[2]
+        assert (await finished(address, clip["id"]))["state"] == "succeeded"
+    assert engine.errors == []
+
+
+async def test_a_clip_that_fails_says_why_and_the_next_one_is_made(tmp_path: Path) -> None:
+    engine = Failing(EngineError("expected another face"), RuntimeError("a fault"))
+    async with running(engine, SHORT, data=tmp_path) as address:
+        clips = [(await post(address, CLIPS, audio=wav(0.4), seed="1"))[2]["id"] for _ in range(3)]
+        done = [await finished(address, clip) for clip in clips]
+    assert [clip["state"] for clip in done] == ["failed", "failed", "succeeded"]
+    assert done[0]["error"] == {"code": "avatar_unusable", "detail": "expected another face"}
+    assert done[1]["error"]["code"] == "internal"
+    assert [len(list((tmp_path / "clips" / clip).iterdir())) for clip in clips] == [0, 0, 1]
+
+
+async def test_a_stream_goes_on_while_a_clip_is_made() -> None:
+    """Windows of 16 frames take a fifth of real time, and the clip would take all of it."""
+    costly = StubEngine(seconds_per_frame=0.008)
+    async with running(costly, ServerSettings(sessions=2)) as address:
+        clip = (await post(address, CLIPS, audio=wav(60)))[2]
+        sink = BytesSink()
+        figures = await stream_audio(f"ws://{address}", tone(3), [sink], None, 1.0)
+        state = (await ask_json(address, "GET", clip["url"]))[1]
+        print(f"beside a clip with {state['frames_done']} frames: {figures.report()}")
+        assert state["state"] == "running"
+        assert state["frames_done"] > 0
+    assert figures.frames_per_second > 20

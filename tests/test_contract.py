@@ -15,7 +15,7 @@ from rest_client import ask_json
 
 @pytest.mark.slow
 async def test_schemathesis_finds_no_violation(tmp_path: Path) -> None:
-    options = ["--max-examples", "2", "--seed", "1", "--phases", "examples,fuzzing"]
+    options = ["--max-examples", "2", "--seed", "1", "--phases", "examples,fuzzing", "--max-time", "15"]
     async with running() as address:
         done: subprocess.CompletedProcess[bytes] = await asyncio.to_thread(
             run, f"http://{address}/openapi.json", tmp_path, options

@@ -169,7 +169,8 @@ class RestClient:
             "Content-Length": str(body.length),
             **(headers or {}),
         }
-        return self._json("POST", path, body, sent)
+        said: Mapping[str, Any] = self._json("POST", path, body, sent)
+        return said
 
     def _json(
         self, method: str, path: str, body: _Body | None = None, headers: Mapping[str, str] | None = None

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from .answers import ClipAnswer
-from .clips import Clips, Report, UnknownClipError
+from .clip_steps import UnknownClipError
+from .clips import Clips, Report
 
 _SILENCE_SECONDS = 15.0  # proxies cut connections on which nothing comes
 

@@ -16,19 +16,15 @@ from . import clip_state
 from .avatar_table import find_avatar
 from .busy import BusyError
 from .clip_state import Clip, Order, State, TransitionError, Video
+from .clip_steps import UnknownClipError, change, insert, known, start_next
 from .clip_table import (
     Key,
-    add_clip,
     clips_in,
     count_queued,
     find_clip,
-    find_key,
     forget_keys,
-    keep_key,
-    next_queued,
     page_of_clips,
     remove_clip,
-    save_clip,
 )
 from .data_directory import DataDirectory, move, remove, size_of, sync
 from .engine import UnknownAvatarError
@@ -37,19 +33,6 @@ from .storage import Storage, keep_needed
 
 _ID_BYTES = 12
 _FINAL = tuple(state for state in State if state.final)
-
-
-class UnknownClipError(KeyError):
-    def __str__(self) -> str:
-        return f"there is no clip {self.args[0]!r}; GET /v1/clips lists those that are there"
-
-
-class KeyReusedError(ValueError):
-    """An idempotency key came with another request than before."""
-
-
-class ClipRemovedError(ValueError):
-    """The clip of an idempotency key is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +69,7 @@ class Clips:
 
     async def known(self, key: Key) -> Clip | None:
         """The clip that the same request has made before. Raises KeyReusedError, ClipRemovedError."""
-        return await self._storage.transact(_known, key)
+        return await self._storage.transact(known, key)
 
     async def report(self, clip: str) -> Report:
         """Raises UnknownClipError."""
@@ -140,13 +123,13 @@ class Clips:
 
     async def start_next(self) -> Clip | None:
         """The clip that waits for longest, which runs from now on."""
-        clip = await self._storage.transact(_start_next)
+        clip = await self._storage.transact(start_next)
         self._ring()
         return clip
 
     async def change(self, clip: Clip, step: Callable[[Clip], Clip]) -> Clip | None:
         """What became of it: nothing where it is gone, no change where it cannot take this step."""
-        changed = await self._storage.transact(_change, clip.id, step)
+        changed = await self._storage.transact(change, clip.id, step)
         self._ring()
         return changed
 
@@ -193,7 +176,7 @@ class Clips:
 
     def _accept(self, audio: Path, order: Order, key: Key | None, bundled: bool) -> tuple[Clip, bool]:
         """The file first: a row promises that it is there. A file without a row is removed at the next start."""
-        before = None if key is None else self._storage.transact_here(_known, key)
+        before = None if key is None else self._storage.transact_here(known, key)
         if before is not None:
             return before, False
         self._storage.transact_here(self._check, order.avatar, bundled)
@@ -202,7 +185,7 @@ class Clips:
             self.files.clip(clip).mkdir(mode=0o700)
             move(audio, self.files.audio(clip))
             sync(self.files.clips)
-            return self._storage.transact_here(_insert, clip, order, key), True
+            return self._storage.transact_here(insert, clip, order, key), True
         except BaseException:
             remove(self.files.clip(clip))
             raise
@@ -217,7 +200,7 @@ class Clips:
 
     def _finish(self, clip: Clip, video: Video) -> None:
         move(self.files.work(clip.id), self.files.video(clip.id))
-        self._storage.transact_here(_change, clip.id, lambda now: clip_state.succeed(now, video, time.time()))
+        self._storage.transact_here(change, clip.id, lambda now: clip_state.succeed(now, video, time.time()))
 
     def _tidy(self, clip: str) -> None:
         found = self._storage.transact_here(find_clip, clip)
@@ -236,44 +219,3 @@ class Clips:
                 excess -= size_of(self.files.clip(clip.id))
                 self._storage.transact_here(remove_clip, clip.id)
                 remove(self.files.clip(clip.id))
-
-
-def _known(connection: Connection, key: Key) -> Clip | None:
-    found = find_key(connection, key.key)
-    if found is None:
-        return None
-    fingerprint, clip = found
-    if fingerprint != key.fingerprint:
-        raise KeyReusedError(
-            f"the key {key.key!r} came with another request before; use a new key for a new clip"
-        )
-    before = find_clip(connection, clip)
-    if before is None:
-        raise ClipRemovedError(f"the clip of the key {key.key!r} was removed; use a new key for a new clip")
-    return before
-
-
-def _insert(connection: Connection, clip: str, order: Order, key: Key | None) -> Clip:
-    now = time.time()
-    if key is not None:
-        keep_key(connection, key, clip, now)
-    return add_clip(connection, clip, order, now)
-
-
-def _start_next(connection: Connection) -> Clip | None:
-    clip = next_queued(connection)
-    return (
-        None if clip is None else _change(connection, clip.id, lambda now: clip_state.begin(now, time.time()))
-    )
-
-
-def _change(connection: Connection, clip: str, step: Callable[[Clip], Clip]) -> Clip | None:
-    before = find_clip(connection, clip)
-    if before is None:
-        return None
-    try:
-        after = step(before)
-    except TransitionError:
-        return before
-    save_clip(connection, after)
-    return after

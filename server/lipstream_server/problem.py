@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from .busy import BusyError
 from .clip_state import TransitionError
-from .clips import ClipRemovedError, KeyReusedError, UnknownClipError
+from .clip_steps import ClipRemovedError, KeyReusedError, UnknownClipError
 from .data_directory import StorageFullError
 from .engine import (
     AvatarInUseError,
