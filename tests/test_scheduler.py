@@ -80,6 +80,19 @@ async def test_a_window_waits_for_one_of_the_background_at_most() -> None:
     assert engine.batches == [1, 2, 1, 1]  # and never in a batch with it, which would take longer
 
 
+async def test_a_session_that_is_behind_does_not_share_with_the_background() -> None:
+    engine = StubEngine(seconds_per_window=0.01)
+    async with Scheduler(engine) as scheduler:
+        last = scheduler.generate(request(engine), 1.0)
+        clip = scheduler.generate(request(engine), BACKGROUND)
+        for _ in range(5):  # each is asked for when the one before is there
+            await last
+            last = scheduler.generate(request(engine), 1.0)
+        await last
+        assert not clip.done()
+        await clip
+
+
 async def test_a_batch_that_fails_is_made_one_by_one() -> None:
     engine = Gated()
     async with Scheduler(engine) as scheduler:

@@ -16,6 +16,7 @@ from .engine import Engine, Made, Request
 T = TypeVar("T")
 BACKGROUND = math.inf
 """The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
+_MOMENT = 0.05  # seconds that a session takes to ask again, at most
 _NEWEST = 0.2  # the weight of a new measurement in a window's cost
 
 
@@ -70,6 +71,7 @@ class Scheduler:
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, float] = {}
+        self._free_from = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -119,8 +121,25 @@ class Scheduler:
                 self._arrived.clear()
                 continue
             batch = choose(self._waiting, self._most)
+            if batch[0].deadline == BACKGROUND and await self._asked_meanwhile():
+                continue
             self._waiting = [each for each in self._waiting if each not in batch]
             await self._make(batch)
+
+    async def _asked_meanwhile(self) -> bool:
+        """Whether something was asked for in the moment that a session is left to ask for its next window: without it, a session
+        that is behind would have to wait for a window of the background between any two of its own.
+        """
+        rest = self._free_from - time.monotonic()
+        if rest <= 0:
+            return False
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(rest):
+                await self._arrived.wait()
+        except TimeoutError:
+            self._arrived.set()
+        return True
 
     async def _make(self, batch: Sequence[Waiting]) -> None:
         try:
@@ -133,6 +152,7 @@ class Scheduler:
         now = time.monotonic()
         if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
             self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+            self._free_from = now + _MOMENT
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
                 each.result.set_result(result)
