@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -43,10 +44,11 @@ async def running(
     settings: ServerSettings | None = None,
     ping_seconds: float = 30.0,
     page: Page | None = None,
+    data: Path | None = None,
 ) -> AsyncIterator[str]:
-    """Yields the address once the server is ready."""
+    """Yields the address once the server is ready. data: its directory, one of its own without it."""
     listening = bind("127.0.0.1", 0)
-    app = create_app(lambda: engine or StubEngine(), settings or CALM, page=page)
+    app = create_app(lambda: engine or StubEngine(), settings or CALM, page=page, data=data)
     uvicorn_server = server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]

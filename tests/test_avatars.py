@@ -3,22 +3,26 @@
 import asyncio
 import io
 import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lipstream_server.app import create_app
-from lipstream_server.avatars import Avatars
-from lipstream_server.busy import BusyError
+from lipstream_server.avatars import Avatars, cropped
 from lipstream_server.engine import Opened, Picture, PortraitError
 from lipstream_server.protocol import SessionReady, SessionStart, Tag, Tagged
 from lipstream_server.scheduler import Scheduler
-from lipstream_server.settings import AvatarSettings, ServerSettings
+from lipstream_server.settings import AvatarSettings, ServerSettings, UploadSettings
+from lipstream_server.storage import Storage
 from lipstream_server.stub_engine import COLOURS, StubEngine
 from live_server import CALM, ask, connected, get, read_answer, running
 from portraits import encoded
+from rest_client import ask_json, post
 
 PATH = "/v1/avatars"
 
@@ -112,7 +116,7 @@ async def test_a_body_of_unknown_length_is_given_up_when_it_is_too_long() -> Non
 
 
 async def test_a_picture_that_does_not_arrive_is_not_waited_for() -> None:
-    settings = replace(CALM, avatars=AvatarSettings(upload_seconds=0.2, uploads=1))
+    settings = replace(CALM, uploads=UploadSettings(seconds=0.2, most=1))
     async with running(settings=settings) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
         writer.write(f"POST {PATH} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 99\r\n\r\n".encode())
@@ -145,52 +149,93 @@ async def test_other_mistakes_are_problems_too() -> None:
             assert headers["content-type"] == "application/problem+json"
 
 
-async def test_the_avatar_unused_for_longest_makes_room_and_none_that_is_used() -> None:
-    engine = StubEngine()
-    async with Scheduler(engine) as scheduler:
-        avatars = Avatars(engine, scheduler, AvatarSettings(most=2), 5.0)
-        first, second, third = [portrait(colour) for colour in ("red", "green", "blue")]
-        a, new = await avatars.add(first)
-        b, _ = await avatars.add(second)
-        assert new
-        await avatars.open(a.id, "realtime")  # b is now the one unused for longest
-        with avatars.used(a.id):
-            c, _ = await avatars.add(third)
-            assert [avatar.id for avatar in avatars.all[len(COLOURS) :]] == [a.id, c.id]
-            with pytest.raises(ValueError, match="no avatar"):
-                await avatars.preview(b.id)
-            with avatars.used(c.id), pytest.raises(BusyError, match="all 2 uploaded avatars are in use"):
-                await avatars.add(second)
-        b, new = await avatars.add(second)
-        assert new
-        assert [avatar.id for avatar in avatars.all[len(COLOURS) :]] == [c.id, b.id]
-        with pytest.raises(ValueError, match="no avatar"):
-            await avatars.open(a.id, "realtime")  # what was opened of it is gone as well
+@asynccontextmanager
+async def registry(engine: StubEngine, root: Path, settings: AvatarSettings) -> AsyncIterator[Avatars]:
+    async with Storage(root) as storage, Scheduler(engine) as scheduler:
+        yield Avatars(engine, scheduler, storage, settings)
 
 
 class Counting(StubEngine):
-    opened = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = 0
+        self.registered: list[str] = []
 
     def open(self, avatar: str, preset: str) -> Opened:
         self.opened += 1
         return super().open(avatar, preset)
 
+    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+        self.registered.append(avatar)
+        return super().register(avatar, picture)
 
-async def test_what_has_been_opened_is_kept_and_not_without_end() -> None:
+    def forget(self, avatar: str) -> None:
+        self.registered.remove(avatar)
+        super().forget(avatar)
+
+
+async def test_the_engine_keeps_few_avatars_and_the_disk_keeps_all(tmp_path: Path) -> None:
     engine = Counting()
-    async with Scheduler(engine) as scheduler:
-        avatars = Avatars(engine, scheduler, AvatarSettings(opened=2), 5.0)
+    async with registry(engine, tmp_path, AvatarSettings(most=2)) as avatars:
+        ids = []
+        for colour in ("red", "green"):
+            (file := tmp_path / "posted").write_bytes(portrait(colour))
+            ids.append((await avatars.add(file))[0].id)
+        await avatars.open(ids[0], "realtime")  # the other one is now the one unused for longest
+        with avatars.used(ids[0]):
+            (file := tmp_path / "posted").write_bytes(portrait("blue"))
+            ids.append((await avatars.add(file))[0].id)
+            assert engine.registered == [ids[0], ids[2]]
+            await avatars.open(ids[1], "realtime")  # from the disk
+            assert engine.registered == [ids[0], ids[1]]  # and never the one that is used
+    async with registry(Counting(), tmp_path, AvatarSettings()) as avatars:
+        assert [avatar.id for avatar in (await avatars.page(None, 50))[len(COLOURS) :]] == ids
+        await avatars.open(ids[2], "realtime")
+
+
+async def test_what_has_been_opened_is_kept_and_not_without_end(tmp_path: Path) -> None:
+    engine = Counting()
+    async with registry(engine, tmp_path, AvatarSettings(opened=2)) as avatars:
         for avatar in ("red", "green", "red", "blue", "red", "green"):
             await avatars.open(avatar, "realtime")
     assert engine.opened == 4  # green made room for blue
 
 
-async def test_uploads_at_once_are_few() -> None:
-    engine = StubEngine()
-    async with Scheduler(engine) as scheduler:
-        avatars = Avatars(engine, scheduler, AvatarSettings(uploads=1), 5.0)
-        with avatars.receiving(), pytest.raises(BusyError), avatars.receiving():
-            pass
+async def test_an_avatar_is_removed_unless_it_is_bundled_or_used(tmp_path: Path) -> None:
+    async with running(data=tmp_path) as address:
+        avatar = (await post(address, PATH, image=portrait("teal"), name="Teal"))[2]
+        where = f"{PATH}/{avatar['id']}"
+        assert (await ask_json(address, "GET", where))[1] == avatar
+        async with connected(address, SessionStart(avatar=avatar["id"])):
+            assert (await ask_json(address, "DELETE", where))[1]["code"] == "avatar_in_use"
+        async with asyncio.timeout(30):
+            while (await ask(address, "DELETE", where))[0] != 204:
+                await asyncio.sleep(0.02)
+        assert (await ask_json(address, "GET", where))[1]["code"] == "unknown_avatar"
+        assert list((tmp_path / "avatars").iterdir()) == []
+        status, said = await ask_json(address, "DELETE", f"{PATH}/red")
+        assert (status, said["code"]) == (403, "avatar_bundled")
+
+
+async def test_a_crop_makes_another_avatar_and_the_list_has_pages() -> None:
+    async with running() as address:
+        whole = (await post(address, PATH, image=portrait("teal")))[2]
+        status, _, part = await post(address, PATH, image=portrait("teal"), crop="0.25,0,0.5,0.5")
+        assert (status, part["id"] == whole["id"]) == (201, False)
+        status, _, said = await post(address, PATH, image=portrait("teal"), crop="0.75,0,0.5,0.5")
+        assert (status, said["code"]) == (422, "crop_outside")
+        seen, path = [], f"{PATH}?limit=2"
+        while path:
+            page = (await ask_json(address, "GET", path))[1]
+            seen += [avatar["id"] for avatar in page["avatars"]]
+            path = f"{PATH}?limit=2&cursor={page['next']}" if page["next"] else ""
+        assert seen == [*COLOURS, whole["id"], part["id"]]
+
+
+def test_a_crop_is_a_part_of_the_picture_and_never_nothing() -> None:
+    picture = np.arange(4 * 8 * 3, dtype=np.uint8).reshape(4, 8, 3)
+    assert np.array_equal(cropped(picture, (0.25, 0.5, 0.5, 0.25)), picture[2:3, 2:6])
+    assert cropped(picture, (0.999, 0.999, 0.001, 0.001)).shape == (1, 1, 3)
 
 
 async def test_while_the_model_loads_the_avatars_are_not_there_yet() -> None:

@@ -15,10 +15,10 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 
 
 def test_the_examples_are_short() -> None:
-    assert [len([line for line in code.splitlines() if line]) <= 12 for code in EXAMPLES] == [True] * 3
+    assert [len([line for line in code.splitlines() if line]) <= 12 for code in EXAMPLES] == [True] * 4
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=("asyncio", "one call", "arrays"))
+@pytest.mark.parametrize("code", EXAMPLES, ids=("asyncio", "one call", "arrays", "a clip"))
 async def test_an_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "speech.raw").write_bytes(tone(0.4))
@@ -29,4 +29,4 @@ async def test_an_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.Mo
         runnable = code.replace("127.0.0.1:8000", address)
         await asyncio.to_thread(exec, runnable, {"__name__": "example"})
     if "talk.mp4" in code:
-        assert len(decode((tmp_path / "talk.mp4").read_bytes())[0]) > 10
+        assert len(decode((tmp_path / "talk.mp4").read_bytes())[0]) >= 10

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lipstream_server.engine import Made, Request
-from lipstream_server.scheduler import Scheduler, Waiting, choose
+from lipstream_server.scheduler import BACKGROUND, Scheduler, Waiting, choose
 from lipstream_server.stub_engine import StubEngine
 
 
@@ -59,6 +59,38 @@ async def test_what_waits_is_made_together_and_what_is_cancelled_is_not() -> Non
     assert engine.batches == [1, 3]
     assert scheduler.cost(4) > 0
     assert scheduler.cost(8) >= scheduler.cost(4)
+
+
+async def test_a_window_waits_for_one_of_the_background_at_most() -> None:
+    engine = Gated()
+    order: list[str] = []
+    async with Scheduler(engine) as scheduler:
+
+        def ask(name: str, deadline: float) -> asyncio.Future[Made]:
+            window = scheduler.generate(request(engine), deadline)
+            window.add_done_callback(lambda _: order.append(name))
+            return window
+
+        windows = [ask("clip", BACKGROUND)]
+        await asyncio.sleep(0.05)
+        windows += [ask("clip", BACKGROUND), ask("live", 2.0), ask("clip", BACKGROUND), ask("live", 1.0)]
+        engine.gate.set()
+        await asyncio.wait(windows)
+    assert order == ["clip", "live", "live", "clip", "clip"]
+    assert engine.batches == [1, 2, 1, 1]  # and never in a batch with it, which would take longer
+
+
+async def test_a_session_that_is_behind_does_not_share_with_the_background() -> None:
+    engine = StubEngine(seconds_per_window=0.01)
+    async with Scheduler(engine) as scheduler:
+        last = scheduler.generate(request(engine), 1.0)
+        clip = scheduler.generate(request(engine), BACKGROUND)
+        for _ in range(5):  # each is asked for when the one before is there
+            await last
+            last = scheduler.generate(request(engine), 1.0)
+        await last
+        assert not clip.done()
+        await clip
 
 
 async def test_a_batch_that_fails_is_made_one_by_one() -> None:

@@ -48,7 +48,8 @@ def serving(options: Sequence[str], port: int) -> Iterator[ServerProcess]:
     """`lipstream serve` with these options, ready; stopped at the end. Raises DemoError when it does not become ready."""
     with (
         tempfile.TemporaryFile("a+") as log,
-        started(["serve", "--port", str(port), *options], log) as process,
+        tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # for want of another one
+        started(["serve", "--data", data, "--port", str(port), *options], log) as process,
     ):
         wait_until_ready(process, log, port)
         yield ServerProcess(process, f"ws://127.0.0.1:{port}")

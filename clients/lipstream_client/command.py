@@ -38,6 +38,12 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "stream": Command(
             "lipstream_client.stream_command:stream", "a recording or a microphone through a server"
         ),
+        "avatars": Command(
+            "lipstream_client.avatars_command:avatars", "the faces of a server: add, list, rm"
+        ),
+        "clips": Command(
+            "lipstream_client.clips_command:clips", "videos that a server makes: create, watch, get, list, rm"
+        ),
         "bench-stream": Command(
             "lipstream_client.bench_command:bench_stream", "several such streams at once, and figures"
         ),
@@ -130,8 +136,10 @@ def load(command: Command) -> Callable[..., object]:
 def _call(name: str, command: Command, arguments: Sequence[str]) -> int:
     import typer  # here, so that `lipstream --help` need not wait for it
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name)(load(command))
+    app = load(command)
+    if not isinstance(app, typer.Typer):  # which has commands of its own
+        function, app = app, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        app.command(name)(function)
     try:
         app(list(arguments), prog_name=f"lipstream {name}")
     except SystemExit as end:

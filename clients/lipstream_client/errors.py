@@ -19,3 +19,11 @@ class RefusedError(StreamError):
     def __init__(self, error: Error) -> None:
         super().__init__(f"{error.code}: {error.message}")
         self.error = error
+
+
+class ProblemError(StreamError):
+    """The server has refused a request. code: what it calls the reason, for programs."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.status, self.code = status, code

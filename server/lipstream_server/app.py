@@ -1,21 +1,27 @@
-"""The ASGI application: one WebSocket, the avatars, two probes and, where there is one, the page."""
+"""The ASGI application: one WebSocket, avatars and clips, two probes and, where there is one, the page."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fastapi import FastAPI, Response, WebSocket
 
 from .avatar_routes import avatar_routes
+from .busy import BusyError
 from .channel import Channel
+from .clip_routes import clip_routes
 from .connection import serve
+from .documented import document
 from .engine import Engine
 from .page import Page, page_routes
 from .problem import speak_problems
 from .protocol import PATH
+from .rest import Rest, opened
 from .scheduler import device_thread
 from .service import Service
 from .settings import ServerSettings
@@ -28,26 +34,31 @@ def create_app(
     settings: ServerSettings | None = None,
     failed: Callable[[Exception], None] | None = None,
     page: Page | None = None,
+    data: Path | None = None,
 ) -> FastAPI:
     """load: makes the engine; it is called in a thread when the application starts, which answers probes meanwhile.
 
     failed: told when the engine cannot be made; the application goes on and is never ready.
     page: what is shown at `/`.
+    data: where avatars and clips are kept; without it in a folder that ends with the application.
     """
     settings = settings or ServerSettings()
-    found: list[Service] = []
+    found: list[Rest] = []
 
     def find() -> Service | None:
-        return found[0] if found else None
+        return found[0].service if found else None
+
+    def rest() -> Rest:
+        if not found:
+            raise BusyError("the server is starting", settings.retry_seconds)
+        return found[0]
 
     async def keep() -> None:
         try:
-            device = device_thread()
-            engine = await asyncio.get_running_loop().run_in_executor(device, load)
-            async with Service(engine, settings, device) as service:
-                found.append(service)
-                await service.warm_up()
-                await asyncio.Event().wait()
+            with _directory(data) as root:
+                async with opened(root, settings) as kept:
+                    found.append(kept)
+                    await _serve(load, settings, kept)
         except Exception as error:
             if failed is None:
                 log.exception("the model could not be made ready")
@@ -64,7 +75,12 @@ def create_app(
             await asyncio.gather(keeping, return_exceptions=True)
             found.clear()
 
-    app = FastAPI(title="Lipstream", lifespan=lifespan)
+    app = FastAPI(
+        title="Lipstream",
+        version="1",
+        description="Talking heads: faces, clips made of a recording, and live streams.",
+        lifespan=lifespan,
+    )
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -89,8 +105,32 @@ def create_app(
         await socket.accept()
         await serve(Channel(socket, settings.send_seconds), settings, find)
 
-    app.include_router(avatar_routes(find, settings))
+    app.include_router(avatar_routes(find, lambda: rest().uploads, settings))
+    app.include_router(clip_routes(lambda: rest().clips, lambda: rest().orders))
     if page is not None:
         app.include_router(page_routes(page))
     speak_problems(app)
+    document(app)
     return app
+
+
+async def _serve(load: Callable[[], Engine], settings: ServerSettings, kept: Rest) -> None:
+    """Load the model and serve with it, until this is cancelled."""
+    device = device_thread()
+    engine = await asyncio.get_running_loop().run_in_executor(device, load)
+    async with Service(engine, settings, kept.storage, device) as service:
+        kept.service = service
+        try:
+            await service.warm_up()
+            await kept.work(service)
+        finally:
+            kept.service = None
+
+
+@contextmanager
+def _directory(data: Path | None) -> Iterator[Path]:
+    if data is not None:
+        yield data
+        return
+    with TemporaryDirectory(prefix="lipstream-") as made:
+        yield Path(made)

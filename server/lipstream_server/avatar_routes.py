@@ -1,49 +1,51 @@
-"""`/v1/avatars`: the faces that can be had, what they look like, and bringing one's own."""
+"""`/v1/avatars`: the faces that can be had, what they look like, and bringing and removing one's own."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import ValidationError
 
-from .avatars import Avatar
+from .answers import AVATARS, AvatarAnswer, AvatarForm, AvatarList
 from .busy import BusyError
-from .problem import Problem
+from .documented import form, refusals
+from .multipart import Part, bad_form
+from .problem import Problem, said
 from .service import Service
 from .settings import ServerSettings
+from .uploads import Uploads
 
-PATH = "/v1/avatars"
 _PREVIEW_HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'",
 }
+_TEXT = Part(4096)
+_JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+
+AvatarId = Annotated[
+    str, Path(description="The id of an avatar.", min_length=1, max_length=80, examples=["amara"])
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most on a page.", examples=[20])]
+Cursor = Annotated[
+    str | None,
+    Query(pattern=r"^-?[0-9]{1,15}$", description="`next` of the page before.", examples=["7"]),
+]
 
 
-class AvatarAnswer(BaseModel):
-    """preview: where its picture is. notes: on the picture, for whoever brought it."""
-
-    id: str
-    name: str
-    preview: str
-    bundled: bool
-    notes: list[str]
-
-
-class AvatarList(BaseModel):
-    """The first is the default."""
-
-    avatars: list[AvatarAnswer]
-
-
-def avatar_routes(find: Callable[[], Service | None], settings: ServerSettings) -> APIRouter:
-    """find: the service, None while its model is being loaded."""
-    routes = APIRouter()
+def avatar_routes(
+    find: Callable[[], Service | None], uploads: Callable[[], Uploads], settings: ServerSettings
+) -> APIRouter:
+    """find: the service, None while its model is being loaded. uploads: asked for once the service is there."""
+    routes = APIRouter(tags=["avatars"])
+    parts = {
+        "image": Part(settings.avatars.max_bytes, "picture_too_large", True),
+        "name": _TEXT,
+        "crop": _TEXT,
+    }
 
     def service() -> Service:
         found = find()
@@ -51,67 +53,95 @@ def avatar_routes(find: Callable[[], Service | None], settings: ServerSettings) 
             raise BusyError("the model is being loaded", settings.retry_seconds)
         return found
 
-    @routes.get(PATH)
-    async def avatars() -> AvatarList:
+    @routes.get(AVATARS, responses=refusals(bad_request=400, busy=503))
+    async def avatars(limit: Limit = 100, cursor: Cursor = None) -> AvatarList:
         """All avatars, the server's default first."""
-        return AvatarList(avatars=[_answer(avatar) for avatar in service().avatars.all])
+        after = None if cursor is None else int(cursor)
+        found = await service().avatars.page(after, limit + 1)
+        more = str(found[limit - 1].number) if len(found) > limit else None
+        return AvatarList(avatars=[AvatarAnswer.of(avatar) for avatar in found[:limit]], next=more)
 
-    @routes.get(PATH + "/{avatar}/preview", response_class=Response)
-    async def preview(avatar: str) -> Response:
+    @routes.get(AVATARS + "/{avatar}", responses=refusals(bad_request=400, unknown_avatar=404, busy=503))
+    async def one(avatar: AvatarId) -> AvatarAnswer:
+        """One avatar."""
+        return AvatarAnswer.of(await service().avatars.get(avatar))
+
+    @routes.get(
+        AVATARS + "/{avatar}/preview",
+        response_class=Response,
+        responses={
+            200: {"description": "The picture.", "content": _JPEG},
+            **refusals(bad_request=400, unknown_avatar=404, busy=503),
+        },
+    )
+    async def preview(avatar: AvatarId) -> Response:
         """The portrait as the model sees it, a JPEG."""
         picture = await service().avatars.preview(avatar)
         return Response(picture, media_type="image/jpeg", headers=_PREVIEW_HEADERS)
 
-    @routes.post(PATH, status_code=HTTPStatus.CREATED)
+    @routes.post(
+        AVATARS,
+        status_code=HTTPStatus.CREATED,
+        responses={
+            200: {"description": "The same picture was there already.", "model": AvatarAnswer},
+            **_BRING,
+        },
+        openapi_extra=form(AvatarForm, {"image": "A picture file with one face."}, ["image"], raw=True),
+    )
     async def bring(
         request: Request,
         response: Response,
-        name: Annotated[str | None, Query(min_length=1, max_length=80)] = None,
+        name: Annotated[
+            str | None,
+            Query(
+                min_length=1,
+                max_length=80,
+                description="Of a picture that is the whole body.",
+                examples=["Me"],
+            ),
+        ] = None,
     ) -> AvatarAnswer:
-        """An avatar from a picture file, which is the body of the request; its declared type does not count."""
+        """An avatar from a picture file, in a form or as the whole body; its declared type does not count."""
         avatars = service().avatars
-        with avatars.receiving():
-            data = await _body(request, settings.avatars.max_bytes, settings.avatars.upload_seconds)
-            avatar, new = await avatars.add(data, name)
+        async with uploads().form(request, parts, raw="image") as posted:
+            if "image" not in posted.files:
+                raise bad_form("expected a part named image: a picture file")
+            try:
+                asked = AvatarForm.model_validate({"name": name} | posted.fields)
+                area = asked.area
+            except ValidationError as error:
+                raise bad_form(said(error.errors())) from error
+            except ValueError as error:
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "crop_outside", str(error)) from error
+            avatar, new = await avatars.add(posted.files["image"], asked.name, area)
         if not new:
             response.status_code = HTTPStatus.OK
-        response.headers["Location"] = f"{PATH}/{avatar.id}"
-        return _answer(avatar)
+        response.headers["Location"] = f"{AVATARS}/{avatar.id}"
+        return AvatarAnswer.of(avatar)
+
+    @routes.delete(
+        AVATARS + "/{avatar}",
+        status_code=HTTPStatus.NO_CONTENT,
+        responses=refusals(
+            bad_request=400, avatar_bundled=403, unknown_avatar=404, avatar_in_use=409, busy=503
+        ),
+    )
+    async def remove(avatar: AvatarId) -> None:
+        """Remove an avatar that a client brought."""
+        await service().avatars.remove(avatar)
 
     return routes
 
 
-async def _body(request: Request, most: int, seconds: float) -> bytes:
-    """The request's body, given up as soon as it is too long. Raises Problem."""
-    too_large = Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "picture_too_large",
-        f"expected at most {most} bytes; the picture is larger. Save it smaller, as JPEG",
-    )
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > most:
-        raise too_large
-    data = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for piece in request.stream():
-                data += piece
-                if len(data) > most:
-                    raise too_large
-    except TimeoutError:
-        raise Problem(
-            HTTPStatus.REQUEST_TIMEOUT, "too_slow", f"the picture did not arrive within {seconds:g} s"
-        ) from None
-    except ClientDisconnect:
-        raise Problem(HTTPStatus.BAD_REQUEST, "cut_off", "the connection ended within the picture") from None
-    return bytes(data)
-
-
-def _answer(avatar: Avatar) -> AvatarAnswer:
-    return AvatarAnswer(
-        id=avatar.id,
-        name=avatar.name,
-        preview=f"{PATH}/{avatar.id}/preview",
-        bundled=avatar.bundled,
-        notes=list(avatar.notes),
-    )
+PICTURE_REFUSALS = {
+    "picture_too_large": 413,
+    "not_a_picture": 415,
+    "picture_empty": 422,
+    "picture_damaged": 422,
+    "picture_colour": 422,
+    "picture_unusable": 422,
+    "no_face": 422,
+    "face_too_small": 422,
+}
+UPLOAD_REFUSALS = {"bad_request": 400, "cut_off": 400, "too_slow": 408, "busy": 503, "storage_full": 507}
+_BRING = refusals(**UPLOAD_REFUSALS, **PICTURE_REFUSALS, crop_outside=422)

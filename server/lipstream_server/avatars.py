@@ -1,66 +1,85 @@
-"""The faces of a server: those that came with its engine, and those that clients brought, in memory and few."""
+"""The faces of a server: those that came with its engine, and those that clients brought, kept on disk by their content.
+
+What the engine has worked out of a face stays in memory while there is room, and is worked out again when it is asked for.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from .busy import BusyError
-from .engine import Engine, Opened, UnknownAvatarError
+from .avatar_table import (
+    Crop,
+    KeptAvatar,
+    add_avatar,
+    find_avatar,
+    list_it,
+    page_of_avatars,
+    remove_avatar,
+    remove_unneeded,
+    wanted,
+)
+from .data_directory import move, remove, write
+from .engine import AvatarInUseError, BundledAvatarError, Engine, Opened, Picture, Stream, UnknownAvatarError
 from .media_out import jpeg
 from .scheduler import Scheduler
 from .settings import AvatarSettings
+from .storage import Storage
 
 _ID_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Avatar:
-    """notes: what whoever brought the picture should know of it."""
+    """notes: what whoever brought the picture should know of it. number: rises in the order of the list."""
 
     id: str
     name: str
     bundled: bool
     notes: tuple[str, ...] = ()
+    number: int = 0
 
 
 class Avatars:
-    """retry_seconds: when a client may ask again for what is not possible now."""
+    """Its storage is open while it is used."""
 
     def __init__(
-        self, engine: Engine, scheduler: Scheduler, settings: AvatarSettings, retry_seconds: float
+        self, engine: Engine, scheduler: Scheduler, storage: Storage, settings: AvatarSettings
     ) -> None:
-        self._engine, self._scheduler, self._settings = engine, scheduler, settings
-        self._retry_seconds = retry_seconds
-        self._bundled = {name: Avatar(name, name.capitalize(), True) for name in engine.avatars}
-        self._brought: OrderedDict[str, Avatar] = OrderedDict()  # the least recently used first
+        self._engine, self._scheduler = engine, scheduler
+        self._storage, self._settings = storage, settings
+        self._bundled = {
+            name: Avatar(name, name.capitalize(), True, number=place - len(engine.avatars))
+            for place, name in enumerate(engine.avatars)
+        }
+        self._registered: OrderedDict[str, None] = OrderedDict()  # the least recently used first
         self._opened: OrderedDict[tuple[str, str], Opened] = OrderedDict()  # likewise
-        self._previews: dict[str, bytes] = {}
+        self._previews: dict[str, bytes] = {}  # of those that are bundled
         self._users: Counter[str] = Counter()
-        self._adding = asyncio.Lock()  # one at a time: a decoded picture is large
-        self._uploads = 0
+        self._preparing = asyncio.Lock()  # one at a time: a decoded picture is large
 
-    @property
-    def all(self) -> Sequence[Avatar]:
-        """The default first, the one used last at the end."""
-        return (*self._bundled.values(), *self._brought.values())
+    async def page(self, after: int | None, limit: int) -> Sequence[Avatar]:
+        """Those whose number is larger: the default first, then the bundled ones, then in the order in which they came."""
+        start = -len(self._bundled) - 1 if after is None else after
+        bundled = [avatar for avatar in self._bundled.values() if avatar.number > start][:limit]
+        rest = limit - len(bundled)
+        kept = await self._storage.transact(page_of_avatars, max(0, start), rest) if rest else []
+        return [*bundled, *map(_avatar, kept)]
 
-    def get(self, avatar: str) -> Avatar:
+    async def get(self, avatar: str) -> Avatar:
         """Raises UnknownAvatarError."""
-        found = self._bundled.get(avatar) or self._brought.get(avatar)
-        if found is None:
-            raise UnknownAvatarError(
-                f"there is no avatar {avatar!r}; GET /v1/avatars lists those that are there"
-            )
-        return found
+        found = self._bundled.get(avatar)
+        return found if found is not None else _avatar(await self._kept(avatar))
 
     @contextmanager
     def used(self, avatar: str) -> Iterator[None]:
-        """While a session lasts, its avatar is not dropped."""
+        """While a session or a clip lasts, its avatar is neither dropped nor removed."""
         self._users[avatar] += 1
         try:
             yield
@@ -72,69 +91,150 @@ class Avatars:
     async def open(self, avatar: str, preset: str) -> Opened:
         """A stream at its beginning, made once while it is kept. Raises EngineError."""
         key = (avatar, preset)
-        if avatar in self._brought:
-            self._brought.move_to_end(avatar)
-        opened = self._opened.get(key)
-        if opened is None:
-            opened = await self._scheduler.call(self._engine.open, avatar, preset)
+        with self.used(avatar):
+            await self._prepare(avatar)
+            opened = self._opened.get(key)
+            if opened is None:
+                opened = await self._scheduler.call(self._engine.open, avatar, preset)
         self._opened[key] = opened
         self._opened.move_to_end(key)
         while len(self._opened) > self._settings.opened:
             self._opened.popitem(last=False)
         return opened
 
+    async def begin(self, avatar: str, preset: str, seed: int) -> Stream:
+        """A stream with noise of its own. Raises EngineError."""
+        with self.used(avatar):
+            await self._prepare(avatar)
+            return await self._scheduler.call(self._engine.begin, avatar, preset, seed)
+
     async def preview(self, avatar: str) -> bytes:
         """The framed portrait, a JPEG. Raises UnknownAvatarError."""
-        self.get(avatar)
-        kept = self._previews.get(avatar)
+        if avatar in self._bundled:
+            if avatar not in self._previews:
+                self._previews[avatar] = await self._look(avatar)
+            return self._previews[avatar]
+        await self._kept(avatar)
+        path = self._storage.files.preview(avatar)
+        try:
+            return await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:
+            with self.used(avatar):
+                await self._prepare(avatar)
+                picture = await self._look(avatar)
+            await self._storage.run(write, picture, path, self._storage.files.temporary())
+            return picture
+
+    async def add(
+        self, file: Path, name: str | None = None, crop: Crop | None = None, listed: bool = True
+    ) -> tuple[Avatar, bool]:
+        """The avatar of a picture file, which is moved away, and whether it is new: the same bytes and crop give the same avatar,
+        under its first name. listed: shown to everybody. Raises PortraitError, StorageFullError.
+        """
+        async with self._preparing:
+            data = await asyncio.to_thread(file.read_bytes)
+            avatar = (await asyncio.to_thread(_digest, data, crop))[:_ID_DIGITS]
+            title = name or f"Portrait {avatar[:4]}"
+            kept = await self._storage.transact(find_avatar, avatar)
+            if kept is not None:
+                if listed and not kept.listed:
+                    await self._storage.transact(list_it, avatar, title)
+                return _avatar(await self._kept(avatar)), listed and not kept.listed
+            notes = await self._register(avatar, data, crop)
+            preview = await self._look(avatar)
+            added = KeptAvatar(avatar, title, tuple(notes), crop, listed, time.time(), len(data))
+            return _avatar(await self._storage.run(self._keep, added, file, preview)), True
+
+    async def remove(self, avatar: str) -> None:
+        """Raises UnknownAvatarError, BundledAvatarError, AvatarInUseError."""
+        if avatar in self._bundled:
+            raise BundledAvatarError(f"avatar {avatar!r} came with the server and cannot be removed")
+        await self._kept(avatar)
+        if avatar in self._users or await self._storage.transact(wanted, avatar):
+            raise AvatarInUseError(f"avatar {avatar!r} is used by a session or a clip; remove it afterwards")
+        await self._storage.transact(remove_avatar, avatar)
+        await self._drop([avatar])
+
+    async def sweep(self) -> None:
+        """Drop the portraits of clips that are gone."""
+        async with self._preparing:  # what has just been added is used before this lock is free
+            await self._drop(await self._storage.transact(remove_unneeded, frozenset(self._users)))
+
+    async def _drop(self, avatars: Sequence[str]) -> None:
+        for avatar in avatars:
+            if avatar in self._registered:
+                del self._registered[avatar]
+                await self._forget(avatar)
+            await self._storage.run(remove, self._storage.files.picture(avatar))
+            await self._storage.run(remove, self._storage.files.preview(avatar))
+
+    def _keep(self, avatar: KeptAvatar, file: Path, preview: bytes) -> KeptAvatar:
+        """Files first: a row promises that they are there."""
+        files = self._storage.files
+        write(preview, files.preview(avatar.id), files.temporary())
+        move(file, files.picture(avatar.id))
+        return self._storage.transact_here(add_avatar, avatar)
+
+    async def _kept(self, avatar: str) -> KeptAvatar:
+        kept = await self._storage.transact(find_avatar, avatar)
         if kept is None:
-            picture = await self._scheduler.call(self._engine.preview, avatar)
-            kept = await asyncio.to_thread(jpeg, picture)
-            if avatar in self._bundled or avatar in self._brought:  # it may have made room meanwhile
-                self._previews[avatar] = kept
+            raise UnknownAvatarError(
+                f"there is no avatar {avatar!r}; GET /v1/avatars lists those that are there"
+            )
         return kept
 
-    @contextmanager
-    def receiving(self) -> Iterator[None]:
-        """Around an upload, whose bytes are kept until it is registered. Raises BusyError."""
-        if self._uploads >= self._settings.uploads:
-            raise BusyError(f"{self._uploads} pictures are being uploaded already", self._retry_seconds)
-        self._uploads += 1
-        try:
-            yield
-        finally:
-            self._uploads -= 1
+    async def _prepare(self, avatar: str) -> None:
+        """See to it that the engine knows it."""
+        if avatar in self._bundled:
+            return
+        if avatar not in self._registered:
+            async with self._preparing:
+                if avatar not in self._registered:
+                    kept = await self._kept(avatar)
+                    data = await asyncio.to_thread(self._storage.files.picture(avatar).read_bytes)
+                    await self._register(avatar, data, kept.crop)
+        self._registered.move_to_end(avatar)
 
-    async def add(self, data: bytes, name: str | None = None) -> tuple[Avatar, bool]:
-        """The avatar of a picture file, and whether it is new: the same bytes give the same avatar, under its first name.
+    async def _register(self, avatar: str, data: bytes, crop: Crop | None) -> Sequence[str]:
+        picture = await asyncio.to_thread(self._engine.read_picture, data)
+        notes = await self._scheduler.call(self._engine.register, avatar, cropped(picture, crop))
+        self._registered[avatar] = None
+        idle = [each for each in list(self._registered)[:-1] if each not in self._users]
+        for each in idle[: max(0, len(self._registered) - self._settings.most)]:
+            del self._registered[each]
+            await self._forget(each)
+        return notes
 
-        Raises PortraitError, and BusyError when there are too many, all of them in use.
-        """
-        async with self._adding:
-            avatar = (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()[:_ID_DIGITS]
-            if avatar in self._brought:
-                self._brought.move_to_end(avatar)
-                return self._brought[avatar], False
-            self._check_room()
-            picture = await asyncio.to_thread(self._engine.read_picture, data)
-            notes = await self._scheduler.call(self._engine.register, avatar, picture)
-            added = Avatar(avatar, name or f"Portrait {avatar[:4]}", False, tuple(notes))
-            self._brought[avatar] = added
-            await self._make_room()
-            return added, True
+    async def _forget(self, avatar: str) -> None:
+        for key in [key for key in self._opened if key[0] == avatar]:
+            del self._opened[key]
+        await self._scheduler.call(self._engine.forget, avatar)
 
-    def _check_room(self) -> None:
-        if len(self._brought) >= self._settings.most and all(
-            avatar in self._users for avatar in self._brought
-        ):
-            raise BusyError(f"all {self._settings.most} uploaded avatars are in use", self._retry_seconds)
+    async def _look(self, avatar: str) -> bytes:
+        picture = await self._scheduler.call(self._engine.preview, avatar)
+        return await asyncio.to_thread(jpeg, picture)
 
-    async def _make_room(self) -> None:
-        """Drop what was not used for longest, never what a session uses, and not what has just come."""
-        idle = [avatar for avatar in list(self._brought)[:-1] if avatar not in self._users]
-        for avatar in idle[: max(0, len(self._brought) - self._settings.most)]:
-            del self._brought[avatar]
-            self._previews.pop(avatar, None)
-            for key in [key for key in self._opened if key[0] == avatar]:
-                del self._opened[key]
-            await self._scheduler.call(self._engine.forget, avatar)
+
+def cropped(picture: Picture, crop: Crop | None) -> Picture:
+    """At least one pixel of it."""
+    if crop is None:
+        return picture
+    height, width, _ = picture.shape
+    left, top = (
+        min(int(share * side), side - 1) for share, side in zip(crop[:2], (width, height), strict=True)
+    )
+    across, down = (
+        max(1, round(share * side)) for share, side in zip(crop[2:], (width, height), strict=True)
+    )
+    return picture[top : top + down, left : left + across]
+
+
+def _digest(data: bytes, crop: Crop | None) -> str:
+    hashed = hashlib.sha256(data)
+    if crop is not None:
+        hashed.update(repr(crop).encode())
+    return hashed.hexdigest()
+
+
+def _avatar(kept: KeptAvatar) -> Avatar:
+    return Avatar(kept.id, kept.name, False, kept.notes, kept.number)

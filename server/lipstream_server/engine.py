@@ -26,6 +26,14 @@ class UnknownAvatarError(EngineError):
     pass
 
 
+class BundledAvatarError(EngineError):
+    """It came with the server and stays."""
+
+
+class AvatarInUseError(EngineError):
+    """It cannot be removed now."""
+
+
 class UnknownPresetError(EngineError):
     pass
 
@@ -133,6 +141,9 @@ class Engine(Protocol):
 
     def open(self, avatar: str, preset: str) -> Opened:
         """Raises UnknownAvatarError, UnknownPresetError."""
+
+    def begin(self, avatar: str, preset: str, seed: int) -> Stream:
+        """As `open`, without what is shown in silence; the same seed gives the same frames."""
 
     def samples_needed(self, frames: int) -> int:
         """How much audio, from an utterance's first sample on, its first `frames` frames need; grows with `frames`."""

@@ -110,6 +110,10 @@ class ModelEngine:
         self._landmarker: FaceLandmarker | None = None
 
     def open(self, avatar: str, preset: str) -> Opened:
+        stream = self.begin(avatar, preset, self._settings.seed)
+        return Opened(stream, self._idle(stream))
+
+    def begin(self, avatar: str, preset: str, seed: int) -> ModelStream:
         from lipstream_models.engine import Sampling
 
         known = self._find(avatar)
@@ -117,10 +121,9 @@ class ModelEngine:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
         settings = self._settings
         chosen = self._own.get(preset, preset)
-        sampling = Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, settings.seed)
+        sampling = Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
         talking = self._engine.open(known, sampling)
-        stream = ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
-        return Opened(stream, self._idle(stream))
+        return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
 
     def read_picture(self, data: bytes) -> Picture:
         from lipstream_models.portrait import PictureError, load_portrait

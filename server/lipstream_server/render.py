@@ -16,9 +16,8 @@ import typer
 from numpy.typing import NDArray
 
 from .errors import MediaError
+from .film import Film, FilmSize
 from .progress import progress
-from .soundtrack import Soundtrack
-from .video_out import Mp4Writer
 
 if TYPE_CHECKING:
     from lipstream_models.engine import Engine, Sampling
@@ -78,21 +77,12 @@ def make_video(engine: Engine, portrait: Portrait, audio: Path, output: Path, sa
     stream = engine.open(avatar, sampling)
     total = count_frames(audio, model)
     start = time.perf_counter()
-    with Soundtrack(audio) as sound:
-        channels, rate = sound.channels, sound.sample_rate
-        with (
-            Mp4Writer(output, model.size, model.size, rate, channels) as writer,
-            progress("render", total) as advance,
-        ):
-            for window in audio_windows(audio, model):
-                stream, frames = engine.generate([(stream, window)])[0]
-                frames = frames[: total - writer.frames]
-                due = round((writer.frames + len(frames)) * rate / model.fps) - round(
-                    writer.frames * rate / model.fps
-                )
-                writer.write(frames, sound.read(due))
-                advance(len(frames))
-        return Rendered(output, writer.frames, model.fps, time.perf_counter() - start)
+    size = FilmSize(model.size, model.size, model.fps, total)
+    with Film(audio, output, size) as film, progress("render", total) as advance:
+        for window in audio_windows(audio, model):
+            stream, frames = engine.generate([(stream, window)])[0]
+            advance(film.add(frames))
+    return Rendered(output, film.frames, model.fps, time.perf_counter() - start)
 
 
 def count_frames(audio: Path, model: Model) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,9 @@ from typing import Self, TypeVar
 from .engine import Engine, Made, Request
 
 T = TypeVar("T")
+BACKGROUND = math.inf
+"""The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
+_MOMENT = 0.05  # seconds that a session takes to ask again, at most
 _NEWEST = 0.2  # the weight of a new measurement in a window's cost
 
 
@@ -27,13 +31,20 @@ class Waiting:
 
 
 def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
-    """The batch to make now: the window with the earliest deadline, and the earliest of those that can share its batch."""
+    """The batch to make now: the window with the earliest deadline, and the earliest of those that can share its batch.
+
+    A window of the background shares none: it would make the others wait for longer.
+    """
     ordered = sorted(waiting, key=lambda each: each.deadline)
+    if ordered[0].deadline == BACKGROUND:
+        return ordered[:1]
     first = ordered[0].request
     return [
         each
         for each in ordered
-        if each.request.frames == first.frames and each.request.stream.batch_key == first.stream.batch_key
+        if each.deadline != BACKGROUND
+        and each.request.frames == first.frames
+        and each.request.stream.batch_key == first.stream.batch_key
     ][:most]
 
 
@@ -60,6 +71,7 @@ class Scheduler:
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, float] = {}
+        self._free_from = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -109,8 +121,25 @@ class Scheduler:
                 self._arrived.clear()
                 continue
             batch = choose(self._waiting, self._most)
+            if batch[0].deadline == BACKGROUND and await self._asked_meanwhile():
+                continue
             self._waiting = [each for each in self._waiting if each not in batch]
             await self._make(batch)
+
+    async def _asked_meanwhile(self) -> bool:
+        """Whether something was asked for in the moment that a session is left to ask for its next window: without it, a session
+        that is behind would have to wait for a window of the background between any two of its own.
+        """
+        rest = self._free_from - time.monotonic()
+        if rest <= 0:
+            return False
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(rest):
+                await self._arrived.wait()
+        except TimeoutError:
+            self._arrived.set()
+        return True
 
     async def _make(self, batch: Sequence[Waiting]) -> None:
         try:
@@ -121,7 +150,9 @@ class Scheduler:
         self.batches += 1
         self.windows += len(batch)
         now = time.monotonic()
-        self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+        if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
+            self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+            self._free_from = now + _MOMENT
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
                 each.result.set_result(result)

@@ -24,6 +24,10 @@ def serve(
     sessions: Annotated[
         int | None, typer.Option(help="most sessions at once; measured at the start without it", min=1)
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="where avatars and clips are kept; ~/.local/share/lipstream without it"),
+    ] = None,
     stub: Annotated[
         bool, typer.Option(help="no model, only coloured bars: what the server itself costs")
     ] = False,
@@ -33,6 +37,7 @@ def serve(
     from importlib.resources import files
 
     from .app import create_app
+    from .data_directory import default_directory
     from .engine import Engine
     from .listener import bind, server
     from .model_engine import ModelSettings, load_engine
@@ -62,7 +67,7 @@ def serve(
         listening.should_exit = True
 
     with bind(host, port) as address:
-        listening = server(create_app(load, settings, stop, page))
+        listening = server(create_app(load, settings, stop, page, data or default_directory()))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

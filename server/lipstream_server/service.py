@@ -18,6 +18,7 @@ from .engine import Engine, Opened, Request, UnknownPresetError
 from .live_codecs import h264_encoder
 from .scheduler import Scheduler
 from .settings import ServerSettings
+from .storage import Storage
 from .windows import Planner
 
 _MOST_SESSIONS = 64
@@ -28,7 +29,11 @@ class Service:
     """An async context manager; it is ready once `warm_up` has ended. limit: sessions at once."""
 
     def __init__(
-        self, engine: Engine, settings: ServerSettings, device: ThreadPoolExecutor | None = None
+        self,
+        engine: Engine,
+        settings: ServerSettings,
+        storage: Storage,
+        device: ThreadPoolExecutor | None = None,
     ) -> None:
         self.engine = engine
         self.settings = settings
@@ -37,7 +42,7 @@ class Service:
         self.ready = False
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
         self.scheduler = Scheduler(engine, settings.most_batch, device)
-        self.avatars = Avatars(engine, self.scheduler, settings.avatars, settings.retry_seconds)
+        self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()

@@ -10,16 +10,42 @@ from .windows import WindowSettings
 
 @dataclass(frozen=True)
 class AvatarSettings:
-    """most: uploaded avatars that are kept, in memory. max_bytes: of a picture file. uploads: that may be under way at once.
+    """most: uploaded avatars that the engine keeps in memory. max_bytes: of a picture file.
 
-    upload_seconds: that one may take. opened: streams at their beginning that are kept, one for each avatar and preset.
+    opened: streams at their beginning that are kept, one for each avatar and preset.
     """
 
     most: int = 16
     max_bytes: int = 16 << 20
-    uploads: int = 4
-    upload_seconds: float = 60.0
     opened: int = 16
+
+
+@dataclass(frozen=True)
+class UploadSettings:
+    """most: under way at once. seconds: that one may take. free_bytes: that the disk must have left beside it."""
+
+    most: int = 4
+    seconds: float = 120.0
+    free_bytes: int = 256 << 20
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """max_bytes, max_seconds: of a recording. most_queued: clips that wait. window: frames that are made at once; None for the
+    longest that sessions have. keep_seconds: finished clips are removed after that. keep_bytes: and where all clips together
+    are larger, the oldest finished ones. key_seconds: an idempotency key is known for so long. full_seconds: a clip that met
+    a full disk is tried again after that.
+    """
+
+    max_bytes: int = 64 << 20
+    max_seconds: float = 600.0
+    most_queued: int = 1000
+    window: int | None = None
+    keep_seconds: float = 7 * 86_400.0
+    keep_bytes: int = 10 << 30
+    key_seconds: float = 86_400.0
+    full_seconds: float = 10.0
+    sides: tuple[int, int] = (64, 1024)
 
 
 @dataclass(frozen=True)
@@ -46,6 +72,8 @@ class ServerSettings:
     retry_seconds: float = 5.0
     preset: str | None = None
     avatars: AvatarSettings = field(default_factory=AvatarSettings)
+    uploads: UploadSettings = field(default_factory=UploadSettings)
+    clips: ClipSettings = field(default_factory=ClipSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
 

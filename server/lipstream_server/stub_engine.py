@@ -97,11 +97,15 @@ class StubEngine:
         return preview
 
     def open(self, avatar: str, preset: str) -> Opened:
+        stream = self.begin(avatar, preset, 0)
+        return Opened(stream, self._paint(stream.colour, [0.0, 0.0]))
+
+    def begin(self, avatar: str, preset: str, seed: int) -> StubStream:
+        """There is no noise; the seed changes nothing."""
         colour = self._colour(avatar)
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
-        stream = StubStream(avatar, colour, preset, np.zeros(0, np.float32))
-        return Opened(stream, self._paint(colour, [0.0, 0.0]))
+        return StubStream(avatar, colour, preset, np.zeros(0, np.float32))
 
     def samples_needed(self, frames: int) -> int:
         return (frames + self.look_ahead_frames) * self._frame

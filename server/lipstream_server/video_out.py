@@ -23,7 +23,12 @@ from .provenance import MADE_BY_AI, xmp_box
 # The index (moov) waits for the first fragment: only then is the delay of the sound encoder known and
 # can be written as an edit list; an index written at once shifts the pictures by that delay instead.
 # `frag_every_frame` looks simpler, but with two tracks it repeats time stamps and frames get lost.
-_FRAGMENTED = {"movflags": "delay_moov+default_base_moof+frag_keyframe", "frag_duration": "1000000"}
+# `flush_packets`: a fragment that is finished is in the file, for whoever plays it meanwhile.
+_FRAGMENTED = {
+    "movflags": "delay_moov+default_base_moof+frag_keyframe",
+    "frag_duration": "1000000",
+    "flush_packets": "1",
+}
 _INDEX_FIRST = {"movflags": "faststart"}
 
 

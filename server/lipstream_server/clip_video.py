@@ -1,0 +1,152 @@
+"""A clip's video over HTTP: whole or in ranges (RFC 9110, section 14), and while it is made as far as it can be played."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from .clip_state import State
+from .clips import Clips
+from .problem import Problem
+from .video_out import part_path
+
+_PIECE = 1 << 18
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An open file of which the first `size` bytes may be sent. tag: of an entity that will not change, else None."""
+
+    file: IO[bytes]
+    size: int
+    tag: str | None
+
+
+async def answer_video(clips: Clips, clip: str, request: Request) -> Response:
+    """Raises Problem, UnknownClipError."""
+    found = await _find(clips, clip)
+    if found.tag is not None and found.tag in request.headers.get("if-none-match", ""):
+        found.file.close()
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": found.tag})
+    try:
+        part = _wanted(request, found)
+    except Problem:
+        found.file.close()
+        raise
+    start, end = part or (0, found.size)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(end - start),
+        "Content-Disposition": f'inline; filename="{clip}.mp4"',
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store" if found.tag is None else "private, no-cache",
+    }
+    if found.tag is not None:
+        headers["ETag"] = found.tag
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
+    return FileAnswer(found.file, start, end, status, headers)
+
+
+class FileAnswer(StreamingResponse):
+    """Bytes start to end of a file, which is closed whatever becomes of the answer."""
+
+    def __init__(
+        self, file: IO[bytes], start: int, end: int, status: HTTPStatus, headers: dict[str, str]
+    ) -> None:
+        super().__init__(_pieces(file, start, end), status.value, headers, "video/mp4")
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+async def _pieces(file: IO[bytes], start: int, end: int) -> AsyncIterator[bytes]:
+    await asyncio.to_thread(file.seek, start)
+    while start < end:
+        piece = await asyncio.to_thread(file.read, min(_PIECE, end - start))
+        if not piece:
+            return
+        start += len(piece)
+        yield piece
+
+
+async def _find(clips: Clips, clip: str) -> Found:
+    found = (await clips.report(clip)).clip
+    if found.state is State.SUCCEEDED and found.video is not None:
+        file = await asyncio.to_thread(clips.files.video(clip).open, "rb")
+        return Found(file, found.video.size, f'"{found.video.tag}"')
+    if found.state is State.RUNNING:
+        part = await asyncio.to_thread(_open_part, part_path(clips.files.work(clip)))
+        if part is not None:
+            return part
+    detail = f"clip {clip} is {found.state} and has no video"
+    if not found.state.final:
+        detail += " yet; ask again later, its events tell when"
+    raise Problem(HTTPStatus.CONFLICT, "clip_without_video", detail)
+
+
+def _open_part(path: Path) -> Found | None:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return None
+    size = playable(file)
+    if not size:
+        file.close()
+        return None
+    return Found(file, size, None)
+
+
+def playable(file: IO[bytes]) -> int:
+    """Bytes up to the end of the last whole fragment of an MP4 file that is being written; 0 before there is one."""
+    whole = position = 0
+    end = file.seek(0, 2)
+    while position + 8 <= end:
+        file.seek(position)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        if size == 1:
+            size = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))[0]
+        if size < 8 or position + size > end:
+            break
+        position += size
+        if kind == b"mdat":
+            whole = position
+    return whole
+
+
+def _wanted(request: Request, found: Found) -> tuple[int, int] | None:
+    """The range that is asked for; None for everything. What is no single range of bytes is ignored, as the RFC allows."""
+    asked = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
+    condition = request.headers.get("if-range")
+    if asked is None or asked[0] == "bytes=-" or (condition is not None and condition != found.tag):
+        return None
+    first, last = asked.groups()
+    size = found.size
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if first and last and int(last) < int(first):
+        return None
+    if start >= size:
+        raise Problem(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            "range_not_satisfiable",
+            f"expected a range within the {size} bytes of the video",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, end

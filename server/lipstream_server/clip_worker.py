@@ -1,0 +1,136 @@
+"""Makes the clips that are queued, one after the other, one window at a time behind all that sessions wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from . import clip_state
+from .clip_state import Clip, Failure, Video
+from .clips import Clips
+from .data_directory import StorageFullError
+from .engine import EngineError, Request
+from .errors import MediaError
+from .film import Film, FilmSize
+from .recording import Hearing
+from .scheduler import BACKGROUND
+from .service import Service
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class ClipWorker:
+    """service: ready. clips: its storage is open."""
+
+    def __init__(self, service: Service, clips: Clips) -> None:
+        self._service, self._clips = service, clips
+        self._settings = service.settings.clips
+
+    async def run(self) -> None:
+        """Until it is cancelled; the clip that it was at is queued again then."""
+        while True:
+            bell = self._clips.bell
+            clip = await self._clips.start_next()
+            if clip is None:
+                await bell.wait()
+            else:
+                await self._make(clip)
+
+    async def _make(self, clip: Clip) -> None:
+        rendering = asyncio.create_task(self._render(clip), name=f"clip {clip.id}")
+        try:
+            with self._clips.running(clip, rendering):
+                video = await rendering
+                await self._clips.finish(clip, video)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                await self._clips.change(clip, clip_state.requeue)
+                raise
+            # Otherwise a client has cancelled the clip, which is in that state already, or is gone.
+        except Exception as error:
+            await self._failed(clip, error)
+        await self._clips.tidy(clip)
+
+    async def _failed(self, clip: Clip, error: Exception) -> None:
+        if full(error):
+            log.warning("the disk is full; clip %s is made when there is room", clip.id)
+            await self._clips.change(clip, clip_state.requeue)
+            await asyncio.sleep(self._settings.full_seconds)
+            return
+        failure = _failure(error)
+        if failure.code == "internal":
+            log.error("clip %s failed", clip.id, exc_info=error)
+        await self._clips.change(clip, lambda now: clip_state.fail(now, failure, time.time()))
+
+    async def _render(self, clip: Clip) -> Video:
+        service, files, order = self._service, self._clips.files, clip.order
+        length = self._settings.window or service.settings.windows.lengths[-1]
+        engine = service.engine
+        size = FilmSize(order.width, order.height, order.fps, order.frames)
+        audio, work = files.audio(clip.id), files.work(clip.id)
+        with service.avatars.used(order.avatar):
+            stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
+            hearing = await asyncio.to_thread(Hearing, audio)
+            heard = 0
+            async with (
+                _entered(Film(audio, work, size), self._encode) as film,
+                _entered(hearing, self._encode),
+            ):
+                for start in range(0, order.frames, length):
+                    missing = engine.samples_needed(start + length) - heard
+                    samples, ended = await self._encode(hearing.take, missing)
+                    heard += len(samples)
+                    request = Request(stream, samples, start, length, ended)
+                    made = await service.scheduler.generate(request, BACKGROUND)
+                    stream = made.stream
+                    await self._encode(film.add, made.frames)
+                    self._clips.advance(clip, film.frames)
+        return await asyncio.to_thread(_video, work)
+
+    async def _encode(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._service.encoders, work, *arguments)
+
+
+M = TypeVar("M", bound=AbstractContextManager[object])
+
+
+@asynccontextmanager
+async def _entered(manager: M, run: Callable[..., Awaitable[object]]) -> AsyncIterator[M]:
+    """A context manager whose ends block, entered and left in another thread."""
+    await run(manager.__enter__)
+    try:
+        yield manager
+    except BaseException as error:
+        await run(manager.__exit__, type(error), error, error.__traceback__)
+        raise
+    await run(manager.__exit__, None, None, None)
+
+
+def full(error: BaseException | None) -> bool:
+    """Whether the disk was full; FFmpeg's errors have the number too."""
+    return isinstance(error, StorageFullError) or getattr(error, "errno", None) == errno.ENOSPC
+
+
+def _failure(error: Exception) -> Failure:
+    match error:
+        case EngineError():
+            return Failure("avatar_unusable", str(error))
+        case MediaError():
+            return Failure("recording_damaged", "the recording cannot be read to its end; export it again")
+        case _:
+            return Failure("internal", "the server made a mistake with this clip; post it again")
+
+
+def _video(path: Path) -> Video:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Video(path.stat().st_size, digest[:32])

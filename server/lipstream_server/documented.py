@@ -1,0 +1,87 @@
+"""Parts of the OpenAPI document that do not follow from types: refusals, and forms with files."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from .answers import ProblemAnswer
+
+Responses = dict[int | str, dict[str, Any]]
+_PROBLEM = "#/components/schemas/ProblemAnswer"
+
+
+def refusals(**codes: int) -> Responses:
+    """The `responses` of a route, by code and status."""
+    by_status: dict[int, list[str]] = {}
+    for code, status in codes.items():
+        by_status.setdefault(status, []).append(code)
+    return {status: _refusal(HTTPStatus(status), names) for status, names in by_status.items()}
+
+
+def _refusal(status: HTTPStatus, codes: list[str]) -> dict[str, Any]:
+    example = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "code": codes[0],
+        "detail": "what was expected, what came, what to do",
+    }
+    content = {"application/problem+json": {"schema": {"$ref": _PROBLEM}, "example": example}}
+    answer: dict[str, Any] = {"description": f"{status.phrase}: {', '.join(codes)}", "content": content}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        schema = {"type": "integer", "minimum": 0}
+        answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": schema, "example": 5}}
+    return answer
+
+
+def form(
+    model: type[BaseModel], files: dict[str, str], required: list[str], raw: bool = False
+) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes a form. files: descriptions of its parts that are files. raw: or the file alone."""
+    schema = model.model_json_schema()
+    for name, said in files.items():
+        schema["properties"][name] = {"type": "string", "format": "binary", "description": said}
+    schema["required"] = required
+    content: dict[str, Any] = {"multipart/form-data": {"schema": _plain(schema)}}
+    if raw:
+        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without null, which a form cannot say: what is not given is left out."""
+    for name, value in schema["properties"].items():
+        choices = [each for each in value.pop("anyOf", []) if each.get("type") != "null"]
+        merged = {**(choices[0] if choices else {}), **value}
+        if merged.get("default", 0) is None:
+            del merged["default"]
+        schema["properties"][name] = merged
+    return schema
+
+
+def document(app: FastAPI) -> None:
+    """Add the schema that all refusals share."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            schemas = made.setdefault("components", {}).setdefault("schemas", {})
+            schemas["ProblemAnswer"] = ProblemAnswer.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+            for path in made["paths"].values():
+                for operation in path.values():
+                    said = operation.get("responses", {})
+                    if "HTTPValidationError" in str(said.get("422")):
+                        del said["422"]
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,66 @@
+"""What the database holds. The migrations make it; a change here needs one there (tests/test_storage.py compares them)."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# Numbers are never used again (AUTOINCREMENT): a page that follows a number stays right whatever was removed.
+avatars = Table(
+    "avatars",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("crop", JSON),
+    Column("listed", Boolean, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+clips = Table(
+    "clips",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("avatar", Text, nullable=False),
+    Column("preset", Text, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("container", Text, nullable=False),
+    Column("fps", Integer, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("video_bytes", Integer),
+    Column("video_tag", Text),
+    Column("failure_code", Text),
+    Column("failure_detail", Text),
+    Index("clips_by_state", "state", "number"),
+    sqlite_autoincrement=True,
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("clip", Text, nullable=False),
+    Column("created", Float, nullable=False),
+)
