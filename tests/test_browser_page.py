@@ -14,7 +14,6 @@ from PIL import Image
 from playwright.async_api import Browser, Page
 
 from browser import SERVED, chromium, opened, play_on, position, state, upload, web_file
-from lipstream_server.settings import AvatarSettings
 from live_server import CALM, ask, get, running, tone
 from portraits import encoded
 
@@ -274,20 +273,20 @@ async def test_a_portrait_is_uploaded_and_chosen(browser: Browser) -> None:
         )
 
 
-async def test_an_avatar_that_has_made_room_is_taken_from_the_list(browser: Browser) -> None:
-    settings = replace(CALM, avatars=AvatarSettings(most=1))
-    async with running(page=SERVED, settings=settings) as address, opened(browser, address) as page:
-        for colour in ("orange", "teal"):
-            picture = encoded(Image.new("RGB", (8, 8), colour), "PNG")
-            await page.set_input_files("#portrait", upload(f"{colour}.png", picture, "image/png"))
-            await page.get_by_label(colour, exact=True).wait_for(state="attached")
-            await page.wait_for_selector("#upload:not(:disabled)")
-        await page.get_by_label("orange", exact=True).check()
+async def test_an_avatar_that_was_removed_is_taken_from_the_list(browser: Browser) -> None:
+    async with running(page=SERVED) as address, opened(browser, address) as page:
+        picture = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
+        await page.set_input_files("#portrait", upload("orange.png", picture, "image/png"))
+        tile = page.get_by_label("orange", exact=True)
+        await tile.wait_for(state="attached")
+        await page.wait_for_selector("#upload:not(:disabled)")
+        avatar = await tile.get_attribute("value")
+        assert (await ask(address, "DELETE", f"/v1/avatars/{avatar}"))[0] == 204
         await page.click("#start")
         await page.wait_for_function(
             "() => document.getElementById('card-text').textContent.includes('any more')"
         )
-        await page.get_by_label("orange", exact=True).wait_for(state="detached")
+        await tile.wait_for(state="detached")
         assert await page.get_by_label("Red", exact=True).is_checked()
         await page.click("#start")
         await state(page, "idle")

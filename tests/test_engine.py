@@ -108,6 +108,16 @@ def test_generating_changes_no_stream(engine: Engine, avatar: Avatar) -> None:
     assert not np.array_equal(engine.generate([(later, audio(0))])[0][1], first)
 
 
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_looking_back_changes_no_frame(engine: Engine, avatar: Avatar, guidance: float) -> None:
+    sampling = replace(SAMPLING, guidance=guidance)
+    stream, _ = engine.generate([(engine.open(avatar, sampling), audio(0))])[0]
+    engine.look_back(stream)
+    later, frames = engine.generate([(stream, audio(1))])[0]
+    assert not later.past
+    assert np.array_equal(engine.generate([(replace(stream, past={}), audio(1))])[0][1], frames)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_interleaved_streams_give_what_each_gives_alone(engine: Engine, avatar: Avatar, name: str) -> None:
     sampling = replace(SAMPLING, preset=name, steps=20 if name == "realtime" else 8)

@@ -3,11 +3,12 @@
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from lipstream_server.engine import Made, Request
+from lipstream_server.engine import Made, Request, Stream
 from lipstream_server.scheduler import BACKGROUND, Scheduler, Waiting, choose
 from lipstream_server.stub_engine import StubEngine
 
@@ -59,6 +60,31 @@ async def test_what_waits_is_made_together_and_what_is_cancelled_is_not() -> Non
     assert engine.batches == [1, 3]
     assert scheduler.cost(4) > 0
     assert scheduler.cost(8) >= scheduler.cost(4)
+
+
+class Looking(StubEngine):
+    """Remembers what it did, and has trouble looking back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.did: list[str] = []
+
+    def generate(self, requests: Sequence[Request]) -> list[Made]:
+        self.did.append("generate")
+        return super().generate(requests)
+
+    def look_back(self, streams: Sequence[Stream]) -> None:
+        self.did.append("look back")
+        raise RuntimeError("trouble")
+
+
+async def test_streams_look_back_when_nobody_waits_and_windows_go_on_if_they_cannot() -> None:
+    engine = Looking()
+    async with Scheduler(engine) as scheduler:
+        await asyncio.wait([scheduler.generate(request(engine, frames=frames), 0.0) for frames in (4, 8)])
+        await scheduler.call(engine.did.append, "idle")
+        await scheduler.generate(request(engine), 0.0)
+    assert engine.did[:5] == ["generate", "generate", "look back", "idle", "generate"]
 
 
 async def test_a_window_waits_for_one_of_the_background_at_most() -> None:

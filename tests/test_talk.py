@@ -173,6 +173,8 @@ def test_windows_grow_where_short_ones_do_not_keep_up() -> None:
     costs = {4: 0.2, 8: 0.22, 16: 0.3}
     planner = Planner(WindowSettings(), FPS, lambda frames: frames * 640, costs.__getitem__)
     assert planner.steady == 8
+    busy = Planner(WindowSettings(), FPS, lambda frames: frames * 640, costs.__getitem__, lambda: 0.1)
+    assert busy.steady == 16
     assert planner.next(Progress(0, None, 0, 0, False)) is None
     assert planner.next(Progress(4 * 640, None, 0, 0, False)) == Window(0, 4)
     assert planner.next(Progress(60 * 640, None, 4, 0, False)) == Window(4, 16)

@@ -7,7 +7,7 @@ new one comes out. Streams that are denoised in one batch do not see each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,13 +112,16 @@ class Avatar:
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """What one stream remembers. motion: (1, M, C, h, w) latents of its last frames; windows: how many it has made."""
+    """What one stream remembers. motion: (1, M, C, h, w) latents of its last frames; windows: how many it has made; past: reference
+    features of `motion`, by layer, once they were computed.
+    """
 
     avatar: Avatar
     sampling: Sampling
     session: SessionConditions
     motion: Tensor
     windows: int = 0
+    past: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +183,13 @@ class Engine:
         return Stream(avatar, sampling, session, motion)
 
     @torch.no_grad()
+    def look_back(self, stream: Stream) -> None:
+        """Computes what the stream's next window needs of its last frames, so that `generate` finds it there: the same frames, and
+        sooner, where this is done while the sound of the window is still to come.
+        """
+        self._past(stream)
+
+    @torch.no_grad()
     def generate(
         self, requests: Sequence[tuple[Stream, NDArray[np.float32]]], watch: Stopwatch | None = None
     ) -> list[tuple[Stream, Frames]]:
@@ -229,14 +239,19 @@ class Engine:
     def _case(self, streams: Sequence[Stream], tokens: Tensor, sampling: Sampling) -> Case:
         clips = []
         for stream, heard in zip(streams, tokens, strict=True):
-            guided = stream.session.unconditional > 0
-            motion = motion_features(self.model.network, stream.motion, stream.avatar.identity, guided)
-            clips.append(prepare_clip(self.model.network, stream.session, heard[None], motion))
+            clips.append(prepare_clip(self.model.network, stream.session, heard[None], self._past(stream)))
         return Case(
             ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
             torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
             clips[0] if len(clips) == 1 else join(clips),
         )
+
+    def _past(self, stream: Stream) -> dict[str, Tensor]:
+        if not stream.past:
+            guided = stream.session.unconditional > 0
+            identity = stream.avatar.identity
+            stream.past.update(motion_features(self.model.network, stream.motion, identity, guided))
+        return stream.past
 
     def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
@@ -252,7 +267,7 @@ class Engine:
         motion = self.model.codec.encode(recent)[None]
         if motion.shape[1] < count:
             motion = torch.cat([stream.motion[:, motion.shape[1] :], motion], dim=1)
-        return replace(stream, motion=motion, windows=stream.windows + 1), pixels
+        return replace(stream, motion=motion, windows=stream.windows + 1, past={}), pixels
 
     def _noise(self, stream: Stream, frames: int) -> Tensor:
         """The same noise for the same seed and window, whatever else is in the batch; drawn on the CPU as Hallo draws it."""

@@ -150,3 +150,6 @@ class Engine(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
         """One window of each stream, all of one batch key and one number of frames, in one batch."""
+
+    def look_back(self, streams: Sequence[Stream]) -> None:
+        """Compute now what the next windows of these streams need and what no sound has a part in; it changes no frame."""

@@ -21,6 +21,7 @@ from .engine import (
     PortraitCode,
     PortraitError,
     Request,
+    Stream,
     UnknownAvatarError,
     UnknownPresetError,
     Work,
@@ -172,6 +173,10 @@ class ModelEngine:
             Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
             for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
         ]
+
+    def look_back(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            self._engine.look_back(_stream(stream).talking)
 
     def _hear(self, request: Request) -> Hearing:
         """The audio features up to the end of the window; where the utterance has ended, silence follows it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Self, TypeVar
 from .engine import Engine, Made, Request
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 BACKGROUND = math.inf
 """The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
 _MOMENT = 0.05  # seconds that a session takes to ask again, at most
@@ -71,6 +73,7 @@ class Scheduler:
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, float] = {}
+        self._after = 0.0
         self._free_from = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -97,6 +100,11 @@ class Scheduler:
             return self._costs.get(frames, 0.0)
         nearest = min(self._costs, key=lambda length: abs(length - frames))
         return self._costs[nearest] * max(1.0, frames / nearest)
+
+    @property
+    def after(self) -> float:
+        """Seconds that the device is busy after a window, for the one that follows, as lately seen."""
+        return self._after
 
     def forget(self, frames: int) -> None:
         """What windows of this length have cost until now does not count."""
@@ -156,6 +164,17 @@ class Scheduler:
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
                 each.result.set_result(result)
+        if not self._waiting:
+            await self._look_back(made)
+
+    async def _look_back(self, made: Sequence[Made]) -> None:
+        """While the sound of the next windows is still to come."""
+        begin = time.monotonic()
+        try:
+            await self.call(self.engine.look_back, [each.stream for each in made])
+        except Exception:
+            log.exception("a stream could not look back")  # its next window fails by itself, or does not
+        self._after = _lately(self._after, (time.monotonic() - begin) / len(made))
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """One session's window must not fail those of others: each is tried alone."""
@@ -166,5 +185,9 @@ class Scheduler:
             batch[0].result.set_exception(error)
 
     def _measure(self, frames: int, seconds: float) -> None:
-        before = self._costs.get(frames)
-        self._costs[frames] = seconds if before is None else before + _NEWEST * (seconds - before)
+        self._costs[frames] = _lately(self._costs.get(frames), seconds)
+
+
+def _lately(before: float | None, measured: float) -> float:
+    """What a quantity is taken to be, which was that before and has been measured again."""
+    return measured if not before else before + _NEWEST * (measured - before)

@@ -65,7 +65,13 @@ class Service:
 
     def planner(self) -> Planner:
         scheduler, engine = self.scheduler, self.engine
-        return Planner(self.settings.windows, engine.fps, engine.samples_needed, scheduler.cost)
+        return Planner(
+            self.settings.windows,
+            engine.fps,
+            engine.samples_needed,
+            scheduler.cost,
+            lambda: scheduler.after,
+        )
 
     @contextmanager
     def place(self, avatar: str | None = None) -> Iterator[None]:
@@ -108,7 +114,8 @@ class Service:
         costs = []
         for batch in (1, 2):
             begin = time.perf_counter()
-            self.engine.generate([request] * batch)
+            made = self.engine.generate([request] * batch)
+            self.engine.look_back([each.stream for each in made])
             costs.append(time.perf_counter() - begin)
         return session_limit(costs[0], costs[1], self.settings.load * frames / self.engine.fps)
 

@@ -22,6 +22,7 @@ from .engine import (
     PortraitError,
     Request,
     Samples,
+    Stream,
     UnknownAvatarError,
     UnknownPresetError,
 )
@@ -109,6 +110,9 @@ class StubEngine:
 
     def samples_needed(self, frames: int) -> int:
         return (frames + self.look_ahead_frames) * self._frame
+
+    def look_back(self, streams: Sequence[Stream]) -> None:
+        """There is nothing to compute."""
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
         self.batches.append(len(requests))

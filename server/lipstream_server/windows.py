@@ -58,20 +58,31 @@ class Window:
 
 
 class Planner:
-    """What an engine needs to hear, how long it takes, and the settings, put together."""
+    """What an engine needs to hear, how long it takes, and the settings, put together.
 
-    def __init__(self, settings: WindowSettings, fps: int, needed: Callable[[int], int], cost: Cost) -> None:
+    after: seconds that it is busy after a window with nothing that is waited for.
+    """
+
+    def __init__(
+        self,
+        settings: WindowSettings,
+        fps: int,
+        needed: Callable[[int], int],
+        cost: Cost,
+        after: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.settings = settings
         self.fps = fps
         self._needed = needed
         self._cost = cost
+        self._after = after
 
     @property
     def steady(self) -> int:
         """The shortest window that keeps up with real time; the longest there is where none does."""
         share = self.settings.load / self.fps
-        lengths = self.settings.lengths
-        return next((n for n in lengths if self._cost(n) <= n * share), lengths[-1])
+        lengths, after = self.settings.lengths, self._after()
+        return next((n for n in lengths if self._cost(n) + after <= n * share), lengths[-1])
 
     def next(self, at: Progress) -> Window | None:
         """What to ask for now; None while nothing is due or more audio is worth waiting for."""
