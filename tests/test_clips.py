@@ -15,7 +15,9 @@ from PIL import Image
 
 from lipstream_client.streaming import stream_audio
 from lipstream_client.sync import BytesSink
+from lipstream_server.clip_state import Clip
 from lipstream_server.clip_video import playable
+from lipstream_server.clips import Clips
 from lipstream_server.engine import EngineError, Made, Request
 from lipstream_server.settings import ClipSettings, ServerSettings, UploadSettings
 from lipstream_server.stub_engine import StubEngine, StubStream
@@ -52,6 +54,25 @@ def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
     with av.open(io.BytesIO(video)) as container:
         track = container.streams.audio[0]
         return frames, sum(frame.samples for frame in container.decode(track)) / track.rate
+
+
+async def test_a_worker_without_work_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    start_next = Clips.start_next
+
+    async def counted(clips: Clips) -> Clip | None:
+        asked.append(clips)
+        return await start_next(clips)
+
+    monkeypatch.setattr(Clips, "start_next", counted)
+    async with running(settings=SHORT) as address:
+        await until(lambda: bool(asked))
+        await asyncio.sleep(0.3)
+        assert len(asked) <= 2
+        _, _, clip = await post(address, CLIPS, avatar="green", audio=wav(0.3, 16_000))
+        await finished(address, clip["id"])
+        await asyncio.sleep(0.3)
+    assert len(asked) <= 12
 
 
 async def test_a_recording_becomes_a_video_that_is_as_long() -> None:

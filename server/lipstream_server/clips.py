@@ -124,7 +124,8 @@ class Clips:
     async def start_next(self) -> Clip | None:
         """The clip that waits for longest, which runs from now on."""
         clip = await self._storage.transact(start_next)
-        self._ring()
+        if clip is not None:  # else the worker would hear itself, and never sleep
+            self._ring()
         return clip
 
     async def change(self, clip: Clip, step: Callable[[Clip], Clip]) -> Clip | None:

@@ -179,7 +179,8 @@ class Talk:
         utterance.keep(due.request.start, made.frames)
         if utterance.start_at is None:
             utterance.delay = Delay.of_window(utterance.arrival.first, due.asked, made, now)
-            lead = self._planner.lead(utterance.progress, utterance.ready, utterance.arrival.burst)
+            came = utterance.arrival
+            lead = self._planner.lead(utterance.progress, utterance.ready, came.burst, now - came.last)
             utterance.start_at = now + lead
 
     def shown(self, encoding: float, sending: float) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from .engine import HEARING_RATE
 
+_ROUNDING = 1e-6
 _MOST_HEARD = 60.0  # seconds of sound that are looked ahead, at most
 
 Cost = Callable[[int], float]
@@ -55,6 +57,13 @@ class Window:
 
     start: int
     frames: int
+
+
+def whole_bursts(seconds: float, burst: float) -> float:
+    """Seconds of audio that come with the burst that brings the last of so many."""
+    if burst <= 0:
+        return seconds
+    return ceil(seconds / burst - _ROUNDING) * burst
 
 
 class Planner:
@@ -105,10 +114,10 @@ class Planner:
         """Samples at 16 kHz that the first `frames` frames of an utterance need."""
         return self._needed(frames)
 
-    def lead(self, at: Progress, ready: int, burst: float) -> float:
+    def lead(self, at: Progress, ready: int, burst: float, since: float) -> float:
         """Seconds for which the first frame, `ready` of which are there, should wait so that those after them come in time.
 
-        burst: seconds of audio that come at once: after a pause that long the next window can be heard.
+        burst: seconds of audio that come at once, and so every how many seconds; since: seconds since the last came.
         """
         if at.frames is not None and ready >= at.frames:
             return 0.0
@@ -116,7 +125,7 @@ class Planner:
         missing = 0.0
         if at.frames is None:
             lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
-            missing = lacking + burst if lacking > 0 else 0.0
+            missing = max(0.0, whole_bursts(lacking, burst) - since) if lacking > 0 else 0.0
         wait = missing + self._cost(length) + self.settings.slack - ready / self.fps
         return min(max(0.0, wait), self.settings.most_lead)
 
