@@ -114,6 +114,10 @@ class Scheduler:
         """Run a function in the device's thread, after the batch that is being made."""
         return await asyncio.get_running_loop().run_in_executor(self._device, function, *arguments)
 
+    async def rest(self) -> None:
+        """Until the device has done all that it was given."""
+        await self.call(lambda: None)
+
     def generate(self, request: Request, deadline: float) -> asyncio.Future[Made]:
         """Ask for a window; the future has it, or the exception that the engine raised."""
         waiting = Waiting(request, deadline, time.monotonic())

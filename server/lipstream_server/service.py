@@ -102,6 +102,7 @@ class Service:
             for _ in range(_ROUNDS):  # the first round pays for what is made lazily
                 await self.scheduler.generate(request, time.monotonic())
             self.scheduler.forget(frames)
+            await self.scheduler.rest()  # what follows a window is not part of what the next one costs
             await self.scheduler.generate(request, time.monotonic())
         if self.settings.sessions is None:
             self.limit = await self.scheduler.call(self._measure, opened)
