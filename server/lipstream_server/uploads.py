@@ -65,15 +65,16 @@ class Uploads:
     ) -> None:
         content_type = request.headers.get("content-type", "")
         is_form = raw is None or content_type.lower().startswith("multipart/")
-        pieces = _pieces(request, *_most(parts if is_form or raw is None else {raw: parts[raw]}))
+        alone = None if is_form else raw
+        pieces = _pieces(request, *_most(parts if alone is None else {alone: parts[alone]}))
         await self._check_room(request)
         try:
             async with asyncio.timeout(self._settings.seconds):
-                if is_form or raw is None:
+                if alone is None:
                     reader = FormReader(content_type, parts, self._files.temporary)
                     await self._read_form(pieces, reader, form)
                 else:
-                    await self._read_raw(pieces, raw, form)
+                    await self._read_raw(pieces, alone, form)
         except TimeoutError:
             detail = f"the body did not arrive within {self._settings.seconds:g} s"
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
