@@ -3,14 +3,21 @@
 import gc
 
 import numpy as np
+import pytest
 import torch
 
+from lipstream_accel.presets import PRESETS
 from lipstream_accel.price import Evaluation, Price
+from lipstream_bench.full_size_speed import measure_full_size
 from lipstream_bench.peak_memory import PeakMemory
 from lipstream_bench.preset_speed import Speed
-from lipstream_bench.preset_table import bundled_table
+from lipstream_bench.preset_table import bundled_table, full_size_table
 from lipstream_bench.quantiles import quantiles
+from lipstream_models.config import SchedulerConfig
+from lipstream_models.full_size import FullSize
+from lipstream_models.model import SamplingDefaults
 from lipstream_models.quality.fidelity import Fidelity
+from narrow_networks import NARROW, SIDE
 
 MEGA = 1_000_000
 
@@ -41,6 +48,18 @@ def test_quantiles_are_values_that_were_measured() -> None:
     values = list(np.random.default_rng(0).permutation(100) + 1.0)
     assert quantiles(values) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
     assert quantiles([]) == {}
+
+
+def test_a_model_with_random_weights_is_timed_by_every_preset_for_several_sessions() -> None:
+    defaults = SamplingDefaults(steps=11, guidance=2.0, window=4)
+    size = FullSize("narrow", NARROW, SIDE, defaults, SchedulerConfig())
+    rows = measure_full_size(size, "cpu", PRESETS, batches=[1, 2], turns=1)
+    assert [(row.preset, row.batch) for row in rows] == [
+        (name, count) for count in (1, 2) for name in PRESETS
+    ]
+    for row in rows:
+        assert row.frames_a_second == pytest.approx(row.batch * 4 / (row.denoising + row.decoding))
+    assert len(full_size_table(rows).splitlines()) == 2 + len(rows)
 
 
 def test_the_table_has_a_row_for_every_preset() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,6 +34,11 @@ def prices(name: str, presets: Sequence[str]) -> dict[str, Price]:
     return {each: price_plan(preset(each, size.defaults.steps_for(each)), size) for each in presets}
 
 
+def write(out: Path, figures: Mapping[str, object], tables: Sequence[str]) -> None:
+    (out / "presets.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (out / "presets.md").write_text("\n\n".join(tables) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -51,12 +56,16 @@ def main() -> None:
     tables = []
     presets = ["base", *(name for name in arguments.presets if name != "base")]
     if arguments.device != "cpu":
-        gpu = measure_full_size(arguments.device, presets, arguments.batches, arguments.turns)
+        gpu = measure_full_size(
+            full_size("hallo"), arguments.device, presets, arguments.batches, arguments.turns
+        )
         figures |= {
             "gpu": torch.cuda.get_device_name(arguments.device),
             "hallo": [asdict(row) for row in gpu],
         }
         tables.append(full_size_table(gpu))
+        print(tables[0], flush=True)
+        write(arguments.out, figures, tables)  # whatever becomes of the rest
     keep_freed_memory()
     model = load_bundled(arguments.device)
     engine = Engine(model)
@@ -71,8 +80,7 @@ def main() -> None:
         hallo = prices("hallo", presets)
         tables.append(bundled_table(fast, close, own, hallo))
         draw(fast, close, arguments.out / "presets.png")
-    (arguments.out / "presets.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (arguments.out / "presets.md").write_text("\n\n".join(tables) + "\n")
+    write(arguments.out, figures, tables)
     print("\n\n".join(tables) or json.dumps(figures["speed"], indent=2))
 
 

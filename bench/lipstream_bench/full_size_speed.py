@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor
 
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
 from lipstream_models.conditions import Conditions
-from lipstream_models.full_size import FACE_SHARE, FullSize, full_size
+from lipstream_models.full_size import FACE_SHARE, FullSize, conditions_of
 from lipstream_models.memory_format import channels_last
 from lipstream_models.networks import Network
-from lipstream_models.preparation import Identity, motion_features, prepare_clip, prepare_session
 from lipstream_models.scheduler import ddim_schedule
 from lipstream_models.stopwatch import Stopwatch
-
-_SIDE = 512
-_FPS = 25
 
 
 @dataclass(frozen=True)
 class FullSizeSpeed:
     """One clip window for each of `batch` sessions: seconds, medians. frames_a_second: of all sessions, with the VAE.
 
-    memory_gb: allocated on the device at its most.
+    memory_gb: allocated on the GPU at its most.
     """
 
     preset: str
@@ -41,55 +37,37 @@ class FullSizeSpeed:
     memory_gb: float
 
 
-class FullSizeHallo:
-    """Random weights and conditions in bfloat16 on a device."""
+class RandomModel:
+    """A network and Stable Diffusion's VAE with random weights and conditions in bfloat16, on a device."""
 
-    def __init__(self, device: str) -> None:
-        self.size: FullSize = full_size("hallo")
+    def __init__(self, size: FullSize, device: str) -> None:
+        self.size = size
         self.device = torch.device(device)
         with torch.device(device):
             torch.set_default_dtype(torch.bfloat16)
             try:
-                self.network = channels_last(Network(self.size.network)).eval().requires_grad_(False)
+                self.network = channels_last(Network(size.network)).eval().requires_grad_(False)
                 vae: Any = AutoencoderKL(
                     down_block_types=("DownEncoderBlock2D",) * 4,
                     up_block_types=("UpDecoderBlock2D",) * 4,
                     block_out_channels=(128, 256, 512, 512),
                     layers_per_block=2,
-                    latent_channels=4,
+                    latent_channels=size.network.latent_channels,
                 )
             finally:
                 torch.set_default_dtype(torch.float32)
         self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    @torch.no_grad()
     def conditions(self, batch: int, project: bool) -> Conditions:
-        network, config, side = self.network, self.size.network, self.size.side
-
-        def some(*shape: int) -> Tensor:
-            return torch.randn(shape, device=self.device, dtype=torch.bfloat16)
-
-        tokens = (batch, config.identity_projection.tokens, config.cross_attention_dim)
-        identity = Identity(some(*tokens), some(*tokens))
-        session = prepare_session(
-            network,
-            some(batch, 4, side, side),
-            identity,
-            [some(1, 1, (side >> level) ** 2, 3).sigmoid() for level in range(config.levels)],
-            some(1, 3, _SIDE, _SIDE).expand(batch, -1, -1, -1),
-            guided=True,
-            project=project,
-        )
-        motion = motion_features(network, some(batch, config.motion_frames, 4, side, side), identity, True)
-        audio = config.audio_projection
-        heard = some(batch, self.size.defaults.window, audio.context_tokens, audio.output_dim)
-        return prepare_clip(network, session, heard, motion)
+        some = partial(torch.randn, device=self.device, dtype=torch.bfloat16)
+        return conditions_of(self.size, self.network, some, self.size.defaults.guidance > 1, project, batch)
 
     def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
         """Seconds of one denoising and decoding."""
         side, frames = self.size.side, self.size.defaults.window
         schedule = ddim_schedule(self.size.scheduler, plan.steps)
-        noise = torch.randn((batch, 4, frames, side, side), device=self.device, dtype=torch.bfloat16)
+        shape = (batch, self.size.network.latent_channels, frames, side, side)
+        noise = torch.randn(shape, device=self.device, dtype=torch.bfloat16)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():
             watch = Stopwatch(self.device)
@@ -104,24 +82,24 @@ class FullSizeHallo:
 
 
 def measure_full_size(
-    device: str, presets: Sequence[str], batches: Sequence[int], turns: int
+    size: FullSize, device: str, presets: Sequence[str], batches: Sequence[int], turns: int
 ) -> list[FullSizeSpeed]:
     """Presets in turns, for each batch size. Raises torch.OutOfMemoryError where a batch does not fit."""
-    hallo = FullSizeHallo(device)
-    steps, frames = hallo.size.defaults.steps, hallo.size.defaults.window
+    model = RandomModel(size, device)
+    steps, frames = size.defaults.steps, size.defaults.window
     plans = {name: preset(name, steps) for name in presets}
     results = []
     for batch in batches:
         conditions = {
-            exact: hallo.conditions(batch, exact) for exact in {plan.exact for plan in plans.values()}
+            exact: model.conditions(batch, exact) for exact in {plan.exact for plan in plans.values()}
         }
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
-                torch.cuda.reset_peak_memory_stats(hallo.device)
-                took = hallo.turn(plan, conditions[plan.exact], batch)
-                peaks[name] = torch.cuda.max_memory_allocated(hallo.device) / 1e9
+                _forget_peak(model.device)
+                took = model.turn(plan, conditions[plan.exact], batch)
+                peaks[name] = _peak_gb(model.device)
                 if turn:  # the first one chooses kernels
                     taken[name].append(took)
         for name in presets:
@@ -129,3 +107,12 @@ def measure_full_size(
             speed = batch * frames / (denoising + decoding)
             results.append(FullSizeSpeed(name, batch, denoising, decoding, speed, peaks[name]))
     return results
+
+
+def _forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_gb(device: torch.device) -> float:
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0

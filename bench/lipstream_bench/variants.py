@@ -24,22 +24,17 @@ from .preset_speed import clip_window, measure_speed
 from .preset_table import variants_table
 
 
-def plans(steps: int) -> dict[str, Plan]:
-    """By what was changed; the first is what the others are compared with."""
+def plans(steps: int, guided: bool) -> dict[str, Plan]:
+    """By what was changed; the first is what the others are compared with. guided: with those that spare guidance."""
     settled = steps // 4
     lightning = preset("lightningcp", steps)
     fewer = Plan.from_keys("fewer-keys", steps, key_steps(steps, 7), estimate_from=settled)
-    return {
+    found = {
         "every step in full": preset("exact", steps),
         "`lightningcp`": lightning,
         "without input latents estimation": replace(lightning, estimate_from=steps),
         "following steps one by one": _changed(lightning, lambda _, s: replace(s, parallel=False)),
         "f_U31 forecast from two key steps": _changed(lightning, _forecast),
-        "guidance reused at following steps": _changed(lightning, _reuse_following),
-        "guidance reused at every other key step too": _changed(lightning, _reuse_half),
-        "no guidance at following steps": _changed(
-            lightning, lambda _, s: replace(s, following_guidance="skip")
-        ),
         "attention inside the face (DFA)": _changed(lightning, lambda _, s: replace(s, foreground=True)),
         "7 key steps of 40": fewer,
         "7 key steps of 40, f_U31 forecast": _changed(fewer, _forecast),
@@ -47,6 +42,17 @@ def plans(steps: int) -> dict[str, Plan]:
         "4 steps, one in full": Plan.from_keys("one-of-four", 4, [0]),
         "2 steps, one in full": Plan.from_keys("one-of-two", 2, [0]),
         "1 step": preset("exact", 1),
+    }
+    return found | (_sparing_guidance(lightning) if guided else {})
+
+
+def _sparing_guidance(lightning: Plan) -> dict[str, Plan]:
+    return {
+        "guidance reused at following steps": _changed(lightning, _reuse_following),
+        "guidance reused at every other key step too": _changed(lightning, _reuse_half),
+        "no guidance at following steps": _changed(
+            lightning, lambda _, s: replace(s, following_guidance="skip")
+        ),
     }
 
 
@@ -86,6 +92,9 @@ def main() -> None:
     )
     parser.add_argument("--limit", type=int, default=2, help="clips for fidelity")
     parser.add_argument("--turns", type=int, default=5, help="timings of each")
+    parser.add_argument(
+        "--guidance", type=float, default=None, help="guidance scale; the model's own without it"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +102,8 @@ def main() -> None:
     model = load_bundled()
     engine = Engine(model)
     clips = held_out_clips(arguments.clips)
-    ways = settings(Sampling.of(model, "exact"), plans(model.defaults.steps))
+    sampling = Sampling.of(model, "exact", guidance=arguments.guidance)
+    ways = settings(sampling, plans(sampling.steps, guided=sampling.guidance > 1))
     fast = measure_speed(engine, *clip_window(engine, clips[0]), ways, arguments.turns)
     close = measure_fidelity(engine, clips[: arguments.limit], ways)
     figures = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import Tensor
 
 from lipstream_accel.plan import Plan
 from lipstream_accel.price import Price, price
@@ -62,9 +64,9 @@ def price_plan(plan: Plan, model: FullSize, face: float = FACE_SHARE) -> Price:
     with torch.device("meta"):
         latents = torch.empty(1, model.network.latent_channels, window, model.side, model.side)
         foreground = torch.empty(max(1, int(face * model.tokens)), dtype=torch.long)
-        conditions = _conditions(model, guidance > 1, plan.exact)
-    denoiser = _network(model.network).denoising_unet
-    return price(denoiser, plan, schedule, latents, conditions, guidance, foreground)
+        network = _network(model.network)
+        conditions = conditions_of(model, network, torch.empty, guidance > 1, plan.exact)
+    return price(network.denoising_unet, plan, schedule, latents, conditions, guidance, foreground)
 
 
 def compare(plan: Plan, model: FullSize, face: float = FACE_SHARE) -> dict[str, Price]:
@@ -84,23 +86,30 @@ def _network(config: NetworkConfig) -> Network:
 
 
 @torch.no_grad()
-def _conditions(model: FullSize, guided: bool, project: bool) -> Conditions:
-    """Conditions of one clip, all without content."""
-    network, config, side = _network(model.network), model.network, model.side
-    tokens = (1, config.identity_projection.tokens, config.cross_attention_dim)
-    identity = Identity(torch.empty(tokens), torch.empty(tokens))
+def conditions_of(
+    model: FullSize,
+    network: Network,
+    some: Callable[..., Tensor],
+    guided: bool,
+    project: bool,
+    batch: int = 1,
+) -> Conditions:
+    """Conditions of one clip of `batch` sessions, whose content is what `some(*shape)` returns."""
+    config, side = model.network, model.side
+    tokens = (batch, config.identity_projection.tokens, config.cross_attention_dim)
+    identity = Identity(some(*tokens), some(*tokens))
     region = side * 2 ** (len(config.face_locator_channels) - 1)
     session = prepare_session(
         network,
-        torch.empty(1, config.latent_channels, side, side),
+        some(batch, config.latent_channels, side, side),
         identity,
-        [torch.empty(1, 1, (side >> level) ** 2, 3) for level in range(config.levels)],
-        torch.empty(1, 3, region, region),
+        [some(1, 1, (side >> level) ** 2, 3) for level in range(config.levels)],
+        some(1, 3, region, region).expand(batch, -1, -1, -1),
         guided=guided,
         project=project,
     )
-    past = torch.empty(1, config.motion_frames, config.latent_channels, side, side)
+    past = some(batch, config.motion_frames, config.latent_channels, side, side)
     motion = motion_features(network, past, identity, guided) if config.motion_frames else None
     audio = config.audio_projection
-    heard = torch.empty(1, model.defaults.window, audio.context_tokens, audio.output_dim)
+    heard = some(batch, model.defaults.window, audio.context_tokens, audio.output_dim)
     return prepare_clip(network, session, heard, motion)
