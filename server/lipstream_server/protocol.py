@@ -147,7 +147,7 @@ class Limits(Message):
 
 
 class SessionReady(Message):
-    """Media follows. media_type: for MediaSource, with codecs. fragment_frames: frames a fragment, or a burst."""
+    """Media follows. media_type: for MediaSource, with codecs. fragment_frames: frames a fragment, or a burst, at most."""
 
     type: Literal["session.ready"] = "session.ready"
     session: str

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from statistics import median
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,7 +21,7 @@ log = logging.getLogger(__name__)
 BACKGROUND = math.inf
 """The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
 _MOMENT = 0.05  # seconds that a session takes to ask again, at most
-_NEWEST = 0.2  # the weight of a new measurement in a window's cost
+_REMEMBERED = 5  # measurements whose median is taken: what disturbed one window says nothing of the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +74,8 @@ class Scheduler:
         self._device = device or device_thread()
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
-        self._costs: dict[int, float] = {}
-        self._after = 0.0
+        self._costs: dict[int, deque[float]] = {}
+        self._after: deque[float] = deque(maxlen=_REMEMBERED)
         self._free_from = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -96,15 +98,15 @@ class Scheduler:
         """Seconds from asking for so many frames to having them, as lately seen; 0 while none were made. A length that was
         never made is taken to cost what the nearest one does, frame by frame.
         """
-        if frames in self._costs or not self._costs:
-            return self._costs.get(frames, 0.0)
+        if not self._costs:
+            return 0.0
         nearest = min(self._costs, key=lambda length: abs(length - frames))
-        return self._costs[nearest] * max(1.0, frames / nearest)
+        return median(self._costs[nearest]) * max(1.0, frames / nearest)
 
     @property
     def after(self) -> float:
         """Seconds that the device is busy after a window, for the one that follows, as lately seen."""
-        return self._after
+        return median(self._after) if self._after else 0.0
 
     def forget(self, frames: int) -> None:
         """What windows of this length have cost until now does not count."""
@@ -178,7 +180,7 @@ class Scheduler:
             await self.call(self.engine.look_back, [each.stream for each in made])
         except Exception:
             log.exception("a stream could not look back")  # its next window fails by itself, or does not
-        self._after = _lately(self._after, (time.monotonic() - begin) / len(made))
+        self._after.append((time.monotonic() - begin) / len(made))
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """One session's window must not fail those of others: each is tried alone."""
@@ -189,9 +191,4 @@ class Scheduler:
             batch[0].result.set_exception(error)
 
     def _measure(self, frames: int, seconds: float) -> None:
-        self._costs[frames] = _lately(self._costs.get(frames), seconds)
-
-
-def _lately(before: float | None, measured: float) -> float:
-    """What a quantity is taken to be, which was that before and has been measured again."""
-    return measured if not before else before + _NEWEST * (measured - before)
+        self._costs.setdefault(frames, deque(maxlen=_REMEMBERED)).append(seconds)

@@ -22,7 +22,8 @@ from .storage import Storage
 from .windows import Planner
 
 _MOST_SESSIONS = 64
-_ROUNDS = 2
+_ROUNDS = 2  # the first ones pay for what is made lazily
+_MEASURED = 3
 
 
 class Service:
@@ -99,11 +100,12 @@ class Service:
         opened = await self.open(None, None)
         for frames in self.settings.windows.lengths:
             request = silent_window(self.engine, opened, frames)
-            for _ in range(_ROUNDS):  # the first round pays for what is made lazily
+            for _ in range(_ROUNDS):
                 await self.scheduler.generate(request, time.monotonic())
             self.scheduler.forget(frames)
-            await self.scheduler.rest()  # what follows a window is not part of what the next one costs
-            await self.scheduler.generate(request, time.monotonic())
+            for _ in range(_MEASURED):
+                await self.scheduler.rest()  # what follows a window is not part of what the next one costs
+                await self.scheduler.generate(request, time.monotonic())
         if self.settings.sessions is None:
             self.limit = await self.scheduler.call(self._measure, opened)
         self.ready = True

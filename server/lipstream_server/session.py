@@ -160,10 +160,11 @@ class Session:
             self._talk.made(due, made, time.monotonic())
 
     async def _send(self, media: MediaOut) -> None:
-        count = self._service.settings.fragment_frames
+        most = self._service.settings.fragment_frames
         while not self._stop.is_set():
             self._check_times()
             async with self._sending:
+                count = 1 if self._talk.beginning else most  # so that the first picture waits for no other
                 burst = self._talk.burst(count, time.monotonic())
                 await self._send_burst(media, burst)
             self._changed.set()

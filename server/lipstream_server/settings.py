@@ -50,7 +50,7 @@ class ClipSettings:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """sessions: most at once; None: derived from a measurement at warm-up. fragment_frames: a fragment's pictures.
+    """sessions: most at once; None: derived from a measurement at warm-up. fragment_frames: a fragment's pictures, at most.
 
     hello_seconds: to session.start. idle_seconds: without any message of the client. max_seconds: of a session.
     send_seconds: a message that the client has not taken after that ends the session. lag_seconds: a server that is further

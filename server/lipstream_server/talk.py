@@ -105,6 +105,11 @@ class Talk:
         return "draining" if all(utterance.ended for utterance in self._queue) else "speaking"
 
     @property
+    def beginning(self) -> bool:
+        """Whether an utterance waits for its first picture to be shown."""
+        return bool(self._queue) and not self._queue[0].showing
+
+    @property
     def backlog(self) -> float:
         """Seconds of audio received and not sent."""
         return sum(utterance.backlog for utterance in self._queue)
