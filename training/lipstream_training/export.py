@@ -18,7 +18,13 @@ from .checkpoint import DIFFUSION, DISTILLED, load_state
 from .encode_clips import normalised_autoencoder
 
 DEFAULTS = SamplingDefaults(
-    preset="realtime", steps=20, guidance=1.0, window=16, last_timestep=400, realtime_steps=2
+    preset="realtime",
+    steps=20,
+    guidance=1.0,
+    window=16,
+    motion_scale=(1.0, 1.0, 1.3),  # of the lips: what was learnt is a mean, and moves less than mouths do
+    last_timestep=400,
+    realtime_steps=2,
 )
 GUIDANCE = 2.0  # of a model that was not taught to need none
 
