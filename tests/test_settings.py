@@ -84,6 +84,12 @@ def test_the_environment_may_name_the_file_and_set_nothing(file: Path) -> None:
             r"a port is a number up to 65535, got 70000 \(set by LIPSTREAM_PORT\)",
         ),
         ("port = ", {}, "lipstream.toml is no TOML"),
+        (
+            "",
+            {"LIPSTREAM_ACCESS__KEY": "short"},
+            r"access.key takes 24 to 200 letters.*\(set by LIPSTREAM_ACCESS__KEY\)",
+        ),
+        ("", {"LIPSTREAM_ACCESS__ORIGINS": "example.com"}, "an origin is such as https://example.com"),
         ("access.key = 12345", {}, "access.key takes a text, got a value that is not shown"),
     ],
 )
@@ -104,14 +110,14 @@ def test_what_config_prints_can_be_read_again(file: Path, tmp_path: Path) -> Non
 def test_config_prints_every_setting_once_with_its_origin_and_no_secret(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LIPSTREAM_ACCESS__KEY", "a key that nobody must see")
+    monkeypatch.setenv("LIPSTREAM_ACCESS__KEY", "a-key-that-nobody-must-see")
     assert run(["config", "--config", str(file), "--port", "3"], COMMANDS) == 0
     printed = capsys.readouterr().out
     assert re.findall(r"^(?:# )?([a-z_.]+) = ", printed, re.M) == list(LEAVES)
     assert "port = 3  # --port\n" in printed
     assert f'device = "file"  # {file}\n' in printed
     assert "access.key = (secret)  # LIPSTREAM_ACCESS__KEY\n" in printed
-    assert "nobody must see" not in printed
+    assert "nobody-must-see" not in printed
     monkeypatch.setenv("LIPSTREAM_POTR", "1")
     assert run(["config"], COMMANDS) == 2
     assert "'LIPSTREAM_PORT'" in capsys.readouterr().err

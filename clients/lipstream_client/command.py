@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "config": Command(
             "lipstream_server.config_command:config", "the settings of a server, and where each comes from"
         ),
+        "keys": Command("lipstream_server.keys_command:keys", "who may use a server: add, list, rm"),
         "stream": Command(
             "lipstream_client.stream_command:stream", "a recording or a microphone through a server"
         ),

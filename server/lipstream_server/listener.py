@@ -43,5 +43,6 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
         backlog=_BACKLOG,
         timeout_graceful_shutdown=5,
         server_header=False,
+        proxy_headers=False,  # X-Forwarded-For is what anybody may write
     )
     return uvicorn.Server(config)

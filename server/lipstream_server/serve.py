@@ -18,6 +18,7 @@ from .serve_settings import (
     Steps,
     Stub,
     gathered,
+    loopback,
 )
 
 
@@ -43,6 +44,7 @@ def serve(
 
     from .app import create_app
     from .engine import Engine
+    from .keys_command import asks_for_keys
     from .listener import bind, server
     from .model_engine import ModelSettings, load_engine
     from .page import Page
@@ -76,7 +78,8 @@ def serve(
         listening.should_exit = True
 
     with bind(settings.host, settings.port) as address:
-        listening = server(create_app(load, settings, stop, page, settings.directory))
+        keyed = asks_for_keys(settings, loopback(address.getsockname()[0]))
+        listening = server(create_app(load, settings, stop, page, settings.directory, keyed))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

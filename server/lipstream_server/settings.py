@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from .talk import TalkSettings
+from .tokens import TOKEN_PREFIX
 from .windows import WindowSettings
+
+_KEY = re.compile(r"[A-Za-z0-9_.~+/=-]{24,200}")
+_ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,16 @@ class AccessSettings:
     token_seconds: float = 3600.0
     connect_seconds: float = 3600.0
     fresh_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        secret = "" if self.key is None else self.key.get_secret_value()
+        if self.key is not None and not (_KEY.fullmatch(secret) and not secret.startswith(TOKEN_PREFIX)):
+            raise ValueError(
+                "access.key takes 24 to 200 letters and digits that nobody can guess, such as `openssl rand -hex 24` prints"
+            )
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"an origin is such as https://example.com, or *, got {origin!r}")
 
 
 @dataclass(frozen=True)
