@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import signal
 import stat
 import sys
@@ -20,6 +21,9 @@ from pydantic import SecretStr
 from websockets.exceptions import InvalidStatus
 
 from lipstream_client.command import COMMANDS, run
+from lipstream_client.errors import RefusedError
+from lipstream_client.rest import RestClient
+from lipstream_client.stream_client import StreamClient
 from lipstream_server.demo import ready
 from lipstream_server.keys_command import KeysMissingError, asks_for_keys
 from lipstream_server.protocol import (
@@ -427,6 +431,51 @@ async def test_wrong_keys_cost_little_and_change_nothing(data: Path) -> None:
         assert (await server.ask("GET", AVATARS))[0] == 200
         status, _, _ = await ask(server.address, "GET", AVATARS, cookie="x" * 70_000)
         assert status in (400, 431)
+
+
+# The clients
+
+
+async def typed(*words: str, **environment: str) -> tuple[int | None, str]:
+    """The exit code of `lipstream` with these arguments, and what it prints."""
+    command = (sys.executable, "-m", "lipstream_client", *words)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=STDOUT, env=os.environ | environment
+    )
+    async with asyncio.timeout(120):
+        said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def test_the_clients_come_in_with_a_key_and_are_told_without_one(data: Path, tmp_path: Path) -> None:
+    speech, out = tmp_path / "speech.wav", str(tmp_path / "out.mp4")
+    speech.write_bytes(wav(0.4))
+    large = tmp_path / "large.wav"
+    large.write_bytes(wav(200))  # 6 MB, which the server does not wait for
+    async with keyed(data) as server:
+        rest, live = f"http://{server.address}", f"ws://{server.address}"
+        commands = (
+            ("avatars", "list", "--url", rest),
+            ("clips", "create", str(speech), "-o", out, "--url", rest),
+            ("stream", str(speech), "--fast", "-o", out, "--url", live),
+            ("bench-stream", str(speech), "--url", live),
+        )
+        for code, _ in await asyncio.gather(*(typed(*words, LIPSTREAM_KEY=server.key) for words in commands)):
+            assert code == 0
+        assert (await typed(*commands[0], "--key", server.key))[0] == 0
+        without = (*commands[:3], ("clips", "create", str(large), "--url", rest))
+        for code, said in await asyncio.gather(*(typed(*words) for words in without)):
+            assert code == 3
+            assert "lipstream keys add NAME" in said
+            assert said.count("\n") == 1
+        token = await asyncio.to_thread(RestClient(rest, key=server.key).create_token, "green")
+        async with StreamClient(live, SessionStart(avatar="green"), key=token) as client:
+            assert client.ready is not None
+            assert token not in repr(client)
+        with pytest.raises(RefusedError, match="unauthorized: this key is not, or not any more") as refused:
+            async with StreamClient(live, key="ls_wrong"):
+                pass
+        assert refused.value.error.fatal
 
 
 # The command
