@@ -362,7 +362,7 @@ async def test_the_pace_stays_close_to_live(browser: Browser) -> None:
         "far": {"rate": 1, "jump": True},
         "cushion": True,
         "due": [120, 1120, 5000],
-        "kinds": ["ended", "refused", "ended", "ended", "lost", "lost"],
+        "kinds": ["ended", "refused", "locked", "ended", "ended", "lost", "lost"],
         "pcm": [0, 32767, -32767, 16384],
         "mixed": [0.5, 0],
         "name": "my aunt.and.me",
