@@ -50,7 +50,6 @@ _AT_THE_GATE = refusals(
     origin_refused=403,
     host_refused=421,
     too_many_requests=429,
-    headers_too_large=431,
 )
 
 

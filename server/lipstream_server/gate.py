@@ -29,7 +29,6 @@ from .tokens import TOKEN_PREFIX
 _PROBES = frozenset({"/healthz", "/readyz"})
 _OPEN = frozenset({*_PROBES, "/", SAMPLE_PATH, "/docs", "/redoc", "/openapi.json"})
 _PAGE = "/page/"
-_MOST_HEADER_BYTES = 1 << 16
 
 
 class Gate:
@@ -55,9 +54,6 @@ class Gate:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         """Raises Problem."""
-        if sum(len(name) + len(value) for name, value in headers.raw) > _MOST_HEADER_BYTES:
-            detail = f"expected at most {_MOST_HEADER_BYTES} bytes of headers"
-            raise Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail)
         access, hosts = self._settings.access, headers.getlist("host")
         guarded = not self._keyed and scope["path"] not in _PROBES
         for host in hosts if guarded else ():

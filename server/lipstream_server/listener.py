@@ -7,6 +7,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from .bounded_http import BoundedHttp
 from .protocol import MAX_MESSAGE_BYTES
 
 _SEND_BUFFER = 1 << 16
@@ -35,6 +36,7 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
     config = uvicorn.Config(
         app,
         log_level=log_level,
+        http=BoundedHttp,
         ws="websockets-sansio",
         ws_max_size=_READ_BYTES,
         ws_ping_interval=ping_seconds,
