@@ -350,6 +350,20 @@ async def test_a_token_that_cannot_be_is_refused(asked: dict, status: int, code:
         assert (said["status"], said["code"]) == (status, code)
 
 
+async def test_a_server_without_keys_gives_tokens_too_and_holds_a_page_to_them() -> None:
+    async with running() as address:
+        body = json.dumps({"avatar": "green"}).encode()
+        status, _, content = await ask(address, "POST", TOKENS, body, content_type="application/json")
+        assert status == 201
+        token = json.loads(content)["token"]
+        async with connected(address, SessionStart(), **browser(token)) as client:
+            ready = client.received[0]
+            assert isinstance(ready, SessionReady)
+            assert ready.avatar == "green"
+        error, _, code = await farewell(address, **browser(token[:-9]))
+        assert (error.code, code) == ("unauthorized", CloseCode.UNAUTHORIZED)
+
+
 # Browsers
 
 

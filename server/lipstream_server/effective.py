@@ -75,8 +75,9 @@ def effective(
     try:
         settings = build(kind, values)
     except ValueError as error:
-        origins = ", ".join(dict.fromkeys(each.origin for each in given.values()))
-        raise SettingsError(f"{error} (set by {origins})") from error
+        meant = [each for key, each in given.items() if key in str(error) or str(each.value) in str(error)]
+        origins = dict.fromkeys(each.origin for each in meant or given.values())
+        raise SettingsError(f"{error} (set by {', '.join(origins)})") from error
     return Effective(settings, known, given)
 
 
