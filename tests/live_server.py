@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
@@ -45,10 +45,11 @@ async def running(
     ping_seconds: float = 30.0,
     page: Page | None = None,
     data: Path | None = None,
+    keyed: bool = False,
 ) -> AsyncIterator[str]:
-    """Yields the address once the server is ready. data: its directory, one of its own without it."""
+    """Yields the address once the server is ready. data: its directory, one of its own without it. keyed: asks for keys."""
     listening = bind("127.0.0.1", 0)
-    app = create_app(lambda: engine or StubEngine(), settings or CALM, page=page, data=data)
+    app = create_app(lambda: engine or StubEngine(), settings or CALM, page=page, data=data, keyed=keyed)
     uvicorn_server = server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]
@@ -157,9 +158,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(address: str, start: SessionStart | None = None) -> AsyncIterator[Client]:
-    """start: sent at once, and session.ready read."""
-    async with connect(f"ws://{address}{PATH}", max_size=None, compression=None) as socket:
+async def connected(address: str, start: SessionStart | None = None, **more: Any) -> AsyncIterator[Client]:
+    """start: sent at once, and session.ready read. more: for the handshake."""
+    async with connect(f"ws://{address}{PATH}", max_size=None, compression=None, **more) as socket:
         client = Client(socket)
         if start is not None:
             await client.send(start)

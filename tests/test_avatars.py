@@ -180,16 +180,16 @@ async def test_the_engine_keeps_few_avatars_and_the_disk_keeps_all(tmp_path: Pat
         ids = []
         for colour in ("red", "green"):
             (file := tmp_path / "posted").write_bytes(portrait(colour))
-            ids.append((await avatars.add(file))[0].id)
+            ids.append((await avatars.add(file, None))[0].id)
         await avatars.open(ids[0], "realtime")  # the other one is now the one unused for longest
         with avatars.used(ids[0]):
             (file := tmp_path / "posted").write_bytes(portrait("blue"))
-            ids.append((await avatars.add(file))[0].id)
+            ids.append((await avatars.add(file, None))[0].id)
             assert engine.registered == [ids[0], ids[2]]
             await avatars.open(ids[1], "realtime")  # from the disk
             assert engine.registered == [ids[0], ids[1]]  # and never the one that is used
     async with registry(Counting(), tmp_path, AvatarSettings()) as avatars:
-        assert [avatar.id for avatar in (await avatars.page(None, 50))[len(COLOURS) :]] == ids
+        assert [avatar.id for avatar in (await avatars.page(None, 50, None))[len(COLOURS) :]] == ids
         await avatars.open(ids[2], "realtime")
 
 

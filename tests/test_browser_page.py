@@ -1,5 +1,6 @@
 """The page in a real browser, against a real server with a stub engine, whose bar is as long as the sound is loud."""
 
+import asyncio
 import io
 import json
 import re
@@ -12,8 +13,11 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Browser, Page
+from pydantic import SecretStr
 
 from browser import SERVED, chromium, opened, play_on, position, state, upload, web_file
+from lipstream_client.rest import RestClient
+from lipstream_server.settings import AccessSettings
 from live_server import CALM, ask, get, running, tone
 from portraits import encoded
 
@@ -80,7 +84,8 @@ async def until_bar(page: Page, condition: str) -> None:
 
 
 async def test_the_page_is_sent_with_a_strict_policy_and_holds_to_it() -> None:
-    async with running(page=SERVED) as address:
+    settings = replace(CALM, access=AccessSettings(hosts=("*",)))
+    async with running(settings=settings, page=SERVED) as address:
         status, headers, body = await get(address, "/")
         assert status == 200
         policy = headers["content-security-policy"]
@@ -342,7 +347,7 @@ async def test_the_pace_stays_close_to_live(browser: Browser) -> None:
                 far: pace(3, 0.2, 1),
                 cushion: dry > first && cushion.seconds < first,
                 due: [dueSamples(0, 1000, 5000), dueSamples(1, 1000, 5000), dueSamples(9, 1000, 5000)],
-                kinds: [1000, 1013, 4404, 4408, 1012, 1006].map((code) => verdict(code, null).kind),
+                kinds: [1000, 1013, 4401, 4404, 4408, 1012, 1006].map((code) => verdict(code, null).kind),
                 pcm: [...toS16(Float32Array.of(0, 2, -2, 0.5))],
                 mixed: [...mix([Float32Array.of(1, 0), Float32Array.of(0, 0)])],
                 name: nameOf("my_aunt.and.me.jpeg"),
@@ -357,7 +362,7 @@ async def test_the_pace_stays_close_to_live(browser: Browser) -> None:
         "far": {"rate": 1, "jump": True},
         "cushion": True,
         "due": [120, 1120, 5000],
-        "kinds": ["ended", "refused", "ended", "ended", "lost", "lost"],
+        "kinds": ["ended", "refused", "locked", "ended", "ended", "lost", "lost"],
         "pcm": [0, 32767, -32767, 16384],
         "mixed": [0.5, 0],
         "name": "my aunt.and.me",
@@ -368,3 +373,35 @@ async def test_the_sample_is_the_bundled_recording() -> None:
     from lipstream_models.bundled import recording_path
 
     assert Path(str(SERVED.sample)) == recording_path()
+
+
+async def test_a_server_with_keys_lets_a_page_in_that_has_a_token(browser: Browser, tmp_path: Path) -> None:
+    key = SecretStr("a-key-that-stands-in-the-settings")
+    settings = replace(CALM, access=AccessSettings(key=key))
+    async with running(settings=settings, page=SERVED, data=tmp_path, keyed=True) as address:
+        rest = RestClient(f"http://{address}", key=key.get_secret_value())
+        token = await asyncio.to_thread(rest.create_token, "green")
+        late = await asyncio.to_thread(rest.create_token, "green", connect_seconds=0.01)
+        # The one error is Chromium's own line about the 401.
+        async with opened(browser, address, errors=1, begin="locked") as page:
+            assert "can give you a token" in await page.inner_text("#card-text")
+            await page.fill("#token", "a mistake")
+            await page.press("#token", "Enter")
+            await page.wait_for_function(
+                "() => document.querySelector('#card-text').textContent.includes('no token')"
+            )
+            await page.fill("#token", late)
+            await page.click("#pass button")
+            await page.click("#start")
+            await page.wait_for_function(
+                "() => document.querySelector('#card-text').textContent.includes('is over')"
+            )
+            await state(page, "locked")
+            await page.goto(f"http://{address}/#token={token}")
+            await state(page, "ready")
+            assert page.url == f"http://{address}/"
+            assert not await page.is_visible("#avatars")
+            await say(page, 20)
+            await until_bar(page, "> 0.2")
+            await page.click("#end")
+            await state(page, "ready")

@@ -53,8 +53,12 @@ def test_a_face_and_a_voice_become_a_file(tmp_path: Path, capsys: pytest.Capture
     with serving() as address:
         (avatar,) = lines(address, "avatars", "add", face)
         assert lines(address, "avatars", "list")[-1] == f"{avatar}\taunt\tuploaded"
-        (clip,) = lines(address, "clips", "create", speech, "--avatar", avatar, "--key", "1", "-o", out)
-        assert lines(address, "clips", "create", speech, "--avatar", avatar, "--key", "1") == [clip]
+        (clip,) = lines(
+            address, "clips", "create", speech, "--avatar", avatar, "--idempotency-key", "1", "-o", out
+        )
+        assert lines(address, "clips", "create", speech, "--avatar", avatar, "--idempotency-key", "1") == [
+            clip
+        ]
         with av.open(str(out)) as container:
             assert sum(1 for _ in container.decode(video=0)) == 15
         assert lines(address, "clips", "watch", clip) == []

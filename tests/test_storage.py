@@ -1,17 +1,24 @@
 """What is kept on disk: the schema, what a clip may become, and what is mended when a server starts."""
 
 import itertools
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, Table, create_engine, insert
 
-from lipstream_server import clip_state
+from lipstream_server import clip_state, database
+from lipstream_server.api_keys import ApiKey
+from lipstream_server.avatar_table import KeptAvatar, add_avatar, page_of_avatars, remove_unneeded
 from lipstream_server.clip_state import Clip, Failure, Order, State, TransitionError, Video
 from lipstream_server.clip_table import add_clip, find_clip, save_clip
 from lipstream_server.data_directory import DataDirectory, DataDirectoryError
 from lipstream_server.database import intact, open_database
+from lipstream_server.key_table import add_api_key, all_api_keys, remove_api_key
 from lipstream_server.storage import Storage
 from lipstream_server.tables import metadata
 
@@ -51,6 +58,37 @@ def test_the_migrations_make_the_tables_that_the_code_expects(tmp_path: Path) ->
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     assert intact(engine)
+    engine.dispose()
+
+
+def test_what_was_there_before_keys_stays_and_belongs_to_none(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite+pysqlite:///{tmp_path / 'data.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        values = {**asdict(ORDER), "id": "clip_1", "state": "queued", "created": 1.0}
+        connection.execute(insert(Table("clips", MetaData(), autoload_with=connection)).values(values))
+    engine.dispose()
+    engine = open_database(tmp_path / "data.db")
+    with engine.begin() as connection:
+        assert find_clip(connection, "clip_1") is not None
+        assert find_clip(connection, "clip_1", "key_1") is None
+    engine.dispose()
+
+
+def test_the_avatars_of_a_removed_key_are_not_listed_any_more(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "data.db")
+    with engine.begin() as connection:
+        for name in ("a", "b"):
+            add_api_key(connection, ApiKey(f"key_{name}", name), name)
+            add_avatar(connection, KeptAvatar(name, name, (), None, True, 0.0, 1, owner=f"key_{name}"))
+        assert remove_api_key(connection, "a")
+        assert not remove_api_key(connection, "a")
+        assert [avatar.id for avatar in page_of_avatars(connection, 0, 10, None)] == ["b"]
+        assert list(all_api_keys(connection)) == ["b"]
+        assert remove_unneeded(connection, frozenset()) == ["a"]
     engine.dispose()
 
 

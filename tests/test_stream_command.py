@@ -255,7 +255,7 @@ def test_a_server_that_does_not_start_is_quoted(capfd: pytest.CaptureFixture[str
         pytest.raises(DemoError, match="the server ended with code 2"),
     ):
         wait_until_ready(server, log, 99)
-    assert "Usage: lipstream serve" in capfd.readouterr().err
+    assert "a port is a number up to 65535, got 99999 (set by --port)" in capfd.readouterr().err
 
 
 def test_a_port_that_is_taken_is_not_used() -> None:

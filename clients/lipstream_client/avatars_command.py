@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .key_option import Key
 from .rest import RestClient
 
 URL = "http://127.0.0.1:8000"
@@ -24,23 +25,28 @@ def add(
         str | None, typer.Option(help="left,top,width,height: the part to use, shares of the picture's sides")
     ] = None,
     url: Url = URL,
+    key: Key = None,
 ) -> None:
     """A picture becomes an avatar, whose id is printed."""
-    added = RestClient(url).add_avatar(picture, name, crop)
+    added = RestClient(url, key=key).add_avatar(picture, name, crop)
     for note in added.notes:
         typer.echo(note, err=True)
     typer.echo(added.id)
 
 
 @avatars.command("list")
-def list_avatars(url: Url = URL) -> None:
+def list_avatars(url: Url = URL, key: Key = None) -> None:
     """Id and name of every avatar, the default first."""
-    for avatar in RestClient(url).avatars():
+    for avatar in RestClient(url, key=key).avatars():
         typer.echo(f"{avatar.id}\t{avatar.name}{'' if avatar.bundled else chr(9) + 'uploaded'}")
 
 
 @avatars.command()
-def rm(ids: Annotated[list[str], typer.Argument(help="of avatars that were added")], url: Url = URL) -> None:
+def rm(
+    ids: Annotated[list[str], typer.Argument(help="of avatars that were added")],
+    url: Url = URL,
+    key: Key = None,
+) -> None:
     """Remove avatars."""
     for avatar in ids:
-        RestClient(url).remove_avatar(avatar)
+        RestClient(url, key=key).remove_avatar(avatar)

@@ -13,6 +13,7 @@ import typer
 from .backoff import Backoff
 from .errors import StreamError
 from .figures import Figures
+from .key_option import Key
 from .recording import read_audio
 from .stream_command import URL
 from .streaming import stream_audio
@@ -22,11 +23,12 @@ def bench_stream(
     audio: Annotated[Path, typer.Argument(help="a recording; any file with a sound track")],
     number: Annotated[int, typer.Option("-n", help="streams at once", min=1)] = 1,
     url: Annotated[str, typer.Option(help="of the server")] = URL,
+    key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="one line of JSON instead of a table")] = False,
 ) -> None:
     """Several streams at once, each at the pace of a microphone: first-frame delays, frames a second, skew, late frames."""
     speech = read_audio(audio)
-    done = asyncio.run(_together(url, speech, number))
+    done = asyncio.run(_together(url, speech, number, key))
     served = [each for each in done if isinstance(each, Figures)]
     refused = [each for each in done if isinstance(each, StreamError)]
     if as_json:
@@ -71,9 +73,9 @@ def _delays(served: Sequence[Figures]) -> list[float]:
     return sorted(each.first_frame * 1000 for each in served if each.first_frame is not None)
 
 
-async def _together(url: str, speech: bytes, number: int) -> list[Figures | BaseException]:
+async def _together(url: str, speech: bytes, number: int, key: str | None) -> list[Figures | BaseException]:
     once = Backoff(attempts=1)
-    streams = (stream_audio(url, speech, backoff=once) for _ in range(number))
+    streams = (stream_audio(url, speech, backoff=once, key=key) for _ in range(number))
     done = await asyncio.gather(*streams, return_exceptions=True)
     for each in done:
         if isinstance(each, BaseException) and not isinstance(each, StreamError):

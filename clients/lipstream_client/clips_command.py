@@ -12,6 +12,7 @@ import typer
 
 from .avatars_command import URL, Url
 from .errors import StreamError
+from .key_option import Key
 from .rest import Clip, RestClient
 
 clips = typer.Typer(
@@ -34,14 +35,15 @@ def create(
     preset: Annotated[str | None, typer.Option(help="the server's own without it")] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same frames")] = 0,
     size: Annotated[int | None, typer.Option(help="longer side of the video in pixels")] = None,
-    key: Annotated[
-        str | None, typer.Option(help="the same key makes one clip, however often this runs")
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="the same one makes one clip, however often this runs")
     ] = None,
     url: Url = URL,
+    key: Key = None,
 ) -> None:
     """Post a recording; the clip's id is printed."""
-    rest = RestClient(url)
-    clip = rest.create_clip(audio, avatar, portrait, preset, seed, size, key)
+    rest = RestClient(url, key=key)
+    clip = rest.create_clip(audio, avatar, portrait, preset, seed, size, idempotency_key)
     typer.echo(clip.id)
     if output is not None:
         _follow(rest, clip.id)
@@ -49,9 +51,9 @@ def create(
 
 
 @clips.command()
-def watch(clip: Id, url: Url = URL) -> None:
+def watch(clip: Id, url: Url = URL, key: Key = None) -> None:
     """Show how far a clip is, until it is finished."""
-    _follow(RestClient(url), clip)
+    _follow(RestClient(url, key=key), clip)
 
 
 @clips.command()
@@ -59,26 +61,28 @@ def get(
     clip: Id,
     output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")],
     url: Url = URL,
+    key: Key = None,
 ) -> None:
     """The video of a clip; while it is made, all that is there of it."""
-    typer.echo(f"{output}: {RestClient(url).download(clip, output)} bytes")
+    typer.echo(f"{output}: {RestClient(url, key=key).download(clip, output)} bytes")
 
 
 @clips.command("list")
 def list_clips(
     state: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed, cancelled")] = None,
     url: Url = URL,
+    key: Key = None,
 ) -> None:
     """Id, state and length of every clip, the newest first."""
-    for clip in RestClient(url).clips(state):
+    for clip in RestClient(url, key=key).clips(state):
         typer.echo(f"{clip.id}\t{clip.state}\t{clip.seconds:.2f} s")
 
 
 @clips.command()
-def rm(ids: Annotated[list[str], typer.Argument(help="of clips")], url: Url = URL) -> None:
+def rm(ids: Annotated[list[str], typer.Argument(help="of clips")], url: Url = URL, key: Key = None) -> None:
     """Cancel clips that are not finished, and remove them with their videos."""
     for clip in ids:
-        RestClient(url).remove_clip(clip)
+        RestClient(url, key=key).remove_clip(clip)
 
 
 def _follow(rest: RestClient, clip: str) -> None:

@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "lipstream_server.render:render", "a portrait and a recording become a talking video"
         ),
         "serve": Command("lipstream_server.serve:serve", "talking heads over a WebSocket, in real time"),
+        "config": Command(
+            "lipstream_server.config_command:config", "the settings of a server, and where each comes from"
+        ),
+        "keys": Command("lipstream_server.keys_command:keys", "who may use a server: add, list, rm"),
         "stream": Command(
             "lipstream_client.stream_command:stream", "a recording or a microphone through a server"
         ),

@@ -1,5 +1,7 @@
 """What can go wrong between a client and a server."""
 
+import json
+
 from lipstream_server.protocol import Error
 
 
@@ -27,3 +29,12 @@ class ProblemError(StreamError):
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
         self.status, self.code = status, code
+
+
+def problem(status: int, reason: str, body: bytes | bytearray) -> ProblemError:
+    """What an answer that is none says."""
+    try:
+        said = json.loads(body)
+        return ProblemError(status, said["code"], said["detail"])
+    except (ValueError, KeyError, TypeError):
+        return ProblemError(status, "unknown", f"the server answered {status} {reason}")

@@ -13,14 +13,14 @@ import http.client
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from .errors import ConnectionLostError, ProblemError, StreamError
+from .errors import ConnectionLostError, StreamError, problem
 
 _PIECE = 1 << 18
 _FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -61,16 +61,17 @@ class Clip:
 
 
 class RestClient:
-    """url: of the server. seconds: that an answer may take to come, or to go on.
+    """url: of the server. seconds: that an answer may take to come, or to go on. key: of a server that asks for one.
 
     Every method raises ProblemError where the server refuses, and ConnectionLostError where it does not answer.
     """
 
-    def __init__(self, url: str, seconds: float = 60.0) -> None:
+    def __init__(self, url: str, seconds: float = 60.0, key: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise StreamError(f"expected the address of a server like http://127.0.0.1:8000, got {url!r}")
         self._parts, self._seconds = parts, seconds
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def avatars(self) -> list[Avatar]:
         """The server's default first."""
@@ -83,6 +84,17 @@ class RestClient:
 
     def remove_avatar(self, avatar: str) -> None:
         self._json("DELETE", f"/v1/avatars/{quote(avatar, safe='')}")
+
+    def create_token(
+        self, avatar: str | None = None, seconds: float = 600.0, connect_seconds: float = 60.0
+    ) -> str:
+        """For a browser, which must not have the key: opens sessions of one avatar. seconds: of a session. connect_seconds: from
+        now, in which one may be begun.
+        """
+        asked = {"seconds": seconds, "connect_seconds": connect_seconds}
+        body = json.dumps(asked if avatar is None else {"avatar": avatar, **asked}).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        return str(self._json("POST", "/v1/tokens", [body], headers)["token"])
 
     def create_clip(
         self,
@@ -173,7 +185,11 @@ class RestClient:
         return said
 
     def _json(
-        self, method: str, path: str, body: _Body | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         with self._asked(method, path, body, headers) as answer:
             content = answer.read()
@@ -181,18 +197,25 @@ class RestClient:
 
     @contextmanager
     def _asked(
-        self, method: str, path: str, body: _Body | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         secure = self._parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._seconds)
         try:
             connection.request(
-                method, self._parts.path.rstrip("/") + path, iter(body or ()), dict(headers or {})
+                method,
+                self._parts.path.rstrip("/") + path,
+                iter(body or ()),
+                {**self._headers, **(headers or {})},
             )
             answer = connection.getresponse()
             if answer.status >= 400:
-                raise _problem(answer)
+                raise problem(answer.status, answer.reason, answer.read())
             yield answer
         except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
             address = f"{self._parts.scheme}://{self._parts.netloc}"
@@ -233,11 +256,3 @@ def _of(kind: type[A], said: Mapping[str, Any]) -> A:
     """What is not known here is left out: a newer server may say more."""
     known: Sequence[str] = [field.name for field in fields(kind)]
     return kind(**{name: said[name] for name in known})
-
-
-def _problem(answer: http.client.HTTPResponse) -> ProblemError:
-    try:
-        said = json.loads(answer.read())
-        return ProblemError(answer.status, said["code"], said["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ProblemError(answer.status, "unknown", f"the server answered {answer.status} {answer.reason}")

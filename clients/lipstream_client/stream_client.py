@@ -21,12 +21,14 @@ from typing import Self
 
 from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
 
 from lipstream_server.protocol import (
     MAX_MESSAGE_BYTES,
     PATH,
     SERVER_MESSAGES,
+    SUBPROTOCOL,
     AudioAppend,
     Error,
     ErrorCode,
@@ -44,13 +46,14 @@ from lipstream_server.protocol import (
 )
 
 from .backoff import Backoff
-from .errors import ConnectionLostError, RefusedError, StreamError
+from .errors import ConnectionLostError, ProblemError, RefusedError, StreamError, problem
 
 __all__ = ["Backoff", "StreamClient", "UtteranceEnded"]
 
 _CLOSE_SECONDS = 2.0
 _READY_SECONDS = 60.0
 _PIECE = MAX_MESSAGE_BYTES // 2
+_FINAL = frozenset({401, 403, 421})
 
 
 @dataclass
@@ -60,7 +63,7 @@ class StreamClient:
     url: of the server, ws:// or wss://. backoff: for connecting. reconnect: whether an iteration goes on with a new session,
     after another `SessionReady`, when the connection is lost or the server is restarted; what was under way is lost with it, and
     what is sent meanwhile waits for the new session, which takes an iteration that goes on.
-    text: audio goes as base64, where binary messages do not pass.
+    text: audio goes as base64, where binary messages do not pass. key: of a server that asks for one; a session token does too.
     Raises StreamError when no connection can be had, ConnectionLostError when it is lost, RefusedError when the server does not
     want the session.
     """
@@ -70,6 +73,7 @@ class StreamClient:
     backoff: Backoff = field(default_factory=Backoff)
     reconnect: bool = False
     text: bool = False
+    key: str | None = field(default=None, repr=False)
     ready: SessionReady | None = field(default=None, init=False)
     _socket: ClientConnection | None = field(default=None, init=False)
     _ended: bool = field(default=False, init=False)
@@ -173,6 +177,8 @@ class StreamClient:
                 wait = max(wait, error.error.retry_after or 0.0)
             except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as error:
                 wait = next(waits, None)
+                if (problem := _problem(error)) is not None:
+                    raise problem from error
                 if wait is None:
                     told = str(error) or f"no answer within {_READY_SECONDS:.0f} s"
                     raise StreamError(f"{self.url}: no Lipstream server answers there: {told}") from error
@@ -186,9 +192,18 @@ class StreamClient:
         """One session. The socket counts as connected only once the session is ready, so that nothing is sent before."""
         url = self.url.rstrip("/")
         async with asyncio.timeout(_READY_SECONDS):
-            socket = await connect(url if url.endswith(PATH) else url + PATH, max_size=None, compression=None)
+            socket = await connect(
+                url if url.endswith(PATH) else url + PATH,
+                max_size=None,
+                compression=None,
+                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                additional_headers=None if self.key is None else {"Authorization": f"Bearer {self.key}"},
+            )
             try:
-                await socket.send(self.start.model_dump_json())
+                with suppress(
+                    ConnectionClosed
+                ):  # a server that wants no session has said why, which is read next
+                    await socket.send(self.start.model_dump_json())
                 while True:
                     message = _parse(await socket.recv())
                     if isinstance(message, SessionReady):
@@ -239,6 +254,13 @@ def _parse(message: str | bytes) -> ServerMessage | bytes:
         raise StreamError(
             f"expected a message of Lipstream's protocol, got {message[:100]!r}; is the server of another version?"
         ) from error
+
+
+def _problem(error: Exception) -> ProblemError | None:
+    """What a server says that will say it again: that it is none, or wants nothing to do with this client."""
+    if isinstance(error, InvalidStatus) and error.response.status_code in _FINAL:
+        return problem(error.response.status_code, error.response.reason_phrase, error.response.body)
+    return None
 
 
 def _lost(error: ConnectionClosed) -> ConnectionLostError:

@@ -14,6 +14,7 @@ import typer
 
 from .errors import StreamError
 from .figures import Figures
+from .key_option import Key
 from .microphone import load_device, microphone
 from .recording import read_audio
 from .sinks import FileSink, Sink, find_player, open_player
@@ -48,6 +49,7 @@ def stream(
     ] = False,
     url: Annotated[str, typer.Option(help="of the server")] = URL,
     avatar: Annotated[str | None, typer.Option(help="the server's own without it")] = None,
+    key: Key = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="send all at once, not at the pace of a microphone")
     ] = False,
@@ -67,7 +69,7 @@ def stream(
     where = "player" if output is None else str(output)
 
     async def talk(show: Show) -> None:
-        async with connection(url, avatar) as client:
+        async with connection(url, avatar, key=key) as client:
             sinks: list[Sink] = [FileSink(output)] if output is not None else []
             if player is not None:
                 sinks.append(await open_player(player))

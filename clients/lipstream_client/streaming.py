@@ -85,10 +85,11 @@ async def stream_audio(
     pace: float = 1.0,
     backoff: Backoff | None = None,
     show: Show = lambda figures: None,
+    key: str | None = None,
 ) -> Figures:
     """One recording, s16le 16 kHz mono. pace: 1 as a microphone gives it, 0 as fast as the server takes it."""
     figures = Figures()
-    async with connection(url, avatar, backoff) as client:
+    async with connection(url, avatar, backoff, key) as client:
         await stream(client, paced(audio, pace, ahead(client)), sinks, figures, show)
     return figures
 
@@ -99,9 +100,12 @@ def ahead(client: StreamClient) -> float:
     return max(_PIECE_SECONDS, limit - _SPARE_SECONDS)
 
 
-def connection(url: str, avatar: str | None = None, backoff: Backoff | None = None) -> StreamClient:
+def connection(
+    url: str, avatar: str | None = None, backoff: Backoff | None = None, key: str | None = None
+) -> StreamClient:
     """A client for `stream`, not connected."""
-    return StreamClient(url, SessionStart(avatar=avatar, audio=AudioFormat(rate=RATE)), backoff or Backoff())
+    start = SessionStart(avatar=avatar, audio=AudioFormat(rate=RATE))
+    return StreamClient(url, start, backoff or Backoff(), key=key)
 
 
 @dataclass

@@ -43,13 +43,19 @@ class BytesSink:
         """There is nothing to close."""
 
 
-def talk(url: str, audio: bytes, avatar: str | None = None, backoff: Backoff | None = None) -> bytes:
+def talk(
+    url: str,
+    audio: bytes,
+    avatar: str | None = None,
+    backoff: Backoff | None = None,
+    key: str | None = None,
+) -> bytes:
     """An MP4 in which an avatar says this: s16le, 16 kHz mono. It takes as long as the audio lasts, and a little more.
 
     Raises StreamError when no connection can be had or it is lost, RefusedError when the server does not want it.
     """
     sink = BytesSink()
-    asyncio.run(stream_audio(url, audio, [sink], avatar, 0.0, backoff))
+    asyncio.run(stream_audio(url, audio, [sink], avatar, 0.0, backoff, key=key))
     return bytes(sink.data)
 
 
@@ -60,12 +66,14 @@ def stream_to_file(
     avatar: str | None = None,
     pace: float = 1.0,
     backoff: Backoff | None = None,
+    key: str | None = None,
 ) -> Figures:
     """A recording, any file with sound, into an MP4 that grows as it comes, and the figures of it.
 
     pace: 1 as a microphone gives it, 0 as fast as the server takes it. Raises StreamError, and OSError for files.
     """
-    return asyncio.run(stream_audio(url, read_audio(audio), [FileSink(out)], avatar, pace, backoff))
+    speech, sinks = read_audio(audio), [FileSink(out)]
+    return asyncio.run(stream_audio(url, speech, sinks, avatar, pace, backoff, key=key))
 
 
 class SyncStreamClient:
@@ -81,8 +89,9 @@ class SyncStreamClient:
         start: SessionStart | None = None,
         backoff: Backoff | None = None,
         reconnect: bool = False,
+        key: str | None = None,
     ) -> None:
-        self._client = StreamClient(url, start or SessionStart(), backoff or Backoff(), reconnect)
+        self._client = StreamClient(url, start or SessionStart(), backoff or Backoff(), reconnect, key=key)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lipstream client", daemon=True)
 

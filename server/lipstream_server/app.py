@@ -13,18 +13,21 @@ from fastapi import FastAPI, Response, WebSocket
 
 from .avatar_routes import avatar_routes
 from .busy import BusyError
+from .caller import caller_of
 from .channel import Channel
 from .clip_routes import clip_routes
 from .connection import serve
 from .documented import document
 from .engine import Engine
+from .gate import Gate, allow_origins
 from .page import Page, page_routes
 from .problem import speak_problems
-from .protocol import PATH
+from .protocol import PATH, SUBPROTOCOL
 from .rest import Rest, opened
 from .scheduler import device_thread
 from .service import Service
 from .settings import ServerSettings
+from .token_routes import token_routes
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +38,14 @@ def create_app(
     failed: Callable[[Exception], None] | None = None,
     page: Page | None = None,
     data: Path | None = None,
+    keyed: bool = False,
 ) -> FastAPI:
     """load: makes the engine; it is called in a thread when the application starts, which answers probes meanwhile.
 
     failed: told when the engine cannot be made; the application goes on and is never ready.
     page: what is shown at `/`.
-    data: where avatars and clips are kept; without it in a folder that ends with the application.
+    data: where avatars, clips and keys are kept; without it in a folder that ends with the application.
+    keyed: whether one of those keys is asked for.
     """
     settings = settings or ServerSettings()
     found: list[Rest] = []
@@ -56,7 +61,7 @@ def create_app(
     async def keep() -> None:
         try:
             with _directory(data) as root:
-                async with opened(root, settings) as kept:
+                async with opened(root, settings, keyed) as kept:
                     found.append(kept)
                     await _serve(load, settings, kept)
         except Exception as error:
@@ -102,15 +107,19 @@ def create_app(
 
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
-        await socket.accept()
-        await serve(Channel(socket, settings.send_seconds), settings, find)
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
+        channel = Channel(socket, settings.send_seconds)
+        await serve(channel, settings, find, caller_of(socket), lambda: rest().access)
 
     app.include_router(avatar_routes(find, lambda: rest().uploads, settings))
     app.include_router(clip_routes(lambda: rest().clips, lambda: rest().orders))
+    app.include_router(token_routes(find, lambda: rest().access, settings))
     if page is not None:
         app.include_router(page_routes(page))
     speak_problems(app)
     document(app)
+    app.add_middleware(Gate, access=lambda: rest().access, keyed=keyed, settings=settings)
+    allow_origins(app, settings.access.origins)
     return app
 
 

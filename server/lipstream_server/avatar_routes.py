@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from .answers import AVATARS, AvatarAnswer, AvatarForm, AvatarList
 from .busy import BusyError
+from .caller import Owner
 from .documented import form, refusals
 from .multipart import Part, bad_form
 from .problem import Problem, said
@@ -54,17 +55,17 @@ def avatar_routes(
         return found
 
     @routes.get(AVATARS, responses=refusals(bad_request=400, busy=503))
-    async def avatars(limit: Limit = 100, cursor: Cursor = None) -> AvatarList:
+    async def avatars(limit: Limit = 100, cursor: Cursor = None, *, owner: Owner) -> AvatarList:
         """All avatars, the server's default first."""
         after = None if cursor is None else int(cursor)
-        found = await service().avatars.page(after, limit + 1)
+        found = await service().avatars.page(after, limit + 1, owner)
         more = str(found[limit - 1].number) if len(found) > limit else None
         return AvatarList(avatars=[AvatarAnswer.of(avatar) for avatar in found[:limit]], next=more)
 
     @routes.get(AVATARS + "/{avatar}", responses=refusals(bad_request=400, unknown_avatar=404, busy=503))
-    async def one(avatar: AvatarId) -> AvatarAnswer:
+    async def one(avatar: AvatarId, owner: Owner) -> AvatarAnswer:
         """One avatar."""
-        return AvatarAnswer.of(await service().avatars.get(avatar))
+        return AvatarAnswer.of(await service().avatars.get(avatar, owner))
 
     @routes.get(
         AVATARS + "/{avatar}/preview",
@@ -74,9 +75,9 @@ def avatar_routes(
             **refusals(bad_request=400, unknown_avatar=404, busy=503),
         },
     )
-    async def preview(avatar: AvatarId) -> Response:
+    async def preview(avatar: AvatarId, owner: Owner) -> Response:
         """The portrait as the model sees it, a JPEG."""
-        picture = await service().avatars.preview(avatar)
+        picture = await service().avatars.preview(avatar, owner)
         return Response(picture, media_type="image/jpeg", headers=_PREVIEW_HEADERS)
 
     @routes.post(
@@ -91,6 +92,7 @@ def avatar_routes(
     async def bring(
         request: Request,
         response: Response,
+        owner: Owner,
         name: Annotated[
             str | None,
             Query(
@@ -113,7 +115,7 @@ def avatar_routes(
                 raise bad_form(said(error.errors())) from error
             except ValueError as error:
                 raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "crop_outside", str(error)) from error
-            avatar, new = await avatars.add(posted.files["image"], asked.name, area)
+            avatar, new = await avatars.add(posted.files["image"], owner, asked.name, area)
         if not new:
             response.status_code = HTTPStatus.OK
         response.headers["Location"] = f"{AVATARS}/{avatar.id}"
@@ -126,9 +128,9 @@ def avatar_routes(
             bad_request=400, avatar_bundled=403, unknown_avatar=404, avatar_in_use=409, busy=503
         ),
     )
-    async def remove(avatar: AvatarId) -> None:
+    async def remove(avatar: AvatarId, owner: Owner) -> None:
         """Remove an avatar that a client brought."""
-        await service().avatars.remove(avatar)
+        await service().avatars.remove(avatar, owner)
 
     return routes
 

@@ -18,7 +18,10 @@ _UNFINISHED = (State.QUEUED.value, State.RUNNING.value)
 
 @dataclass(frozen=True)
 class KeptAvatar:
-    """listed: shown to everybody; others are the portraits of clips. number: 0 before it is kept."""
+    """listed: shown to everybody who sees what its owner has; others are the portraits of clips. number: 0 before it is kept.
+
+    owner: a key; None on a server without keys.
+    """
 
     id: str
     name: str
@@ -28,6 +31,7 @@ class KeptAvatar:
     created: float
     bytes: int
     number: int = 0
+    owner: str | None = None
 
 
 def add_avatar(connection: Connection, avatar: KeptAvatar) -> KeptAvatar:
@@ -39,6 +43,7 @@ def add_avatar(connection: Connection, avatar: KeptAvatar) -> KeptAvatar:
         "listed": avatar.listed,
         "created": avatar.created,
         "bytes": avatar.bytes,
+        "owner": avatar.owner,
     }
     connection.execute(insert(avatars).values(values))
     found = find_avatar(connection, avatar.id)
@@ -57,9 +62,13 @@ def find_avatar(connection: Connection, avatar: str) -> KeptAvatar | None:
     return None if row is None else _avatar(row)
 
 
-def page_of_avatars(connection: Connection, after: int, limit: int) -> Sequence[KeptAvatar]:
-    """Listed ones, the oldest first."""
+def page_of_avatars(
+    connection: Connection, after: int, limit: int, owner: str | None
+) -> Sequence[KeptAvatar]:
+    """Listed ones, the oldest first. owner: only its own; None: everybody's."""
     chosen = select(avatars).where(avatars.c.listed, avatars.c.number > after)
+    if owner is not None:
+        chosen = chosen.where(avatars.c.owner == owner)
     rows = connection.execute(chosen.order_by(avatars.c.number).limit(limit)).mappings()
     return [_avatar(row) for row in rows]
 
@@ -98,4 +107,5 @@ def _avatar(row: RowMapping) -> KeptAvatar:
         created=row["created"],
         bytes=row["bytes"],
         number=row["number"],
+        owner=row["owner"],
     )

@@ -64,18 +64,21 @@ class Avatars:
         self._users: Counter[str] = Counter()
         self._preparing = asyncio.Lock()  # one at a time: a decoded picture is large
 
-    async def page(self, after: int | None, limit: int) -> Sequence[Avatar]:
-        """Those whose number is larger: the default first, then the bundled ones, then in the order in which they came."""
+    async def page(self, after: int | None, limit: int, owner: str | None) -> Sequence[Avatar]:
+        """Those whose number is larger: the default first, then the bundled ones, then in the order in which they came.
+
+        owner, here and below: the key that asks, which sees its own and the bundled ones; None sees all.
+        """
         start = -len(self._bundled) - 1 if after is None else after
         bundled = [avatar for avatar in self._bundled.values() if avatar.number > start][:limit]
         rest = limit - len(bundled)
-        kept = await self._storage.transact(page_of_avatars, max(0, start), rest) if rest else []
+        kept = await self._storage.transact(page_of_avatars, max(0, start), rest, owner) if rest else []
         return [*bundled, *map(_avatar, kept)]
 
-    async def get(self, avatar: str) -> Avatar:
+    async def get(self, avatar: str, owner: str | None) -> Avatar:
         """Raises UnknownAvatarError."""
         found = self._bundled.get(avatar)
-        return found if found is not None else _avatar(await self._kept(avatar))
+        return found if found is not None else _avatar(await self._kept(avatar, owner))
 
     @contextmanager
     def used(self, avatar: str) -> Iterator[None]:
@@ -108,13 +111,13 @@ class Avatars:
             await self._prepare(avatar)
             return await self._scheduler.call(self._engine.begin, avatar, preset, seed)
 
-    async def preview(self, avatar: str) -> bytes:
+    async def preview(self, avatar: str, owner: str | None) -> bytes:
         """The framed portrait, a JPEG. Raises UnknownAvatarError."""
         if avatar in self._bundled:
             if avatar not in self._previews:
                 self._previews[avatar] = await self._look(avatar)
             return self._previews[avatar]
-        await self._kept(avatar)
+        await self._kept(avatar, owner)
         path = self._storage.files.preview(avatar)
         try:
             return await asyncio.to_thread(path.read_bytes)
@@ -126,30 +129,36 @@ class Avatars:
             return picture
 
     async def add(
-        self, file: Path, name: str | None = None, crop: Crop | None = None, listed: bool = True
+        self,
+        file: Path,
+        owner: str | None,
+        name: str | None = None,
+        crop: Crop | None = None,
+        listed: bool = True,
     ) -> tuple[Avatar, bool]:
-        """The avatar of a picture file, which is moved away, and whether it is new: the same bytes and crop give the same avatar,
-        under its first name. listed: shown to everybody. Raises PortraitError, StorageFullError.
+        """The avatar of a picture file, which is moved away, and whether it is new: the same bytes and crop of the same owner give
+        the same avatar, under its first name. listed: shown to all who see what its owner has. Raises PortraitError,
+        StorageFullError.
         """
         async with self._preparing:
             data = await asyncio.to_thread(file.read_bytes)
-            avatar = (await asyncio.to_thread(_digest, data, crop))[:_ID_DIGITS]
+            avatar = (await asyncio.to_thread(_digest, data, crop, owner))[:_ID_DIGITS]
             title = name or f"Portrait {avatar[:4]}"
             kept = await self._storage.transact(find_avatar, avatar)
             if kept is not None:
                 if listed and not kept.listed:
                     await self._storage.transact(list_it, avatar, title)
-                return _avatar(await self._kept(avatar)), listed and not kept.listed
+                return _avatar(await self._kept(avatar, owner)), listed and not kept.listed
             notes = await self._register(avatar, data, crop)
             preview = await self._look(avatar)
-            added = KeptAvatar(avatar, title, tuple(notes), crop, listed, time.time(), len(data))
+            added = KeptAvatar(avatar, title, tuple(notes), crop, listed, time.time(), len(data), owner=owner)
             return _avatar(await self._storage.run(self._keep, added, file, preview)), True
 
-    async def remove(self, avatar: str) -> None:
+    async def remove(self, avatar: str, owner: str | None) -> None:
         """Raises UnknownAvatarError, BundledAvatarError, AvatarInUseError."""
         if avatar in self._bundled:
             raise BundledAvatarError(f"avatar {avatar!r} came with the server and cannot be removed")
-        await self._kept(avatar)
+        await self._kept(avatar, owner)
         if avatar in self._users or await self._storage.transact(wanted, avatar):
             raise AvatarInUseError(f"avatar {avatar!r} is used by a session or a clip; remove it afterwards")
         await self._storage.transact(remove_avatar, avatar)
@@ -175,9 +184,10 @@ class Avatars:
         move(file, files.picture(avatar.id))
         return self._storage.transact_here(add_avatar, avatar)
 
-    async def _kept(self, avatar: str) -> KeptAvatar:
+    async def _kept(self, avatar: str, owner: str | None) -> KeptAvatar:
+        """Others' avatars are as unknown as those that nobody brought."""
         kept = await self._storage.transact(find_avatar, avatar)
-        if kept is None:
+        if kept is None or owner not in (None, kept.owner):
             raise UnknownAvatarError(
                 f"there is no avatar {avatar!r}; GET /v1/avatars lists those that are there"
             )
@@ -190,7 +200,7 @@ class Avatars:
         if avatar not in self._registered:
             async with self._preparing:
                 if avatar not in self._registered:
-                    kept = await self._kept(avatar)
+                    kept = await self._kept(avatar, None)
                     data = await asyncio.to_thread(self._storage.files.picture(avatar).read_bytes)
                     await self._register(avatar, data, kept.crop)
         self._registered.move_to_end(avatar)
@@ -229,10 +239,11 @@ def cropped(picture: Picture, crop: Crop | None) -> Picture:
     return picture[top : top + down, left : left + across]
 
 
-def _digest(data: bytes, crop: Crop | None) -> str:
+def _digest(data: bytes, crop: Crop | None, owner: str | None) -> str:
     hashed = hashlib.sha256(data)
-    if crop is not None:
-        hashed.update(repr(crop).encode())
+    for each in (crop, owner):
+        if each is not None:
+            hashed.update(repr(each).encode())
     return hashed.hexdigest()
 
 

@@ -7,3 +7,7 @@ class BusyError(RuntimeError):
     def __init__(self, why: str, retry_after: float) -> None:
         super().__init__(f"{why}; try again in {retry_after:g} s")
         self.retry_after = retry_after
+
+
+class TooManyClipsError(BusyError):
+    """A key has as many unfinished clips as it may have."""

@@ -12,9 +12,9 @@ from .clips import Clips, Report
 _SILENCE_SECONDS = 15.0  # proxies cut connections on which nothing comes
 
 
-async def events(clips: Clips, clip: str) -> AsyncIterator[bytes]:
+async def events(clips: Clips, clip: str, owner: str | None) -> AsyncIterator[bytes]:
     """It ends with the clip's last state, or when the clip is removed."""
-    reports = clips.watch(clip)
+    reports = clips.watch(clip, owner)
     asked: asyncio.Task[Report] | None = None
     try:
         while True:

@@ -11,6 +11,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from .answers import ClipForm
+from .caller import Caller
 from .clip_state import Order
 from .clip_table import Key
 from .clips import Clips, Report
@@ -36,32 +37,34 @@ class ClipOrders:
             **dict.fromkeys(ClipForm.model_fields, _TEXT),
         }
 
-    async def take(self, request: Request, key: str | None) -> tuple[Report, bool]:
+    async def take(self, request: Request, key: str | None, caller: Caller) -> tuple[Report, bool]:
         """The clip and whether it is new. Raises what `problem` knows."""
         async with self._uploads.form(request, self._parts) as form:
             asked = _asked(form)
-            known = None if key is None else Key(key, await asyncio.to_thread(_fingerprint, form))
+            known = (
+                None if key is None else Key(key, await asyncio.to_thread(_fingerprint, form), caller.owner)
+            )
             before = None if known is None else await self._clips.known(known)
             if before is not None:
-                return await self._clips.report(before.id), False
+                return await self._clips.report(before.id, caller.owner), False
             if asked.preset not in (None, *self._service.engine.presets):
                 presets = ", ".join(self._service.engine.presets)
                 raise UnknownPresetError(f"there is no preset {asked.preset!r}, only {presets}")
             limit = self._service.settings.clips.max_seconds
             samples = await asyncio.to_thread(measure, form.files["audio"], limit)
-            avatar, bundled = await self._face(asked, form)
+            avatar, bundled = await self._face(asked, form, caller.owner)
             with self._service.avatars.used(avatar):
                 order = self._order(asked, avatar, samples)
-                clip, new = await self._clips.accept(form.files["audio"], order, known, bundled)
-        return await self._clips.report(clip.id), new
+                clip, new = await self._clips.accept(form.files["audio"], order, known, bundled, caller.key)
+        return await self._clips.report(clip.id, caller.owner), new
 
-    async def _face(self, asked: ClipForm, form: Form) -> tuple[str, bool]:
+    async def _face(self, asked: ClipForm, form: Form, owner: str | None) -> tuple[str, bool]:
         """The id of the avatar, and whether it is a bundled one."""
         avatars = self._service.avatars
         if "portrait" in form.files:
-            avatar, _ = await avatars.add(form.files["portrait"], listed=False)
+            avatar, _ = await avatars.add(form.files["portrait"], owner, listed=False)
         else:
-            avatar = await avatars.get(asked.avatar or self._service.engine.avatars[0])
+            avatar = await avatars.get(asked.avatar or self._service.engine.avatars[0], owner)
         return avatar.id, avatar.bundled
 
     def _order(self, asked: ClipForm, avatar: str, samples: int) -> Order:

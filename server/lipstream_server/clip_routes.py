@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from .answers import CLIPS, ClipAnswer, ClipForm, ClipList
 from .avatar_routes import PICTURE_REFUSALS, UPLOAD_REFUSALS, Cursor, Limit
+from .caller import Asking, Owner
 from .clip_events import events
 from .clip_orders import ClipOrders
 from .clip_state import State
@@ -53,6 +54,7 @@ _POST = refusals(
     **_RECORDING_REFUSALS,
     two_faces=422,
     unknown_preset=422,
+    too_many_clips=429,
     idempotency_key_reused=422,
 )
 _FILES = {
@@ -90,10 +92,10 @@ def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) ->
         openapi_extra=form(ClipForm, _FILES, ["audio"]),
     )
     async def post(
-        request: Request, response: Response, idempotency_key: IdempotencyKey = None
+        request: Request, response: Response, caller: Asking, idempotency_key: IdempotencyKey = None
     ) -> ClipAnswer:
         """Have a recording said by a face. What is answered with 202 is not lost, whatever happens to the server."""
-        report, new = await orders().take(request, idempotency_key)
+        report, new = await orders().take(request, idempotency_key, caller)
         response.headers["Location"] = f"{CLIPS}/{report.clip.id}"
         if not new:
             response.headers["Idempotency-Replayed"] = "true"
@@ -106,16 +108,18 @@ def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) ->
         ] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
+        *,
+        owner: Owner,
     ) -> ClipList:
         """Clips, the newest first."""
-        found = await clips().page(None if cursor is None else int(cursor), limit + 1, state)
+        found = await clips().page(None if cursor is None else int(cursor), limit + 1, state, owner)
         more = str(found[limit - 1].clip.number) if len(found) > limit else None
         return ClipList(clips=[ClipAnswer.of(report) for report in found[:limit]], next=more)
 
     @routes.get(CLIPS + "/{clip}", responses=_ONE)
-    async def one(clip: ClipId) -> ClipAnswer:
+    async def one(clip: ClipId, owner: Owner) -> ClipAnswer:
         """How far a clip is."""
-        return ClipAnswer.of(await clips().report(clip))
+        return ClipAnswer.of(await clips().report(clip, owner))
 
     @routes.get(
         CLIPS + "/{clip}/events",
@@ -128,29 +132,29 @@ def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) ->
             **_ONE,
         },
     )
-    async def follow(clip: ClipId) -> Response:
+    async def follow(clip: ClipId, owner: Owner) -> Response:
         """How far a clip is, now and whenever it changes, until it is finished."""
-        await clips().report(clip)
+        await clips().report(clip, owner)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        told: AsyncIterator[bytes] = events(clips(), clip)
+        told: AsyncIterator[bytes] = events(clips(), clip, owner)
         return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
     @routes.get(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO)
-    async def video(clip: ClipId, request: Request) -> Response:
+    async def video(clip: ClipId, request: Request, owner: Owner) -> Response:
         """The video; while it is being made, all of it up to the last finished fragment, which plays."""
-        return await answer_video(clips(), clip, request)
+        return await answer_video(clips(), clip, owner, request)
 
     @routes.post(
         CLIPS + "/{clip}/cancel",
         responses={**_ONE, **refusals(clip_finished=409)},
     )
-    async def cancel(clip: ClipId) -> ClipAnswer:
+    async def cancel(clip: ClipId, owner: Owner) -> ClipAnswer:
         """Do not make it, or not to its end. It stays in the list, cancelled, and has no video."""
-        return ClipAnswer.of(await clips().cancel(clip))
+        return ClipAnswer.of(await clips().cancel(clip, owner))
 
     @routes.delete(CLIPS + "/{clip}", status_code=HTTPStatus.NO_CONTENT, responses=_ONE)
-    async def remove(clip: ClipId) -> None:
+    async def remove(clip: ClipId, owner: Owner) -> None:
         """Cancel it, if it is not finished, and remove it with its video."""
-        await clips().remove(clip)
+        await clips().remove(clip, owner)
 
     return routes

@@ -32,19 +32,19 @@ def known(connection: Connection, key: Key) -> Clip | None:
     fingerprint, clip = found
     if fingerprint != key.fingerprint:
         raise KeyReusedError(
-            f"the key {key.key!r} came with another request before; use a new key for a new clip"
+            f"the key {key.text!r} came with another request before; use a new key for a new clip"
         )
     before = find_clip(connection, clip)
     if before is None:
-        raise ClipRemovedError(f"the clip of the key {key.key!r} was removed; use a new key for a new clip")
+        raise ClipRemovedError(f"the clip of the key {key.text!r} was removed; use a new key for a new clip")
     return before
 
 
-def insert(connection: Connection, clip: str, order: Order, key: Key | None) -> Clip:
+def insert(connection: Connection, clip: str, order: Order, key: Key | None, owner: str | None) -> Clip:
     now = time.time()
     if key is not None:
         keep_key(connection, key, clip, now)
-    return add_clip(connection, clip, order, now)
+    return add_clip(connection, clip, order, now, owner)
 
 
 def start_next(connection: Connection) -> Clip | None:

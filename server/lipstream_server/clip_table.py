@@ -16,14 +16,20 @@ FINAL = tuple(state.value for state in State if state.final)
 
 @dataclass(frozen=True)
 class Key:
-    """An idempotency key. fingerprint: of the request that it came with first."""
+    """An idempotency key. fingerprint: of the request that it came with first. owner: whose it is; others may use the same text."""
 
-    key: str
+    text: str
     fingerprint: str
+    owner: str | None = None
+
+    @property
+    def key(self) -> str:
+        """As it is kept; a text of a client has no space."""
+        return self.text if self.owner is None else f"{self.owner} {self.text}"
 
 
-def add_clip(connection: Connection, id: str, order: Order, created: float) -> Clip:
-    values = {"id": id, "state": State.QUEUED.value, "created": created, **asdict(order)}
+def add_clip(connection: Connection, id: str, order: Order, created: float, owner: str | None = None) -> Clip:
+    values = {"id": id, "state": State.QUEUED.value, "created": created, "owner": owner, **asdict(order)}
     connection.execute(insert(clips).values(values))
     found = find_clip(connection, id)
     if found is None:
@@ -45,8 +51,12 @@ def save_clip(connection: Connection, clip: Clip) -> None:
     connection.execute(update(clips).where(clips.c.id == clip.id).values(values))
 
 
-def find_clip(connection: Connection, clip: str) -> Clip | None:
-    row = connection.execute(select(clips).where(clips.c.id == clip)).mappings().first()
+def find_clip(connection: Connection, clip: str, owner: str | None = None) -> Clip | None:
+    """owner: only if it is its own; None: whoever's it is."""
+    chosen = select(clips).where(clips.c.id == clip)
+    if owner is not None:
+        chosen = chosen.where(clips.c.owner == owner)
+    row = connection.execute(chosen).mappings().first()
     return None if row is None else _clip(row)
 
 
@@ -58,12 +68,14 @@ def next_queued(connection: Connection) -> Clip | None:
 
 
 def page_of_clips(
-    connection: Connection, before: int | None, limit: int, state: State | None
+    connection: Connection, before: int | None, limit: int, state: State | None, owner: str | None
 ) -> Sequence[Clip]:
-    """The newest first."""
+    """The newest first. owner: only its own; None: everybody's."""
     chosen = select(clips).order_by(clips.c.number.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(clips.c.number < before)
+    if owner is not None:
+        chosen = chosen.where(clips.c.owner == owner)
     if state is not None:
         chosen = chosen.where(clips.c.state == state.value)
     return [_clip(row) for row in connection.execute(chosen).mappings()]
@@ -77,6 +89,12 @@ def clips_in(connection: Connection, states: Sequence[State]) -> Sequence[Clip]:
 
 def count_queued(connection: Connection) -> int:
     counted = select(func.count()).where(clips.c.state == State.QUEUED.value)
+    return int(connection.execute(counted).scalar_one())
+
+
+def count_unfinished(connection: Connection, owner: str) -> int:
+    """Of a key: those that wait or are made."""
+    counted = select(func.count()).where(clips.c.owner == owner, clips.c.state.not_in(FINAL))
     return int(connection.execute(counted).scalar_one())
 
 

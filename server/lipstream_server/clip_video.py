@@ -33,9 +33,9 @@ class Found:
     tag: str | None
 
 
-async def answer_video(clips: Clips, clip: str, request: Request) -> Response:
+async def answer_video(clips: Clips, clip: str, owner: str | None, request: Request) -> Response:
     """Raises Problem, UnknownClipError."""
-    found = await _find(clips, clip)
+    found = await _find(clips, clip, owner)
     if found.tag is not None and found.tag in request.headers.get("if-none-match", ""):
         found.file.close()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": found.tag})
@@ -86,8 +86,8 @@ async def _pieces(file: IO[bytes], start: int, end: int) -> AsyncIterator[bytes]
         yield piece
 
 
-async def _find(clips: Clips, clip: str) -> Found:
-    found = (await clips.report(clip)).clip
+async def _find(clips: Clips, clip: str, owner: str | None) -> Found:
+    found = (await clips.report(clip, owner)).clip
     if found.state is State.SUCCEEDED and found.video is not None:
         file = await asyncio.to_thread(clips.files.video(clip).open, "rb")
         return Found(file, found.video.size, f'"{found.video.tag}"')

@@ -13,14 +13,16 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from . import clip_state
+from .api_keys import ApiKey
 from .avatar_table import find_avatar
-from .busy import BusyError
+from .busy import BusyError, TooManyClipsError
 from .clip_state import Clip, Order, State, TransitionError, Video
 from .clip_steps import UnknownClipError, change, insert, known, start_next
 from .clip_table import (
     Key,
     clips_in,
     count_queued,
+    count_unfinished,
     find_clip,
     forget_keys,
     page_of_clips,
@@ -57,13 +59,15 @@ class Clips:
     def files(self) -> DataDirectory:
         return self._storage.files
 
-    async def accept(self, audio: Path, order: Order, key: Key | None, bundled: bool) -> tuple[Clip, bool]:
-        """The clip, and whether it is new; `audio` is moved away. bundled: its avatar came with the engine.
+    async def accept(
+        self, audio: Path, order: Order, key: Key | None, bundled: bool, owner: ApiKey | None
+    ) -> tuple[Clip, bool]:
+        """The clip, and whether it is new; `audio` is moved away. bundled: its avatar came with the engine. owner: whose it is.
 
         When this returns, the clip outlives everything but its disk. Raises KeyReusedError, ClipRemovedError, BusyError,
-        UnknownAvatarError, StorageFullError.
+        TooManyClipsError, UnknownAvatarError, StorageFullError.
         """
-        clip, new = await self._storage.run(self._accept, audio, order, key, bundled)
+        clip, new = await self._storage.run(self._accept, audio, order, key, bundled, owner)
         self._ring()
         return clip, new
 
@@ -71,24 +75,26 @@ class Clips:
         """The clip that the same request has made before. Raises KeyReusedError, ClipRemovedError."""
         return await self._storage.transact(known, key)
 
-    async def report(self, clip: str) -> Report:
-        """Raises UnknownClipError."""
-        found = await self._storage.transact(find_clip, clip)
+    async def report(self, clip: str, owner: str | None) -> Report:
+        """owner, here and below: the key that asks, which sees its own; None sees all. Raises UnknownClipError."""
+        found = await self._storage.transact(find_clip, clip, owner)
         if found is None:
             raise UnknownClipError(clip)
         return self._report(found)
 
-    async def page(self, before: int | None, limit: int, state: State | None) -> Sequence[Report]:
+    async def page(
+        self, before: int | None, limit: int, state: State | None, owner: str | None
+    ) -> Sequence[Report]:
         """The newest first."""
-        found = await self._storage.transact(page_of_clips, before, limit, state)
+        found = await self._storage.transact(page_of_clips, before, limit, state, owner)
         return [self._report(clip) for clip in found]
 
-    async def watch(self, clip: str) -> AsyncIterator[Report]:
+    async def watch(self, clip: str, owner: str | None) -> AsyncIterator[Report]:
         """A report now and whenever it has changed, until nothing more can come of it. Raises UnknownClipError."""
         last = None
         while True:
             bell = self.bell
-            report = await self.report(clip)
+            report = await self.report(clip, owner)
             if report != last:
                 yield report
                 last = report
@@ -96,9 +102,9 @@ class Clips:
                 return
             await bell.wait()
 
-    async def cancel(self, clip: str) -> Report:
+    async def cancel(self, clip: str, owner: str | None) -> Report:
         """What was made of it is removed, it stays in the list. Raises UnknownClipError, TransitionError."""
-        found = (await self.report(clip)).clip
+        found = (await self.report(clip, owner)).clip
         changed = await self.change(found, lambda now: clip_state.cancel(now, time.time()))
         if changed is None:
             raise UnknownClipError(clip)
@@ -108,9 +114,9 @@ class Clips:
         await self.tidy(changed)
         return self._report(changed)
 
-    async def remove(self, clip: str) -> None:
+    async def remove(self, clip: str, owner: str | None) -> None:
         """Whatever its state. Raises UnknownClipError."""
-        await self.report(clip)
+        await self.report(clip, owner)
         await self._storage.transact(remove_clip, clip)
         await self._stop(clip)
         await self._storage.run(remove, self.files.clip(clip))
@@ -175,23 +181,32 @@ class Clips:
         bell, self.bell = self.bell, asyncio.Event()
         bell.set()
 
-    def _accept(self, audio: Path, order: Order, key: Key | None, bundled: bool) -> tuple[Clip, bool]:
+    def _accept(
+        self, audio: Path, order: Order, key: Key | None, bundled: bool, owner: ApiKey | None
+    ) -> tuple[Clip, bool]:
         """The file first: a row promises that it is there. A file without a row is removed at the next start."""
         before = None if key is None else self._storage.transact_here(known, key)
         if before is not None:
             return before, False
-        self._storage.transact_here(self._check, order.avatar, bundled)
+        self._storage.transact_here(self._check, order.avatar, bundled, owner)
         clip = f"clip_{secrets.token_hex(_ID_BYTES)}"
         try:
             self.files.clip(clip).mkdir(mode=0o700)
             move(audio, self.files.audio(clip))
             sync(self.files.clips)
-            return self._storage.transact_here(insert, clip, order, key), True
+            return self._storage.transact_here(
+                insert, clip, order, key, None if owner is None else owner.id
+            ), True
         except BaseException:
             remove(self.files.clip(clip))
             raise
 
-    def _check(self, connection: Connection, avatar: str, bundled: bool) -> None:
+    def _check(self, connection: Connection, avatar: str, bundled: bool, owner: ApiKey | None) -> None:
+        most = None if owner is None else owner.limits.clips
+        if owner is not None and most is not None and count_unfinished(connection, owner.id) >= most:
+            raise TooManyClipsError(
+                f"all {most} clips of the key {owner.name!r} wait or are made", self._retry_seconds
+            )
         if count_queued(connection) >= self._settings.most_queued:
             raise BusyError(f"{self._settings.most_queued} clips are waiting already", self._retry_seconds)
         if not bundled and find_avatar(connection, avatar) is None:

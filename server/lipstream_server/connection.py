@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from .access import Access
 from .busy import BusyError
+from .caller import Caller
 from .channel import Channel, GoneError, SlowReaderError, TooBigError
 from .ending import Complaint, Ending
 from .engine import Opened, UnknownAvatarError, UnknownPresetError
@@ -19,19 +21,25 @@ from .settings import ServerSettings
 log = logging.getLogger(__name__)
 
 
-async def serve(channel: Channel, settings: ServerSettings, find: Callable[[], Service | None]) -> None:
+async def serve(
+    channel: Channel,
+    settings: ServerSettings,
+    find: Callable[[], Service | None],
+    caller: Caller,
+    access: Callable[[], Access],
+) -> None:
     """Speak with one client until it goes or is sent away. Raises nothing but cancellation.
 
-    find: the service, None while its model is being loaded.
+    find: the service, None while its model is being loaded. caller: who the client is. access: asked for once the service is there.
     """
     try:
-        start = await _greet(channel, settings)
+        start = caller.start(await _greet(channel, settings))
         service = find()
         if service is None or not service.ready:
             raise BusyError("the model is being loaded", settings.retry_seconds)
-        with service.place(start.avatar):
-            opened = await _open(service, start)
-            await Session(channel, service, start, opened).run()
+        with access().session(caller) as lease, service.place(start.avatar):
+            opened = await _open(service, start, caller)
+            await Session(channel, service, start, opened, lease).run()
     except GoneError:
         return
     except SlowReaderError:
@@ -40,18 +48,16 @@ async def serve(channel: Channel, settings: ServerSettings, find: Callable[[], S
     except TooBigError:
         await channel.close(CloseCode.TOO_BIG, "too_big")
     except BusyError as error:
-        await _farewell(
-            channel, Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
-        )
+        await farewell(channel, Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after))
     except Ending as ending:
-        await _farewell(channel, ending)
+        await farewell(channel, ending)
     except asyncio.CancelledError:
-        await _farewell(channel, Ending(CloseCode.GOING_AWAY, "shutdown"))
+        await farewell(channel, Ending(CloseCode.GOING_AWAY, "shutdown"))
         raise
     except Exception:
         log.exception("a session failed")
         text = "the server made a mistake; the session cannot go on"
-        await _farewell(channel, Ending(CloseCode.INTERNAL, "internal", ErrorCode.INTERNAL, text))
+        await farewell(channel, Ending(CloseCode.INTERNAL, "internal", ErrorCode.INTERNAL, text))
 
 
 async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
@@ -82,8 +88,10 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
         raise Ending(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
 
 
-async def _open(service: Service, start: SessionStart) -> Opened:
+async def _open(service: Service, start: SessionStart, caller: Caller) -> Opened:
     try:
+        if start.avatar is not None:
+            await service.avatars.get(start.avatar, caller.owner)
         return await service.open(start.avatar, start.preset)
     except UnknownAvatarError as error:
         raise Ending(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_AVATAR, str(error)) from error
@@ -91,7 +99,8 @@ async def _open(service: Service, start: SessionStart) -> Opened:
         raise Ending(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_PRESET, str(error)) from error
 
 
-async def _farewell(channel: Channel, ending: Ending) -> None:
+async def farewell(channel: Channel, ending: Ending) -> None:
+    """Say why, and close."""
     closing = SessionClosing(reason=ending.reason)
     try:
         if ending.error is None:

@@ -1,6 +1,6 @@
 """Where a server keeps what outlives it. Every name below it is made here or checked here, none comes from a request.
 
-lipstream.db  avatars/ID  avatars/ID.jpg  clips/ID/audio  clips/ID/video.mp4  incoming/  lock
+lipstream.db  token_secret  avatars/ID  avatars/ID.jpg  clips/ID/audio  clips/ID/video.mp4  incoming/  lock
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .errors import MediaError
 
+_SECRET_BYTES = 32
 _ID = re.compile(r"[0-9a-z][0-9a-z_-]{0,63}")
 
 
@@ -102,6 +103,18 @@ class DataDirectory:
             ) from error
         return descriptor
 
+    def token_secret(self) -> bytes:
+        """What tokens are signed with, made once. Raises DataDirectoryError for a file that holds none."""
+        path = self.root / "token_secret"
+        if not path.exists():
+            write(secrets.token_bytes(_SECRET_BYTES), path, self.temporary())
+        secret = path.read_bytes()
+        if len(secret) != _SECRET_BYTES:
+            raise DataDirectoryError(
+                f"expected {_SECRET_BYTES} bytes in {path}, got {len(secret)}; remove it, and tokens that were made end"
+            )
+        return secret
+
     def free(self) -> int:
         """Bytes that the disk has left."""
         return shutil.disk_usage(self.root).free
@@ -126,7 +139,9 @@ def move(source: Path, target: Path) -> None:
 def write(data: bytes, target: Path, temporary: Path) -> None:
     """A whole file, or none, under its name."""
     try:
-        temporary.write_bytes(data)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(data)
         move(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

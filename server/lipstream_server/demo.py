@@ -56,7 +56,7 @@ def demo(
     taken = "" if port == _PORT else f"; port {_PORT} is taken"
     address = f"http://{_HOST}:{port}/"
     _say(f"starting the server on {address}{taken}")
-    options = ["--port", str(port), "--device", device, *(["--stub"] if stub else [])]
+    options = ["--host", _HOST, "--port", str(port), "--device", device, *(["--stub"] if stub else [])]
     options += [] if steps is None else ["--steps", str(steps)]
     with (
         tempfile.TemporaryFile("a+") as log,

@@ -33,10 +33,24 @@ def _refusal(status: HTTPStatus, codes: list[str]) -> dict[str, Any]:
     }
     content = {"application/problem+json": {"schema": {"$ref": _PROBLEM}, "example": example}}
     answer: dict[str, Any] = {"description": f"{status.phrase}: {', '.join(codes)}", "content": content}
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         schema = {"type": "integer", "minimum": 0}
         answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": schema, "example": 5}}
     return answer
+
+
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "Asked for by a server that others can reach, unless it is said to be open.",
+}
+_AT_THE_GATE = refusals(
+    key_missing=401,
+    key_wrong=401,
+    origin_refused=403,
+    host_refused=421,
+    too_many_requests=429,
+)
 
 
 def form(
@@ -64,8 +78,20 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def _guard(operation: dict[str, Any]) -> None:
+    """What the gate answers before any route does."""
+    operation["security"] = [{"key": []}, {}]
+    said = operation.setdefault("responses", {})
+    for status, refusal in _AT_THE_GATE.items():
+        before = said.get(str(status))
+        if before is None:
+            said[str(status)] = refusal
+        else:
+            before["description"] += f", {refusal['description'].partition(': ')[2]}"
+
+
 def document(app: FastAPI) -> None:
-    """Add the schema that all refusals share."""
+    """Add the schema that all refusals share, and what is refused at the gate."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -76,8 +102,11 @@ def document(app: FastAPI) -> None:
             schemas["ProblemAnswer"] = ProblemAnswer.model_json_schema()
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for path in made["paths"].values():
+            made["components"]["securitySchemes"] = {"key": _KEY}
+            for name, path in made["paths"].items():
                 for operation in path.values():
+                    if name.startswith("/v1/"):
+                        _guard(operation)
                     said = operation.get("responses", {})
                     if "HTTPValidationError" in str(said.get("422")):
                         del said["422"]

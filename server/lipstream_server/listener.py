@@ -7,6 +7,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
+from .bounded_http import BoundedHttp
 from .protocol import MAX_MESSAGE_BYTES
 
 _SEND_BUFFER = 1 << 16
@@ -23,6 +24,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # uvloop does, asyncio does not
         listening.bind((host, port))
     except OSError:
         listening.close()
@@ -35,6 +37,7 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
     config = uvicorn.Config(
         app,
         log_level=log_level,
+        http=BoundedHttp,
         ws="websockets-sansio",
         ws_max_size=_READ_BYTES,
         ws_ping_interval=ping_seconds,
@@ -43,5 +46,6 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
         backlog=_BACKLOG,
         timeout_graceful_shutdown=5,
         server_header=False,
+        proxy_headers=False,  # X-Forwarded-For is what anybody may write
     )
     return uvicorn.Server(config)

@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from math import ceil
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from .busy import BusyError
+from .busy import BusyError, TooManyClipsError
 from .clip_state import TransitionError
 from .clip_steps import ClipRemovedError, KeyReusedError, UnknownClipError
 from .data_directory import StorageFullError
@@ -71,6 +72,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case TooManyClipsError():
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_clips", str(error), error.retry_after)
         case BusyError():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", str(error), error.retry_after)
         case RecordingError():
@@ -98,13 +101,17 @@ def said(errors: Iterable[Any]) -> str:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
-    headers = {"X-Content-Type-Options": "nosniff", **problem.headers}
-    if isinstance(error, HTTPException):
-        headers |= error.headers or {}
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers |= _allowed(request)
+    return respond(problem, headers)
+
+
+def respond(problem: Problem, more: Mapping[str, str] = MappingProxyType({})) -> JSONResponse:
+    """The answer that says it. more: headers besides its own."""
+    headers = {"X-Content-Type-Options": "nosniff", **problem.headers, **more}
     if problem.retry_after is not None:
-        headers["Retry-After"] = f"{problem.retry_after:.0f}"
+        headers["Retry-After"] = f"{ceil(problem.retry_after)}"
     body = {
         "type": "about:blank",
         "title": problem.status.phrase,

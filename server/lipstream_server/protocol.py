@@ -14,6 +14,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 PATH = "/v1/stream"
+SUBPROTOCOL = "lipstream.v1"
+"""What a browser offers beside its token; a server that is offered it says in the protocol why it refuses."""
+TOKEN_SUBPROTOCOL = "lipstream.token."  # noqa: S105  # what stands before a token
+"""Browsers cannot set headers of a WebSocket: a token is offered as one more subprotocol, this and the token."""
 MAX_MESSAGE_BYTES = 1 << 20
 """A larger message ends the connection with close code 1009."""
 
@@ -27,6 +31,7 @@ class CloseCode(IntEnum):
     INTERNAL = 1011
     BUSY = 1013
     PROTOCOL = 4400
+    UNAUTHORIZED = 4401
     UNKNOWN = 4404
     IDLE = 4408
     SLOW_READER = 4429
@@ -44,6 +49,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_AVATAR = "unknown_avatar"
     UNKNOWN_PRESET = "unknown_preset"
     BACKLOG_FULL = "backlog_full"
+    UNAUTHORIZED = "unauthorized"  # a key or token that is missing, wrong, at its end, or for another avatar
     BUSY = "busy"
     TOO_MANY_ERRORS = "too_many_errors"
     INTERNAL = "internal"
@@ -70,7 +76,16 @@ class AudioFormat(Message):
 
 Container = Literal["fmp4", "webm", "jpeg", "rgb"]
 Reason = Literal[
-    "ended", "protocol", "unknown", "busy", "idle", "expired", "slow_reader", "shutdown", "internal"
+    "ended",
+    "protocol",
+    "unauthorized",
+    "unknown",
+    "busy",
+    "idle",
+    "expired",
+    "slow_reader",
+    "shutdown",
+    "internal",
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EventId = Annotated[str, Field(max_length=200)]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from .access import Access, access_opened
 from .busy import BusyError
 from .clip_orders import ClipOrders
 from .clip_worker import ClipWorker
@@ -22,8 +23,8 @@ _SWEEP_SECONDS = 60.0
 class Rest:
     """service: None while its model is being loaded; the clips can be looked at before."""
 
-    def __init__(self, storage: Storage, settings: ServerSettings) -> None:
-        self.storage = storage
+    def __init__(self, storage: Storage, settings: ServerSettings, access: Access) -> None:
+        self.storage, self.access = storage, access
         self.service: Service | None = None
         self.clips = Clips(storage, settings.clips, settings.retry_seconds)
         self.uploads = Uploads(storage.files, settings.uploads, settings.retry_seconds)
@@ -50,7 +51,10 @@ class Rest:
 
 
 @asynccontextmanager
-async def opened(root: Path, settings: ServerSettings) -> AsyncIterator[Rest]:
-    """Raises DataDirectoryError."""
-    async with Storage(root) as storage:
-        yield Rest(storage, settings)
+async def opened(root: Path, settings: ServerSettings, keyed: bool) -> AsyncIterator[Rest]:
+    """keyed: whether keys are asked for. Raises DataDirectoryError."""
+    async with (
+        Storage(root) as storage,
+        access_opened(storage, settings.access, keyed, settings.retry_seconds) as access,
+    ):
+        yield Rest(storage, settings, access)

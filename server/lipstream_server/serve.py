@@ -3,54 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from .serve_settings import (
+    ConfigFile,
+    Data,
+    Device,
+    Guidance,
+    Host,
+    Model,
+    Open,
+    Port,
+    Preset,
+    Sessions,
+    Steps,
+    Stub,
+    gathered,
+    loopback,
+)
 
 
 def serve(
-    model: Annotated[
-        Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
-    preset: Annotated[
-        str | None,
-        typer.Option(help="of sessions that name none, see `lipstream plan`, or a plan's JSON file"),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale; 1 switches guidance off")] = None,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one", min=0, max=65535)] = 8000,
-    sessions: Annotated[
-        int | None, typer.Option(help="most sessions at once; measured at the start without it", min=1)
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="where avatars and clips are kept; ~/.local/share/lipstream without it"),
-    ] = None,
-    stub: Annotated[
-        bool, typer.Option(help="no model, only coloured bars: what the server itself costs")
-    ] = False,
+    config: ConfigFile = None,
+    host: Host = None,
+    port: Port = None,
+    sessions: Sessions = None,
+    data: Data = None,
+    open: Open = None,
+    model: Model = None,
+    device: Device = None,
+    preset: Preset = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    stub: Stub = None,
 ) -> None:
-    """Talking heads over a WebSocket, in real time."""
+    """Talking heads over a WebSocket, in real time. `lipstream config` prints all settings, of which these are a few."""
+    flags = {name: value for name, value in locals().items() if name != "config"}
     import gc
+    from dataclasses import replace
     from importlib.resources import files
 
     from .app import create_app
-    from .data_directory import default_directory
     from .engine import Engine
+    from .keys_command import asks_for_keys
     from .listener import bind, server
     from .model_engine import ModelSettings, load_engine
     from .page import Page
-    from .settings import ServerSettings
     from .stub_engine import StubEngine
 
-    plan = Path(preset) if preset is not None and preset.endswith(".json") else None
-    settings = ServerSettings(sessions=sessions, preset=preset if plan is None else None)
-    chosen = ModelSettings(model=model, device=device, plan=plan, steps=steps, guidance=guidance)
+    settings = gathered(flags, config).settings
+    plan = (
+        Path(settings.preset) if settings.preset is not None and settings.preset.endswith(".json") else None
+    )
+    chosen = ModelSettings(
+        settings.model, settings.device, plan, steps=settings.steps, guidance=settings.guidance
+    )
+    if plan is not None:
+        settings = replace(settings, preset=None)
 
     def load() -> Engine:
-        engine = StubEngine(side=256) if stub else load_engine(chosen)
+        engine = StubEngine(side=256) if settings.stub else load_engine(chosen)
         # All that is there now stays: no collection, during which every session stands still, needs to look at it.
         gc.collect()
         gc.freeze()
@@ -66,8 +77,9 @@ def serve(
         failures.append(error)
         listening.should_exit = True
 
-    with bind(host, port) as address:
-        listening = server(create_app(load, settings, stop, page, data or default_directory()))
+    with bind(settings.host, settings.port) as address:
+        keyed = asks_for_keys(settings, loopback(address.getsockname()[0]))
+        listening = server(create_app(load, settings, stop, page, settings.directory, keyed))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

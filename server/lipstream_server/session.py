@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .audio_in import PcmReader
+from .caller import Lease, unauthorized
 from .channel import Channel
 from .ending import Complaint, Ending
 from .engine import Opened
@@ -44,8 +45,12 @@ _WARN_SECONDS = 5.0
 class Session:
     """Three loops over one `Talk`: listen, make windows, send. `run` ends by raising: `Ending`, or what the channel raises."""
 
-    def __init__(self, channel: Channel, service: Service, start: SessionStart, opened: Opened) -> None:
+    def __init__(
+        self, channel: Channel, service: Service, start: SessionStart, opened: Opened, lease: Lease
+    ) -> None:
         self.id = uuid.uuid4().hex
+        self._lease = lease
+        self._max_seconds = min(service.settings.max_seconds, lease.seconds)
         self._channel, self._service, self._start = channel, service, start
         self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
         self._reader = PcmReader(start.audio)
@@ -198,8 +203,10 @@ class Session:
         now, settings = time.monotonic(), self._service.settings
         if now - self._heard > settings.idle_seconds:
             raise Ending(CloseCode.IDLE, "idle")
-        if now - self._began > settings.max_seconds:
+        if now - self._began > self._max_seconds:
             raise Ending(CloseCode.IDLE, "expired")
+        if not self._lease.valid():
+            raise unauthorized("the key of this session is not valid any more")
 
     async def _warn(self) -> None:
         """Tell the client, unasked but seldom, that pictures are held or time was skipped."""
@@ -254,7 +261,7 @@ class Session:
                 message_bytes=MAX_MESSAGE_BYTES,
                 backlog_ms=round(settings.talk.backlog * 1000),
                 idle_seconds=settings.idle_seconds,
-                max_seconds=settings.max_seconds,
+                max_seconds=self._max_seconds,
             ),
         )
 

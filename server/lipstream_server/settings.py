@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
+from pydantic import SecretStr
+
 from .talk import TalkSettings
+from .tokens import TOKEN_PREFIX
 from .windows import WindowSettings
+
+_KEY = re.compile(r"[A-Za-z0-9_.~+/=-]{24,200}")
+_ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 
 
 @dataclass(frozen=True)
@@ -45,17 +52,43 @@ class ClipSettings:
     keep_bytes: int = 10 << 30
     key_seconds: float = 86_400.0
     full_seconds: float = 10.0
-    sides: tuple[int, int] = (64, 1024)
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """key: one that is always there, beside those of `lipstream keys`, for where no command can be run. origins: of pages on
+    other hosts that may use this server, such as https://example.com; * for all. hosts: names besides localhost under which a
+    server without keys may be asked for; * for all. token_seconds: most that a session of a token may last.
+    connect_seconds: most that a token may wait to be used. fresh_seconds: a key that was removed is good for so long at most.
+    """
+
+    key: SecretStr | None = None
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    token_seconds: float = 3600.0
+    connect_seconds: float = 3600.0
+    fresh_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        secret = "" if self.key is None else self.key.get_secret_value()
+        if self.key is not None and not (_KEY.fullmatch(secret) and not secret.startswith(TOKEN_PREFIX)):
+            raise ValueError(
+                "access.key takes 24 to 200 letters and digits that nobody can guess, such as `openssl rand -hex 24` prints"
+            )
+        for origin in self.origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"an origin is such as https://example.com, or *, got {origin!r}")
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """sessions: most at once; None: derived from a measurement at warm-up. fragment_frames: a fragment's pictures, at most.
+    """sessions: most sessions at once; measured at warm-up without it. fragment_frames: a fragment's pictures, at most.
 
     hello_seconds: to session.start. idle_seconds: without any message of the client. max_seconds: of a session.
     send_seconds: a message that the client has not taken after that ends the session. lag_seconds: a server that is further
     behind the clock sets it back. load: the share of real time that sessions may take together. encoders: threads that encode.
-    errors: how many of its mistakes a session outlives.
+    errors: how many of its mistakes a session outlives. most_batch: windows that are made together. retry_seconds: after which
+    whoever was refused is told to try again. preset: of sessions and clips that name none; without it the model's own.
     """
 
     sessions: int | None = None
@@ -74,6 +107,7 @@ class ServerSettings:
     avatars: AvatarSettings = field(default_factory=AvatarSettings)
     uploads: UploadSettings = field(default_factory=UploadSettings)
     clips: ClipSettings = field(default_factory=ClipSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
 

@@ -28,6 +28,7 @@ avatars = Table(
     Column("listed", Boolean, nullable=False),
     Column("created", Float, nullable=False),
     Column("bytes", Integer, nullable=False),
+    Column("owner", Text),  # of a key; none where it was brought to a server without keys
     sqlite_autoincrement=True,
 )
 
@@ -52,7 +53,9 @@ clips = Table(
     Column("video_tag", Text),
     Column("failure_code", Text),
     Column("failure_detail", Text),
+    Column("owner", Text),  # likewise
     Index("clips_by_state", "state", "number"),
+    Index("clips_by_owner", "owner", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -63,4 +66,18 @@ idempotency_keys = Table(
     Column("fingerprint", Text, nullable=False),
     Column("clip", Text, nullable=False),
     Column("created", Float, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("sessions", Integer),
+    Column("clips", Integer),
+    Column("requests_per_minute", Integer),
+    Column("created", Float, nullable=False),
+    sqlite_autoincrement=True,
 )

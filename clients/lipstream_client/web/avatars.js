@@ -12,7 +12,10 @@ export class LaterError extends Error {
   }
 }
 
-/** All avatars, the default first: [{id, name, preview, bundled, notes}]. Throws LaterError while the server loads. */
+/** The server asks for a key, which a page has not. */
+export class LockedError extends Error {}
+
+/** All avatars, the default first: [{id, name, preview, bundled, notes}]. Throws LaterError while the server loads, LockedError. */
 export async function listAvatars() {
   return (await ask(PATH)).avatars;
 }
@@ -38,5 +41,5 @@ async function ask(path, options) {
   const problem = await response.json().catch(() => ({}));
   const message = problem.detail ?? `The server answered ${response.status}.`;
   if (response.status === 503) throw new LaterError(message, Number(response.headers.get("Retry-After")) || 5);
-  throw new Error(message);
+  throw new (response.status === 401 ? LockedError : Error)(message);
 }

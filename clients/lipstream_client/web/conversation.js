@@ -18,7 +18,7 @@ export class Conversation {
   constructor(video, changed, stale) {
     Object.assign(this, { changed, stale });
     this.state = READY;
-    this.avatar = null;
+    this.avatar = this.token = null;
     this.delay = null; // of the last utterance: milliseconds to its first picture, there (server) and here (seen)
     this.notice = "";
     this.level = 0;
@@ -48,7 +48,7 @@ export class Conversation {
 
   /** Open a session if there is none; resolves to whether there is one. Called by a touch, or sound stays off. */
   start() {
-    if (this.state.name === "unsupported") return false;
+    if (this.state.name === "unsupported" || this.state.name === "locked") return false;
     if (isLive(this.state)) return true;
     this.context ??= openContext();
     this.context.resume();
@@ -72,7 +72,7 @@ export class Conversation {
       };
     });
     const { opening } = this;
-    this.client = new StreamClient(document.baseURI, start, {
+    this.client = new StreamClient(document.baseURI, start, this.token, {
       event: (message) => this.obey(message),
       media: (fragment) => this.player.append(fragment),
       closed: (verdict) => this.over(verdict),

@@ -1,10 +1,12 @@
 /** Ties the document to a conversation and to the server's avatars. */
 
-import { LaterError, bringAvatar, listAvatars } from "./avatars.js";
+import { LaterError, LockedError, bringAvatar, listAvatars } from "./avatars.js";
 import { Conversation } from "./conversation.js";
 import { Gallery } from "./gallery.js";
+import { avatarOf, takeToken } from "./token.js";
 import { parts, showConversation, showFigures } from "./view.js";
 
+const LOCKED = "This server is not for everybody. Whoever runs it can give you a token.";
 const TICK_MS = 100;
 const SAMPLE = "/v1/sample";
 
@@ -17,14 +19,25 @@ function choose(avatar) {
   conversation.choose(avatar.id);
 }
 
+/** A token opens sessions of its avatar; there is no choice then. */
+function unlock(token) {
+  const avatar = avatarOf(token);
+  document.body.classList.toggle("guest", avatar !== null);
+  if (avatar === null) return conversation.apply({ type: "locked", message: "This is no token of this server." });
+  Object.assign(conversation, { token, avatar });
+  if (conversation.state.name !== "unsupported") conversation.apply({ type: "ended", message: "" });
+}
+
 /** The list, asked for until it is there. */
 async function load() {
+  if (conversation.token !== null) return;
   try {
     const avatars = await listAvatars();
     gallery.show(avatars, avatars[0].id);
     choose(avatars[0]);
     if (conversation.state.name === "loading") conversation.apply({ type: "ended", message: "" });
   } catch (error) {
+    if (error instanceof LockedError) return conversation.apply({ type: "locked", message: LOCKED });
     if (!(error instanceof LaterError)) throw error;
     if (conversation.state.name !== "unsupported") conversation.apply({ type: "loading" });
     setTimeout(load, error.seconds * 1000);
@@ -84,6 +97,12 @@ function listen() {
   parts.end.addEventListener("click", () => conversation.stop());
   parts.retry.addEventListener("click", () => conversation.retry());
   parts.cancel.addEventListener("click", () => conversation.stop());
+  parts.pass.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const token = parts.token.value.trim();
+    parts.token.value = "";
+    unlock(token);
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") conversation.interrupt();
   });
@@ -113,4 +132,10 @@ setInterval(() => {
   showFigures(conversation, performance.now());
 }, TICK_MS);
 showConversation(conversation);
-load();
+addEventListener("hashchange", () => {
+  const token = takeToken();
+  if (token !== null) unlock(token);
+});
+const given = takeToken();
+if (given === null) load();
+else unlock(given);

@@ -6,6 +6,8 @@
  */
 
 export const PATH = "/v1/stream";
+export const SUBPROTOCOL = "lipstream.v1";
+export const TOKEN_SUBPROTOCOL = "lipstream.token."; // and the token, as one more subprotocol
 export const MAX_MESSAGE_BYTES = 1 << 20;
 
 /** How the server ends a connection. */
@@ -17,6 +19,7 @@ export const CloseCode = Object.freeze({
   RESTART: 1012,
   BUSY: 1013,
   PROTOCOL: 4400,
+  UNAUTHORIZED: 4401,
   UNKNOWN: 4404,
   IDLE: 4408,
   SLOW_READER: 4429,
@@ -100,6 +103,7 @@ const ERRORS = oneOf(
   "unknown_avatar",
   "unknown_preset",
   "backlog_full",
+  "unauthorized",
   "busy",
   "too_many_errors",
   "internal",
@@ -108,6 +112,7 @@ const ERRORS = oneOf(
 const REASONS = oneOf(
   "ended",
   "protocol",
+  "unauthorized",
   "unknown",
   "busy",
   "idle",

@@ -1,7 +1,7 @@
 /** What the page is doing, as a value, and how events change it. Nothing here touches the document. */
 
 /**
- * name: unsupported | loading | ready | connecting | idle | speaking | refused | lost
+ * name: unsupported | loading | locked | ready | connecting | idle | speaking | refused | lost
  * message: what else to say; retryAt: when it is tried again, in milliseconds of performance.now, or null.
  */
 export const READY = Object.freeze({ name: "ready", message: "", retryAt: null });
@@ -17,6 +17,7 @@ export function next(state, event) {
   switch (event.type) {
     case "unsupported":
     case "loading":
+    case "locked":
     case "connecting":
       return { ...READY, name: event.type, message: event.message ?? "" };
     case "session.ready":
@@ -43,6 +44,7 @@ export function backoff(attempt) {
 const TITLES = {
   unsupported: "This browser cannot play the stream",
   loading: "Loading the model",
+  locked: "A token is needed",
   ready: "Ready",
   connecting: "Connecting",
   idle: "Connected",

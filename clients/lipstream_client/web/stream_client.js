@@ -1,12 +1,23 @@
 /** One session over one WebSocket: audio and commands out, events and media in. */
 
-import { CloseCode, PATH, ProtocolError, readServer, writeClient } from "./protocol.js";
+import {
+  CloseCode,
+  PATH,
+  ProtocolError,
+  SUBPROTOCOL,
+  TOKEN_SUBPROTOCOL,
+  readServer,
+  writeClient,
+} from "./protocol.js";
 import { toS16 } from "./pcm.js";
 
 const BUSY = "All its places are taken, or it is still loading its model.";
 const MOST_WAITING_SECONDS = 2; // of audio that the network has not taken
 
-/** How a session ended, for a person. kind: refused (try again then), lost (try again soon), ended (only if asked to). */
+/**
+ * How a session ended, for a person. kind: refused (try again then), lost (try again soon), ended (only if asked to), locked
+ * (with another token).
+ */
 export function verdict(code, failure) {
   const said = failure?.message;
   switch (code) {
@@ -14,6 +25,8 @@ export function verdict(code, failure) {
       return { kind: "ended", message: "" };
     case CloseCode.BUSY:
       return { kind: "refused", message: BUSY, seconds: failure?.retry_after ?? 5 };
+    case CloseCode.UNAUTHORIZED:
+      return { kind: "locked", message: `${said ?? "The server does not take this token"}.` };
     case CloseCode.UNKNOWN:
       return { kind: "ended", message: "The server does not know this avatar any more.", stale: true };
     case CloseCode.IDLE:
@@ -32,14 +45,14 @@ export function verdict(code, failure) {
 }
 
 export class StreamClient {
-  /** Handlers: event (a server's message), media (an ArrayBuffer), closed (a verdict, once, unless `close` was called). */
-  constructor(base, start, { event, media, closed }) {
+  /** token: of a server that asks for one, or null. Handlers: event (a server's message), media (an ArrayBuffer), closed (a verdict, once, unless `close` was called). */
+  constructor(base, start, token, { event, media, closed }) {
     const url = new URL(PATH, base);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.rate = start.audio.rate;
     this.failure = null;
     this.spoken = false; // whether audio of an utterance has been sent that has not been ended
-    this.socket = new WebSocket(url);
+    this.socket = new WebSocket(url, token ? [SUBPROTOCOL, TOKEN_SUBPROTOCOL + token] : [SUBPROTOCOL]);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => this.send("session.start", start);
     this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.receive(data, event) : media(data));

@@ -26,7 +26,7 @@ export function showConversation(conversation) {
   parts.interrupt.disabled = !live;
   parts.end.hidden = !live;
   for (const button of [parts.talk, parts.sample, parts.file]) {
-    button.disabled = state.name === "unsupported" || state.name === "loading";
+    button.disabled = ["unsupported", "loading", "locked"].includes(state.name);
   }
   press(parts.talk, conversation.listening);
   setText(parts["talk-label"], conversation.listening ? "Stop talking" : "Talk");
@@ -39,11 +39,12 @@ export function showConversation(conversation) {
 
 /** The card over the picture: why there is none. */
 function showCard(state) {
-  const shown = isWaiting(state) || state.name === "unsupported" || (state.name === "ready" && state.message);
+  const shown = isWaiting(state) || ["unsupported", "locked"].includes(state.name) || (state.name === "ready" && state.message);
   parts.card.hidden = !shown;
   if (!shown) return;
   setText(parts["card-title"], state.name === "ready" ? "The session has ended" : title(state, false));
   setText(parts["card-text"], state.message);
+  parts.pass.hidden = state.name !== "locked";
   parts.retry.hidden = !isWaiting(state);
   parts.cancel.hidden = !isWaiting(state);
   showCountdown(state, performance.now());
