@@ -49,7 +49,9 @@ def serving(options: Sequence[str], port: int) -> Iterator[ServerProcess]:
     with (
         tempfile.TemporaryFile("a+") as log,
         tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # for want of another one
-        started(["serve", "--data", data, "--port", str(port), *options], log) as process,
+        started(
+            ["serve", "--data", data, "--drain-seconds", "0", "--port", str(port), *options], log
+        ) as process,
     ):
         wait_until_ready(process, log, port)
         yield ServerProcess(process, f"ws://127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""The ASGI application: one WebSocket, avatars and clips, two probes and, where there is one, the page."""
+"""The ASGI application: one WebSocket, avatars and clips, three probes and, where there is one, the page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, WebSocket
 
 from .avatar_routes import avatar_routes
 from .busy import BusyError
@@ -17,14 +18,21 @@ from .channel import Channel
 from .clip_routes import clip_routes
 from .connection import serve
 from .documented import document
+from .drain import Drain
 from .engine import Engine
+from .metrics import Metrics
 from .page import Page, page_routes
+from .probes import probe_routes
 from .problem import speak_problems
 from .protocol import PATH
 from .rest import Rest, opened
 from .scheduler import device_thread
 from .service import Service
 from .settings import ServerSettings
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +43,19 @@ def create_app(
     failed: Callable[[Exception], None] | None = None,
     page: Page | None = None,
     data: Path | None = None,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """load: makes the engine; it is called in a thread when the application starts, which answers probes meanwhile.
 
     failed: told when the engine cannot be made; the application goes on and is never ready.
     page: what is shown at `/`.
     data: where avatars and clips are kept; without it in a folder that ends with the application.
+    tracer: told of the windows of every session.
     """
     settings = settings or ServerSettings()
+    watch = Watch(Metrics(), Drain(settings.drain_seconds), tracer)
     found: list[Rest] = []
+    failures: list[Exception] = []
 
     def find() -> Service | None:
         return found[0].service if found else None
@@ -58,8 +70,9 @@ def create_app(
             with _directory(data) as root:
                 async with opened(root, settings) as kept:
                     found.append(kept)
-                    await _serve(load, settings, kept)
+                    await _serve(load, settings, watch, kept)
         except Exception as error:
+            failures.append(error)
             if failed is None:
                 log.exception("the model could not be made ready")
             else:
@@ -82,29 +95,21 @@ def create_app(
         lifespan=lifespan,
     )
 
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "alive"}
-
-    @app.get("/readyz")
-    async def readyz(response: Response) -> dict[str, str | int]:
-        """200 when another session would be taken, else 503 with Retry-After."""
-        service = find()
-        loading = service is None or not service.ready
-        if service is None or loading or service.full:
-            response.status_code = 503
-            response.headers["Retry-After"] = f"{settings.retry_seconds:.0f}"
-        if service is None or loading:
-            return {"status": "loading"}
-        status = "full" if service.full else "ready"
-        return {"status": status, "sessions": service.sessions, "limit": service.limit}
+    app.state.watch = watch
 
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
         await socket.accept()
-        await serve(Channel(socket, settings.send_seconds), settings, find)
+        await serve(Channel(socket, settings.send_seconds), settings, watch, find)
 
+    app.include_router(
+        probe_routes(
+            watch,
+            lambda: found[0] if found else None,
+            lambda: failures[0] if failures else None,
+            settings.retry_seconds,
+        )
+    )
     app.include_router(avatar_routes(find, lambda: rest().uploads, settings))
     app.include_router(clip_routes(lambda: rest().clips, lambda: rest().orders))
     if page is not None:
@@ -114,11 +119,11 @@ def create_app(
     return app
 
 
-async def _serve(load: Callable[[], Engine], settings: ServerSettings, kept: Rest) -> None:
+async def _serve(load: Callable[[], Engine], settings: ServerSettings, watch: Watch, kept: Rest) -> None:
     """Load the model and serve with it, until this is cancelled."""
     device = device_thread()
     engine = await asyncio.get_running_loop().run_in_executor(device, load)
-    async with Service(engine, settings, kept.storage, device) as service:
+    async with Service(engine, settings, kept.storage, device, watch) as service:
         kept.service = service
         try:
             await service.warm_up()

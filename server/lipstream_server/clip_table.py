@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,6 +78,12 @@ def clips_in(connection: Connection, states: Sequence[State]) -> Sequence[Clip]:
 def count_queued(connection: Connection) -> int:
     counted = select(func.count()).where(clips.c.state == State.QUEUED.value)
     return int(connection.execute(counted).scalar_one())
+
+
+def count_states(connection: Connection) -> Mapping[State, int]:
+    """Those that there are none of are left out."""
+    counted = select(clips.c.state, func.count()).group_by(clips.c.state)
+    return {State(state): int(count) for state, count in connection.execute(counted)}
 
 
 def clip_ids(connection: Connection) -> frozenset[str]:

@@ -19,6 +19,7 @@ from .data_directory import StorageFullError
 from .engine import EngineError, Request
 from .errors import MediaError
 from .film import Film, FilmSize
+from .logs import about, log_event
 from .recording import Hearing
 from .scheduler import BACKGROUND
 from .service import Service
@@ -36,28 +37,34 @@ class ClipWorker:
 
     async def run(self) -> None:
         """Until it is cancelled; the clip that it was at is queued again then."""
-        while True:
+        while not self._service.watch.drain.begun:
             bell = self._clips.bell
             clip = await self._clips.start_next()
             if clip is None:
                 await bell.wait()
             else:
-                await self._make(clip)
+                with about(clip=clip.id):
+                    await self._make(clip)
 
     async def _make(self, clip: Clip) -> None:
+        began = time.monotonic()
         rendering = asyncio.create_task(self._render(clip), name=f"clip {clip.id}")
         try:
             with self._clips.running(clip, rendering):
                 video = await rendering
                 await self._clips.finish(clip, video)
+            _tell("succeeded", clip, began)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 await self._clips.change(clip, clip_state.requeue)
+                _tell("queued again", clip, began)
                 raise
             # Otherwise a client has cancelled the clip, which is in that state already, or is gone.
+            _tell("cancelled", clip, began)
         except Exception as error:
             await self._failed(clip, error)
+            _tell("failed", clip, began)
         await self._clips.tidy(clip)
 
     async def _failed(self, clip: Clip, error: Exception) -> None:
@@ -90,7 +97,7 @@ class ClipWorker:
                     samples, ended = await self._encode(hearing.take, missing)
                     heard += len(samples)
                     request = Request(stream, samples, start, length, ended)
-                    made = await service.scheduler.generate(request, BACKGROUND)
+                    made = await service.scheduler.generate(request, BACKGROUND, order.preset)
                     stream = made.stream
                     await self._encode(film.add, made.frames)
                     self._clips.advance(clip, film.frames)
@@ -113,6 +120,11 @@ async def _entered(manager: M, run: Callable[..., Awaitable[object]]) -> AsyncIt
         await run(manager.__exit__, type(error), error, error.__traceback__)
         raise
     await run(manager.__exit__, None, None, None)
+
+
+def _tell(outcome: str, clip: Clip, began: float) -> None:
+    seconds = round(time.monotonic() - began, 1)
+    log_event(log, "clip ended", outcome=outcome, seconds=seconds, frames=clip.order.frames)
 
 
 def full(error: BaseException | None) -> bool:

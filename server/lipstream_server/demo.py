@@ -56,12 +56,12 @@ def demo(
     taken = "" if port == _PORT else f"; port {_PORT} is taken"
     address = f"http://{_HOST}:{port}/"
     _say(f"starting the server on {address}{taken}")
-    options = ["--port", str(port), "--device", device, *(["--stub"] if stub else [])]
+    options = ["--port", str(port), "--device", device, "--log-format", "text", *(["--stub"] if stub else [])]
     options += [] if steps is None else ["--steps", str(steps)]
     with (
         tempfile.TemporaryFile("a+") as log,
         tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # beside a server that has the usual one
-        started(["serve", "--data", data, *options], log) as server,
+        started(["serve", "--data", data, "--drain-seconds", "0", *options], log) as server,
     ):
         seconds = wait_until_ready(server, log, port)
         _say(f"ready after {seconds:.0f} s; {'a bar' if stub else avatar} says {recording_path().name}, live")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -25,8 +26,10 @@ from .engine import (
     UnknownAvatarError,
     UnknownPresetError,
 )
+from .logs import log_event
 from .recording import RecordingError
 
+log = logging.getLogger(__name__)
 _PORTRAIT_STATUS = {
     "not_a_picture": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "picture_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -98,6 +101,8 @@ def said(errors: Iterable[Any]) -> str:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
+    request.app.state.watch.metrics.refused("request", problem.code)
+    log_event(log, "refused", kind="request", reason=problem.code, status=problem.status.value)
     headers = {"X-Content-Type-Options": "nosniff", **problem.headers}
     if isinstance(error, HTTPException):
         headers |= error.headers or {}
@@ -124,6 +129,7 @@ def _allowed(request: Request) -> dict[str, str]:
 
 
 def speak_problems(app: FastAPI) -> None:
+    """Its `state.watch` counts them."""
     for kind in (
         Problem,
         BusyError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ from .settings import ServerSettings
 from .storage import Storage
 from .uploads import Uploads
 
+log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 60.0
+_LOOK_SECONDS = 10.0
 
 
 class Rest:
@@ -33,7 +36,9 @@ class Rest:
     def orders(self) -> ClipOrders:
         """Raises BusyError."""
         if self.service is None or not self.service.ready:
-            raise BusyError("the model is being loaded", self._settings.retry_seconds)
+            raise BusyError("the model is being loaded", self._settings.retry_seconds, "loading")
+        if self.service.watch.drain.begun:
+            raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
         return ClipOrders(self.service, self.clips, self.uploads)
 
     async def work(self, service: Service) -> None:
@@ -41,12 +46,22 @@ class Rest:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(ClipWorker(service, self.clips).run(), name="clips")
             tasks.create_task(self._sweep(service), name="sweep")
+            tasks.create_task(_look_at_device(service), name="device state")
 
     async def _sweep(self, service: Service) -> None:
         while True:
             await self.clips.sweep()
             await service.avatars.sweep()
             await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def _look_at_device(service: Service) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            await service.look_at_device()
+        except Exception:
+            log.exception("the device could not be asked how it is")  # the next window tells more
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .watch import DRAIN_SECONDS
+
 
 def serve(
     model: Annotated[
@@ -28,6 +30,16 @@ def serve(
         Path | None,
         typer.Option(help="where avatars and clips are kept; ~/.local/share/lipstream without it"),
     ] = None,
+    drain_seconds: Annotated[
+        float, typer.Option(help="how long sessions may go on when the server is told to stop", min=0)
+    ] = DRAIN_SECONDS,
+    log_format: Annotated[
+        str | None, typer.Option(help="json or text; text on a terminal without it, else json")
+    ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option("--trace", help="traces to an OpenTelemetry collector: OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ] = False,
     stub: Annotated[
         bool, typer.Option(help="no model, only coloured bars: what the server itself costs")
     ] = False,
@@ -40,13 +52,20 @@ def serve(
     from .data_directory import default_directory
     from .engine import Engine
     from .listener import bind, server
+    from .logs import configure
     from .model_engine import ModelSettings, load_engine
     from .page import Page
     from .settings import ServerSettings
     from .stub_engine import StubEngine
+    from .tracing import open_tracer
 
+    if log_format not in (None, "json", "text"):
+        raise typer.BadParameter(f"expected json or text, got {log_format!r}", param_hint="--log-format")
+    configure(log_format)  # type: ignore[arg-type]  # checked above
     plan = Path(preset) if preset is not None and preset.endswith(".json") else None
-    settings = ServerSettings(sessions=sessions, preset=preset if plan is None else None)
+    settings = ServerSettings(
+        sessions=sessions, preset=preset if plan is None else None, drain_seconds=drain_seconds
+    )
     chosen = ModelSettings(model=model, device=device, plan=plan, steps=steps, guidance=guidance)
 
     def load() -> Engine:
@@ -67,7 +86,8 @@ def serve(
         listening.should_exit = True
 
     with bind(host, port) as address:
-        listening = server(create_app(load, settings, stop, page, data or default_directory()))
+        tracer = open_tracer() if trace else None
+        listening = server(create_app(load, settings, stop, page, data or default_directory(), tracer))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -26,6 +25,7 @@ from .protocol import (
     Limits,
     Ping,
     Pong,
+    SessionClosing,
     SessionEnd,
     SessionReady,
     SessionStart,
@@ -34,7 +34,9 @@ from .protocol import (
     UtteranceEnd,
     UtteranceStarted,
 )
+from .provenance import DIGITAL_SOURCE_TYPE
 from .service import Service
+from .session_watch import SessionWatch
 from .talk import BacklogFullError, Burst, Due, Talk
 
 T = TypeVar("T")
@@ -44,8 +46,12 @@ _WARN_SECONDS = 5.0
 class Session:
     """Three loops over one `Talk`: listen, make windows, send. `run` ends by raising: `Ending`, or what the channel raises."""
 
-    def __init__(self, channel: Channel, service: Service, start: SessionStart, opened: Opened) -> None:
-        self.id = uuid.uuid4().hex
+    def __init__(
+        self, id: str, channel: Channel, service: Service, start: SessionStart, opened: Opened
+    ) -> None:
+        self.id = id
+        self.watch = SessionWatch(service.watch, id, start.preset or service.preset, start.container)
+        self._drain, self._told = service.watch.drain, False
         self._channel, self._service, self._start = channel, service, start
         self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
         self._reader = PcmReader(start.audio)
@@ -66,6 +72,7 @@ class Session:
         media = await self._encode(lambda: open_media(container, width, height, fps))
         await self._channel.send(self._ready(media.media_type), *media.begin())
         self._pacer.begin = time.monotonic()
+        self._service.talks.add(self._talk)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(), name=f"listen {self.id}")
@@ -74,6 +81,7 @@ class Session:
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
+            self._service.talks.discard(self._talk)
             if self._window is not None:
                 self._window.cancel()
             if self._encoding is not None:
@@ -137,6 +145,7 @@ class Session:
 
     async def _interrupt(self) -> None:
         ended = self._talk.interrupt()
+        self.watch.interrupted()
         self._reader.drop_rest()
         if self._window is not None:
             self._window.cancel()
@@ -151,18 +160,22 @@ class Session:
                 await self._make(due)
 
     async def _make(self, due: Due) -> None:
-        window = self._service.scheduler.generate(due.request, due.deadline)
+        preset = self._start.preset or self._service.preset
+        window = self._service.scheduler.generate(due.request, due.deadline, preset)
         self._window = window  # type: ignore[assignment]  # kept to be cancelled only
         await asyncio.wait([window])
         self._window = None
         if not window.cancelled():
             made = window.result()
-            self._talk.made(due, made, time.monotonic())
+            now = time.monotonic()
+            self._talk.made(due, made, now)
+            self.watch.window(due, made, now)
 
     async def _send(self, media: MediaOut) -> None:
         count = self._service.settings.fragment_frames
         while not self._stop.is_set():
             self._check_times()
+            await self._tell_of_drain()
             async with self._sending:
                 burst = self._talk.burst(count, time.monotonic())
                 await self._send_burst(media, burst)
@@ -177,8 +190,14 @@ class Session:
         messages = await self._encode(lambda: media.write(burst.pictures, burst.samples, burst.utterance))
         encoded = time.monotonic()
         await self._channel.send(*burst.events, *messages)
+        sent, counters = time.monotonic(), self._talk.counters
+        due = self._pacer.begin + self._talk.media_ms / 1000 - len(burst.pictures) / self._service.engine.fps
+        self.watch.fragment(burst, begin, encoded, sent, max(0.0, begin - due))
         if any(isinstance(event, UtteranceStarted) for event in burst.events):
-            self._talk.shown(encoded - begin, time.monotonic() - encoded)
+            self._talk.shown(encoded - begin, sent - encoded)
+            if counters.delay is not None:
+                self.watch.first_picture(counters.delay.total)
+        self.watch.count(counters, self._pacer.skipped)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -199,6 +218,15 @@ class Session:
             raise Ending(CloseCode.IDLE, "idle")
         if now - self._began > settings.max_seconds:
             raise Ending(CloseCode.IDLE, "expired")
+
+    async def _tell_of_drain(self) -> None:
+        """Once in advance; when the limit is over, the session ends."""
+        left = self._drain.left(time.monotonic())
+        if left <= 0:
+            raise Ending(CloseCode.RESTART, "shutdown")
+        if self._drain.begun and not self._told:
+            self._told = True
+            await self._channel.send(SessionClosing(reason="shutdown", seconds_left=round(left, 1)))
 
     async def _warn(self) -> None:
         """Tell the client, unasked but seldom, that pictures are held or time was skipped."""
@@ -249,6 +277,7 @@ class Session:
             fps=engine.fps,
             audio_rate=SOUND_RATE,
             fragment_frames=settings.fragment_frames,
+            digital_source_type=DIGITAL_SOURCE_TYPE,
             limits=Limits(
                 message_bytes=MAX_MESSAGE_BYTES,
                 backlog_ms=round(settings.talk.backlog * 1000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .talk import TalkSettings
+from .watch import DRAIN_SECONDS
 from .windows import WindowSettings
 
 
@@ -55,7 +56,8 @@ class ServerSettings:
     hello_seconds: to session.start. idle_seconds: without any message of the client. max_seconds: of a session.
     send_seconds: a message that the client has not taken after that ends the session. lag_seconds: a server that is further
     behind the clock sets it back. load: the share of real time that sessions may take together. encoders: threads that encode.
-    errors: how many of its mistakes a session outlives.
+    errors: how many of its mistakes a session outlives. drain_seconds: that sessions may go on when the server is told to stop.
+    stuck_seconds: a window in work for longer means that the device hangs, and `/healthz` says so.
     """
 
     sessions: int | None = None
@@ -71,6 +73,8 @@ class ServerSettings:
     errors: int = 100
     retry_seconds: float = 5.0
     preset: str | None = None
+    drain_seconds: float = DRAIN_SECONDS
+    stuck_seconds: float = 30.0
     avatars: AvatarSettings = field(default_factory=AvatarSettings)
     uploads: UploadSettings = field(default_factory=UploadSettings)
     clips: ClipSettings = field(default_factory=ClipSettings)
