@@ -40,13 +40,18 @@ class Process:
 
 
 @contextmanager
-def serving(data: Path, *options: str) -> Iterator[Process]:
-    """Ready; killed at the end if it is there still. data: its directory; the log lies beside it."""
+def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
+    """Ready; killed at the end if it is there still. data: its directory; the log lies beside it. environment: variables more."""
     port = free_port(8123)
     log = data.with_suffix(".log")
     command = [sys.executable, "-m", "lipstream_client", "serve", "--stub", "--data", str(data)]
     with log.open("wb") as out:
-        popen = subprocess.Popen([*command, "--port", str(port), *options], stdout=out, stderr=out)
+        popen = subprocess.Popen(
+            [*command, "--port", str(port), *options],
+            stdout=out,
+            stderr=out,
+            env={**os.environ, **environment},
+        )
     try:
         end = time.monotonic() + 60
         while not ready(port):
