@@ -42,7 +42,8 @@ async def test_a_window_is_traced_from_its_wait_to_its_sending() -> None:
         running(engine, settings, tracer=tracer) as address,
         connected(address, SessionStart()) as client,
     ):
-        assert isinstance(ready := client.received[0], SessionReady)
+        ready = client.received[0]
+        assert isinstance(ready, SessionReady)
         await client.send(tone(1.0))
         await client.send(UtteranceEnd())
         await client.until(UtteranceEnded)

@@ -23,16 +23,17 @@ from .logs import about, log_event
 from .recording import Hearing
 from .scheduler import BACKGROUND
 from .service import Service
+from .signing import Sign
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class ClipWorker:
-    """service: ready. clips: its storage is open."""
+    """service: ready. clips: its storage is open. sign: what is done to a finished file before it is given out."""
 
-    def __init__(self, service: Service, clips: Clips) -> None:
-        self._service, self._clips = service, clips
+    def __init__(self, service: Service, clips: Clips, sign: Sign | None = None) -> None:
+        self._service, self._clips, self._sign = service, clips, sign
         self._settings = service.settings.clips
 
     async def run(self) -> None:
@@ -82,7 +83,7 @@ class ClipWorker:
         service, files, order = self._service, self._clips.files, clip.order
         length = self._settings.window or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(order.width, order.height, order.fps, order.frames)
+        size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.mark)
         audio, work = files.audio(clip.id), files.work(clip.id)
         with service.avatars.used(order.avatar):
             stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
@@ -101,6 +102,8 @@ class ClipWorker:
                     stream = made.stream
                     await self._encode(film.add, made.frames)
                     self._clips.advance(clip, film.frames)
+        if self._sign is not None:
+            await asyncio.to_thread(self._sign, work)
         return await asyncio.to_thread(_video, work)
 
     async def _encode(self, work: Callable[..., T], *arguments: object) -> T:

@@ -14,6 +14,7 @@ from .clip_worker import ClipWorker
 from .clips import Clips
 from .service import Service
 from .settings import ServerSettings
+from .signing import Sign, open_signing
 from .storage import Storage
 from .uploads import Uploads
 
@@ -30,7 +31,10 @@ class Rest:
         self.service: Service | None = None
         self.clips = Clips(storage, settings.clips, settings.retry_seconds)
         self.uploads = Uploads(storage.files, settings.uploads, settings.retry_seconds)
-        self._settings = settings
+        self._settings, signing = settings, settings.signing
+        self._sign: Sign | None = None
+        if signing.certificate is not None and signing.key is not None:
+            self._sign = open_signing(signing.certificate, signing.key)
 
     @property
     def orders(self) -> ClipOrders:
@@ -44,7 +48,7 @@ class Rest:
     async def work(self, service: Service) -> None:
         """Make clips, and remove old ones, until it is cancelled. service: ready."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(ClipWorker(service, self.clips).run(), name="clips")
+            tasks.create_task(ClipWorker(service, self.clips, self._sign).run(), name="clips")
             tasks.create_task(self._sweep(service), name="sweep")
             tasks.create_task(_look_at_device(service), name="device state")
 
@@ -66,6 +70,6 @@ async def _look_at_device(service: Service) -> None:
 
 @asynccontextmanager
 async def opened(root: Path, settings: ServerSettings) -> AsyncIterator[Rest]:
-    """Raises DataDirectoryError."""
+    """Raises DataDirectoryError, SigningError."""
     async with Storage(root) as storage:
         yield Rest(storage, settings)

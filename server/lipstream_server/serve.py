@@ -36,6 +36,13 @@ def serve(
     log_format: Annotated[
         str | None, typer.Option(help="json or text; text on a terminal without it, else json")
     ] = None,
+    mark: Annotated[
+        bool, typer.Option("--mark", help='show "AI" in a corner of every picture, of sessions and of clips')
+    ] = False,
+    sign_certificate: Annotated[
+        Path | None, typer.Option(help="sign clips (C2PA) with this certificate chain, PEM")
+    ] = None,
+    sign_key: Annotated[Path | None, typer.Option(help="its private key, PEM")] = None,
     trace: Annotated[
         bool,
         typer.Option("--trace", help="traces to an OpenTelemetry collector: OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -55,7 +62,7 @@ def serve(
     from .logs import configure
     from .model_engine import ModelSettings, load_engine
     from .page import Page
-    from .settings import ServerSettings
+    from .settings import ServerSettings, SigningSettings
     from .stub_engine import StubEngine
     from .tracing import open_tracer
 
@@ -64,7 +71,11 @@ def serve(
     configure(log_format)  # type: ignore[arg-type]  # checked above
     plan = Path(preset) if preset is not None and preset.endswith(".json") else None
     settings = ServerSettings(
-        sessions=sessions, preset=preset if plan is None else None, drain_seconds=drain_seconds
+        sessions=sessions,
+        preset=preset if plan is None else None,
+        drain_seconds=drain_seconds,
+        mark=mark,
+        signing=SigningSettings(sign_certificate, sign_key),
     )
     chosen = ModelSettings(model=model, device=device, plan=plan, steps=steps, guidance=guidance)
 

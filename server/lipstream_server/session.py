@@ -68,8 +68,8 @@ class Session:
     async def run(self) -> None:
         width, height = self._service.engine.size
         fps = self._service.engine.fps
-        container = self._start.container
-        media = await self._encode(lambda: open_media(container, width, height, fps))
+        container, mark = self._start.container, self._service.settings.mark
+        media = await self._encode(lambda: open_media(container, width, height, fps, mark))
         await self._channel.send(self._ready(media.media_type), *media.begin())
         self._pacer.begin = time.monotonic()
         self._service.talks.add(self._talk)

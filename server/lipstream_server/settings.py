@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .talk import TalkSettings
 from .watch import DRAIN_SECONDS
@@ -50,6 +51,20 @@ class ClipSettings:
 
 
 @dataclass(frozen=True)
+class SigningSettings:
+    """With what finished clips are signed (C2PA), see `signing`: PEM files, both or none."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError(
+                f"signing needs a certificate and its key, got {self.certificate} and {self.key}"
+            )
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """sessions: most at once; None: derived from a measurement at warm-up. fragment_frames: a fragment's pictures.
 
@@ -57,6 +72,7 @@ class ServerSettings:
     send_seconds: a message that the client has not taken after that ends the session. lag_seconds: a server that is further
     behind the clock sets it back. load: the share of real time that sessions may take together. encoders: threads that encode.
     errors: how many of its mistakes a session outlives. drain_seconds: that sessions may go on when the server is told to stop.
+    mark: pictures of sessions and clips show "AI" in a corner.
     stuck_seconds: a window in work for longer means that the device hangs, and `/healthz` says so.
     """
 
@@ -75,8 +91,10 @@ class ServerSettings:
     preset: str | None = None
     drain_seconds: float = DRAIN_SECONDS
     stuck_seconds: float = 30.0
+    mark: bool = False
     avatars: AvatarSettings = field(default_factory=AvatarSettings)
     uploads: UploadSettings = field(default_factory=UploadSettings)
+    signing: SigningSettings = field(default_factory=SigningSettings)
     clips: ClipSettings = field(default_factory=ClipSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
