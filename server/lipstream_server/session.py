@@ -73,19 +73,28 @@ class Session:
         await self._channel.send(self._ready(media.media_type), *media.begin())
         self._pacer.begin = time.monotonic()
         self._service.talks.add(self._talk)
+        ending: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(), name=f"listen {self.id}")
                 tasks.create_task(self._make_windows(), name=f"windows {self.id}")
                 tasks.create_task(self._send(media), name=f"send {self.id}")
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            # What is raised must not refer to the group, nor the group to its traceback: in such a circle encoders, with their
+            # threads and buffers, would stay until Python's collector comes by.
+            ending = group.exceptions[0]
+            group.__traceback__ = None
         finally:
             self._service.talks.discard(self._talk)
             if self._window is not None:
                 self._window.cancel()
             if self._encoding is not None:
                 await asyncio.wait([self._encoding])
+        try:
+            if ending is not None:
+                raise ending
+        finally:
+            del ending
 
     async def _listen(self) -> None:
         while not self._stop.is_set():
