@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lipstream_client.stream_client import StreamClient
 from lipstream_server.drain import Drain
-from lipstream_server.protocol import Error, SessionClosing, SessionStart, UtteranceEnded
+from lipstream_server.protocol import AudioFormat, Error, SessionClosing, SessionStart, UtteranceEnded
 from live_server import Client, SessionEnd, UtteranceEnd, connected, get, tone
 from rest_client import CLIPS, ask_json, finished, post, wav
 from server_process import Process, serving
@@ -132,3 +133,21 @@ def test_a_drain_waits_for_sessions_and_for_no_longer_than_its_limit() -> None:
         assert (drain.left(110.0), drain.done(110.5)) == (0.0, False)
         assert drain.done(111.5)
     assert drain.done(104.0)
+
+
+async def test_a_client_that_streams_a_recording_goes_on_to_its_end(tmp_path: Path) -> None:
+    """The Python client takes the word in advance for what it is."""
+    with serving(tmp_path / "data") as process:
+        start = SessionStart(audio=AudioFormat(rate=16_000))
+        async with StreamClient(f"ws://{process.address}", start) as client:
+            await client.say(tone(1.5))
+            process.signal(signal.SIGTERM)
+            told = shown = 0
+            async for message in client:
+                told += isinstance(message, SessionClosing) and message.seconds_left is not None
+                shown += isinstance(message, bytes) and told > 0
+                if isinstance(message, UtteranceEnded):
+                    assert message.position_ms == 1500
+                    await client.end()
+        assert (told, process.wait(10)) == (1, 0)
+        assert shown > 5

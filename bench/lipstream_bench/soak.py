@@ -41,7 +41,11 @@ _PORT = 8790
 _ROUND_SECONDS = 10.0
 _REST_SECONDS = 20.0
 _WARM_SHARE = 0.2  # of the rounds, in which pools and caches fill
-_SPARE = {"threads": 6, "tasks": 2, "files": 3}  # pools of threads fill when many are needed at once, and stay so
+_SPARE = {
+    "threads": 6,
+    "tasks": 2,
+    "files": 3,
+}  # pools of threads fill when many are needed at once, and stay so
 _SPARE_MB, _SPARE_SHARE = 15.0, 0.03
 _CONTAINERS = ("fmp4", "webm", "jpeg")
 _ENDS = ("ends", "interrupts", "vanishes", "vanishes speaking")
