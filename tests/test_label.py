@@ -213,5 +213,5 @@ def test_what_cannot_sign_is_refused_when_the_server_starts(tmp_path: Path) -> N
         open_signing(tmp_path / "chain.pem", tmp_path / "key.pem")
     with pytest.raises(SigningError, match="missing"):
         open_signing(tmp_path / "missing.pem", tmp_path / "key.pem")
-    with pytest.raises(ValueError, match="certificate and its key"):
+    with pytest.raises(SigningError, match="certificate and its key"):
         SigningSettings(certificate=tmp_path / "chain.pem")

@@ -78,8 +78,8 @@ def written() -> io.StringIO:
 def test_text_is_for_people(written: io.StringIO) -> None:
     configure("text", out=written)
     with about(session="5e55"):
-        log_event(logging.getLogger("lipstream"), "session began", preset="realtime")
-    logging.getLogger("lipstream").info("nobody")
+        log_event(logging.getLogger("lipstream_server.test"), "session began", preset="realtime")
+    logging.getLogger("lipstream_server.test").info("nobody")
     first, second = written.getvalue().splitlines()
     assert first.endswith("INFO session began session=5e55 preset=realtime")
     assert second.endswith("INFO nobody")
@@ -90,7 +90,7 @@ def test_an_error_is_one_line_with_its_traceback(written: io.StringIO) -> None:
     try:
         raise ValueError("no\nway")
     except ValueError:
-        logging.getLogger("lipstream").exception("it failed", exc_info=sys.exc_info())
+        logging.getLogger("lipstream_server.test").exception("it failed", exc_info=sys.exc_info())
     line = json.loads(written.getvalue())
     assert (line["level"], line["message"]) == ("error", "it failed")
     assert line["error"].endswith("ValueError: no\nway")

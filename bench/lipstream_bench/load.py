@@ -147,6 +147,8 @@ def draw(found: Load, path: Path) -> None:
     axes.axvline(found.admits + 0.5, color="tab:red", linestyle="--", label="refused from here on")
     axes.set_xlabel("sessions that speak without a pause")
     axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(sessions)
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110)

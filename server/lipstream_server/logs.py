@@ -15,6 +15,7 @@ Format = Literal["json", "text"]
 _SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 _CLIP: ContextVar[str | None] = ContextVar("clip", default=None)
 _FIELDS = "lipstream_fields"
+_OURS = ("lipstream_server", "lipstream_models", "uvicorn")
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
@@ -37,7 +38,7 @@ def about(session: str | None = None, clip: str | None = None) -> Iterator[None]
 
 
 def configure(style: Format | None = None, level: str = "INFO", out: TextIO | None = None) -> None:
-    """All loggers write to `out`, stderr without it. style: None for text on a terminal, else JSON."""
+    """All loggers write to `out`, stderr without it; level: of our own. style: None for text on a terminal, else JSON."""
     out = out or sys.stderr
     handler = logging.StreamHandler(out)
     handler.addFilter(_complete)
@@ -45,7 +46,9 @@ def configure(style: Format | None = None, level: str = "INFO", out: TextIO | No
     handler.setFormatter(TextLines() if text else JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.WARNING)  # what libraries have to say otherwise is theirs
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
     for name in _UVICORN:
         logger = logging.getLogger(name)
         logger.handlers.clear()

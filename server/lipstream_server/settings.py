@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .signing import SigningError
 from .talk import TalkSettings
 from .watch import DRAIN_SECONDS
 from .windows import WindowSettings
@@ -59,7 +60,7 @@ class SigningSettings:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError(
+            raise SigningError(
                 f"signing needs a certificate and its key, got {self.certificate} and {self.key}"
             )
 
