@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from opentelemetry.trace import Tracer
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.app import create_app
@@ -46,10 +47,18 @@ async def running(
     page: Page | None = None,
     data: Path | None = None,
     keyed: bool = False,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[str]:
     """Yields the address once the server is ready. data: its directory, one of its own without it. keyed: asks for keys."""
     listening = bind("127.0.0.1", 0)
-    app = create_app(lambda: engine or StubEngine(), settings or CALM, page=page, data=data, keyed=keyed)
+    app = create_app(
+        lambda: engine or StubEngine(),
+        settings or CALM,
+        page=page,
+        data=data,
+        keyed=keyed,
+        tracer=tracer,
+    )
     uvicorn_server = server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]

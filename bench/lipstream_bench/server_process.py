@@ -23,24 +23,32 @@ class ServerProcess:
 
     @property
     def memory_mb(self) -> float:
-        """Resident memory."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return int(found[1]) / 1024 if found else float("nan")
+        """Resident memory of all its processes."""
+        found = [re.search(r"VmRSS:\s+(\d+) kB", (each / "status").read_text()) for each in self._family]
+        return sum(int(each[1]) / 1024 for each in found if each)
 
     @property
     def cpu_seconds(self) -> float:
         """Spent by all its threads since it began."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        fields = [(each / "stat").read_text().rpartition(")")[2].split() for each in self._family]
+        return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
     @property
     def threads(self) -> int:
-        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
+        return sum(len(list((each / "task").iterdir())) for each in self._family)
 
     @property
     def files(self) -> int:
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        return sum(len(list((each / "fd").iterdir())) for each in self._family)
+
+    @property
+    def _family(self) -> list[Path]:
+        """The process and what it has started, as folders of /proc."""
+        found = [Path(f"/proc/{self.process.pid}")]
+        for each in found:  # which grows meanwhile
+            for task in (each / "task").iterdir():
+                found += [Path("/proc", child) for child in (task / "children").read_text().split()]
+        return found
 
 
 @contextmanager
@@ -49,7 +57,9 @@ def serving(options: Sequence[str], port: int) -> Iterator[ServerProcess]:
     with (
         tempfile.TemporaryFile("a+") as log,
         tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # for want of another one
-        started(["serve", "--data", data, "--port", str(port), *options], log) as process,
+        started(
+            ["serve", "--data", data, "--drain-seconds", "0", "--port", str(port), *options], log
+        ) as process,
     ):
         wait_until_ready(process, log, port)
         yield ServerProcess(process, f"ws://127.0.0.1:{port}")

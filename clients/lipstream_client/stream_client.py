@@ -126,8 +126,9 @@ class StreamClient:
         await self._send(SessionEnd())
 
     async def __aiter__(self) -> AsyncIterator[ServerMessage | bytes]:
-        """Messages in order: media as bytes, everything else typed. Ends with the session, after `SessionClosing` says why;
-        raises ConnectionLostError without one, RefusedError after a fatal error of the server.
+        """Messages in order: media as bytes, everything else typed. Ends with the session, after `SessionClosing` says why; raises
+        ConnectionLostError without one, RefusedError after a fatal error of the server. A `SessionClosing` with `seconds_left`
+        comes in advance, and media goes on.
         """
         fatal: Error | None = None
         closing: SessionClosing | None = None
@@ -151,7 +152,7 @@ class StreamClient:
                 continue
             if isinstance(message, Error) and message.fatal:
                 fatal = message
-            if isinstance(message, SessionClosing):
+            if isinstance(message, SessionClosing) and message.seconds_left is None:
                 closing = message
                 self._ended = self._ended or message.reason == "ended"
             yield message

@@ -132,7 +132,7 @@ class _Watcher:
             if isinstance(message, bytes):
                 await self._media(message, now)
             elif isinstance(message, SessionClosing):
-                if not self.ended:
+                if not self.ended and message.seconds_left is None:
                     raise StreamError(f"the server ended the session before all was said: {message.reason}")
             else:
                 await self._event(message, now)

@@ -1,4 +1,4 @@
-"""The ASGI application: one WebSocket, avatars and clips, two probes and, where there is one, the page."""
+"""The ASGI application: one WebSocket, avatars and clips, three probes and, where there is one, the page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import FastAPI, WebSocket
 
 from .avatar_routes import avatar_routes
 from .busy import BusyError
@@ -18,9 +19,12 @@ from .channel import Channel
 from .clip_routes import clip_routes
 from .connection import serve
 from .documented import document
+from .drain import Drain
 from .engine import Engine
 from .gate import Gate, allow_origins
+from .metrics import Metrics
 from .page import Page, page_routes
+from .probes import probe_routes
 from .problem import speak_problems
 from .protocol import PATH, SUBPROTOCOL
 from .rest import Rest, opened
@@ -28,6 +32,10 @@ from .scheduler import device_thread
 from .service import Service
 from .settings import ServerSettings
 from .token_routes import token_routes
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ def create_app(
     page: Page | None = None,
     data: Path | None = None,
     keyed: bool = False,
+    tracer: Tracer | None = None,
 ) -> FastAPI:
     """load: makes the engine; it is called in a thread when the application starts, which answers probes meanwhile.
 
@@ -46,9 +55,12 @@ def create_app(
     page: what is shown at `/`.
     data: where avatars, clips and keys are kept; without it in a folder that ends with the application.
     keyed: whether one of those keys is asked for.
+    tracer: told of the windows of every session.
     """
     settings = settings or ServerSettings()
+    watch = Watch(Metrics(), Drain(settings.drain_seconds), tracer)
     found: list[Rest] = []
+    failures: list[Exception] = []
 
     def find() -> Service | None:
         return found[0].service if found else None
@@ -63,8 +75,9 @@ def create_app(
             with _directory(data) as root:
                 async with opened(root, settings, keyed) as kept:
                     found.append(kept)
-                    await _serve(load, settings, kept)
+                    await _serve(load, settings, watch, kept)
         except Exception as error:
+            failures.append(error)
             if failed is None:
                 log.exception("the model could not be made ready")
             else:
@@ -87,30 +100,22 @@ def create_app(
         lifespan=lifespan,
     )
 
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "alive"}
-
-    @app.get("/readyz")
-    async def readyz(response: Response) -> dict[str, str | int]:
-        """200 when another session would be taken, else 503 with Retry-After."""
-        service = find()
-        loading = service is None or not service.ready
-        if service is None or loading or service.full:
-            response.status_code = 503
-            response.headers["Retry-After"] = f"{settings.retry_seconds:.0f}"
-        if service is None or loading:
-            return {"status": "loading"}
-        status = "full" if service.full else "ready"
-        return {"status": status, "sessions": service.sessions, "limit": service.limit}
+    app.state.watch = watch
 
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
         channel = Channel(socket, settings.send_seconds)
-        await serve(channel, settings, find, caller_of(socket), lambda: rest().access)
+        await serve(channel, settings, watch, find, caller_of(socket), lambda: rest().access)
 
+    app.include_router(
+        probe_routes(
+            watch,
+            lambda: found[0] if found else None,
+            lambda: failures[0] if failures else None,
+            settings.retry_seconds,
+        )
+    )
     app.include_router(avatar_routes(find, lambda: rest().uploads, settings))
     app.include_router(clip_routes(lambda: rest().clips, lambda: rest().orders))
     app.include_router(token_routes(find, lambda: rest().access, settings))
@@ -118,16 +123,16 @@ def create_app(
         app.include_router(page_routes(page))
     speak_problems(app)
     document(app)
-    app.add_middleware(Gate, access=lambda: rest().access, keyed=keyed, settings=settings)
+    app.add_middleware(Gate, access=lambda: rest().access, keyed=keyed, settings=settings, watch=watch)
     allow_origins(app, settings.access.origins)
     return app
 
 
-async def _serve(load: Callable[[], Engine], settings: ServerSettings, kept: Rest) -> None:
+async def _serve(load: Callable[[], Engine], settings: ServerSettings, watch: Watch, kept: Rest) -> None:
     """Load the model and serve with it, until this is cancelled."""
     device = device_thread()
     engine = await asyncio.get_running_loop().run_in_executor(device, load)
-    async with Service(engine, settings, kept.storage, device) as service:
+    async with Service(engine, settings, kept.storage, device, watch) as service:
         kept.service = service
         try:
             await service.warm_up()

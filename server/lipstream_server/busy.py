@@ -2,10 +2,11 @@
 
 
 class BusyError(RuntimeError):
-    """Something cannot be taken now. retry_after: seconds."""
+    """Something cannot be taken now. retry_after: seconds. reason: a word for metrics and logs."""
 
-    def __init__(self, why: str, retry_after: float) -> None:
+    def __init__(self, why: str, retry_after: float, reason: str = "busy") -> None:
         super().__init__(f"{why}; try again in {retry_after:g} s")
+        self.reason = reason
         self.retry_after = retry_after
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -96,6 +96,12 @@ def count_unfinished(connection: Connection, owner: str) -> int:
     """Of a key: those that wait or are made."""
     counted = select(func.count()).where(clips.c.owner == owner, clips.c.state.not_in(FINAL))
     return int(connection.execute(counted).scalar_one())
+
+
+def count_states(connection: Connection) -> Mapping[State, int]:
+    """Those that there are none of are left out."""
+    counted = select(clips.c.state, func.count()).group_by(clips.c.state)
+    return {State(state): int(count) for state, count in connection.execute(counted)}
 
 
 def clip_ids(connection: Connection) -> frozenset[str]:

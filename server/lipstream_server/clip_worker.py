@@ -19,45 +19,53 @@ from .data_directory import StorageFullError
 from .engine import EngineError, Request
 from .errors import MediaError
 from .film import Film, FilmSize
+from .logs import about, log_event
 from .recording import Hearing
 from .scheduler import BACKGROUND
 from .service import Service
+from .signing import Sign
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class ClipWorker:
-    """service: ready. clips: its storage is open."""
+    """service: ready. clips: its storage is open. sign: what is done to a finished file before it is given out."""
 
-    def __init__(self, service: Service, clips: Clips) -> None:
-        self._service, self._clips = service, clips
+    def __init__(self, service: Service, clips: Clips, sign: Sign | None = None) -> None:
+        self._service, self._clips, self._sign = service, clips, sign
         self._settings = service.settings.clips
 
     async def run(self) -> None:
         """Until it is cancelled; the clip that it was at is queued again then."""
-        while True:
+        while not self._service.watch.drain.begun:
             bell = self._clips.bell
             clip = await self._clips.start_next()
             if clip is None:
                 await bell.wait()
             else:
-                await self._make(clip)
+                with about(clip=clip.id):
+                    await self._make(clip)
 
     async def _make(self, clip: Clip) -> None:
+        began = time.monotonic()
         rendering = asyncio.create_task(self._render(clip), name=f"clip {clip.id}")
         try:
             with self._clips.running(clip, rendering):
                 video = await rendering
                 await self._clips.finish(clip, video)
+            _tell("succeeded", clip, began)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 await self._clips.change(clip, clip_state.requeue)
+                _tell("queued again", clip, began)
                 raise
             # Otherwise a client has cancelled the clip, which is in that state already, or is gone.
+            _tell("cancelled", clip, began)
         except Exception as error:
             await self._failed(clip, error)
+            _tell("failed", clip, began)
         await self._clips.tidy(clip)
 
     async def _failed(self, clip: Clip, error: Exception) -> None:
@@ -75,7 +83,7 @@ class ClipWorker:
         service, files, order = self._service, self._clips.files, clip.order
         length = self._settings.window or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(order.width, order.height, order.fps, order.frames)
+        size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.mark)
         audio, work = files.audio(clip.id), files.work(clip.id)
         with service.avatars.used(order.avatar):
             stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
@@ -90,10 +98,12 @@ class ClipWorker:
                     samples, ended = await self._encode(hearing.take, missing)
                     heard += len(samples)
                     request = Request(stream, samples, start, length, ended)
-                    made = await service.scheduler.generate(request, BACKGROUND)
+                    made = await service.scheduler.generate(request, BACKGROUND, order.preset)
                     stream = made.stream
                     await self._encode(film.add, made.frames)
                     self._clips.advance(clip, film.frames)
+        if self._sign is not None:
+            await asyncio.to_thread(self._sign, work)
         return await asyncio.to_thread(_video, work)
 
     async def _encode(self, work: Callable[..., T], *arguments: object) -> T:
@@ -113,6 +123,11 @@ async def _entered(manager: M, run: Callable[..., Awaitable[object]]) -> AsyncIt
         await run(manager.__exit__, type(error), error, error.__traceback__)
         raise
     await run(manager.__exit__, None, None, None)
+
+
+def _tell(outcome: str, clip: Clip, began: float) -> None:
+    seconds = round(time.monotonic() - began, 1)
+    log_event(log, "clip ended", outcome=outcome, seconds=seconds, frames=clip.order.frames)
 
 
 def full(error: BaseException | None) -> bool:

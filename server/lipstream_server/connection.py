@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable
 
 from .access import Access
@@ -12,11 +13,13 @@ from .caller import Caller
 from .channel import Channel, GoneError, SlowReaderError, TooBigError
 from .ending import Complaint, Ending
 from .engine import Opened, UnknownAvatarError, UnknownPresetError
+from .logs import about, log_event
 from .parsing import parse
 from .protocol import CloseCode, ErrorCode, Ping, Pong, SessionClosing, SessionEnd, SessionStart
 from .service import Service
 from .session import Session
 from .settings import ServerSettings
+from .watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 async def serve(
     channel: Channel,
     settings: ServerSettings,
+    watch: Watch,
     find: Callable[[], Service | None],
     caller: Caller,
     access: Callable[[], Access],
@@ -32,32 +36,86 @@ async def serve(
 
     find: the service, None while its model is being loaded. caller: who the client is. access: asked for once the service is there.
     """
+    id = uuid.uuid4().hex
+    with about(session=id):
+        try:
+            await _serve(id, channel, settings, watch, find, caller, access)
+        except Exception as error:
+            await _send_away(channel, error)
+        except asyncio.CancelledError:
+            await farewell(channel, Ending(CloseCode.GOING_AWAY, "shutdown"))
+            raise
+
+
+async def _serve(
+    id: str,
+    channel: Channel,
+    settings: ServerSettings,
+    watch: Watch,
+    find: Callable[[], Service | None],
+    caller: Caller,
+    access: Callable[[], Access],
+) -> None:
+    """Always ends by raising: an error before the session began is a refusal, and counted as one."""
+    session: Session | None = None
     try:
         start = caller.start(await _greet(channel, settings))
         service = find()
+        if watch.drain.begun:
+            raise BusyError("the server is stopping", settings.retry_seconds, "draining")
         if service is None or not service.ready:
-            raise BusyError("the model is being loaded", settings.retry_seconds)
-        with access().session(caller) as lease, service.place(start.avatar):
+            raise BusyError("the model is being loaded", settings.retry_seconds, "loading")
+        with access().session(caller) as lease, watch.drain.session(), service.place(start.avatar):
             opened = await _open(service, start, caller)
-            await Session(channel, service, start, opened, lease).run()
-    except GoneError:
-        return
-    except SlowReaderError:
-        # It takes nothing, not even a farewell.
-        await channel.close(CloseCode.SLOW_READER, "slow_reader")
-    except TooBigError:
-        await channel.close(CloseCode.TOO_BIG, "too_big")
-    except BusyError as error:
-        await farewell(channel, Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after))
-    except Ending as ending:
-        await farewell(channel, ending)
-    except asyncio.CancelledError:
-        await farewell(channel, Ending(CloseCode.GOING_AWAY, "shutdown"))
+            session = Session(id, channel, service, start, opened, lease)
+            await session.run()
+    except BaseException as error:
+        if session is not None:
+            session.watch.ended(reason_of(error))
+        elif isinstance(error, BusyError | Ending) and reason_of(error) != "ended":
+            watch.metrics.refused("session", reason_of(error))
+            log_event(log, "refused", kind="session", reason=reason_of(error))
         raise
-    except Exception:
-        log.exception("a session failed")
-        text = "the server made a mistake; the session cannot go on"
-        await farewell(channel, Ending(CloseCode.INTERNAL, "internal", ErrorCode.INTERNAL, text))
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a session ended or was refused, in a word."""
+    match error:
+        case BusyError():
+            return error.reason
+        case Ending():
+            return error.reason if error.error is None else error.error.code.value
+        case GoneError():
+            return "gone"
+        case SlowReaderError():
+            return "slow_reader"
+        case TooBigError():
+            return "too_big"
+        case asyncio.CancelledError():
+            return "shutdown"
+        case _:
+            return "internal"
+
+
+async def _send_away(channel: Channel, error: Exception) -> None:
+    """Tell the client what it can still be told, and close."""
+    match error:
+        case GoneError():
+            return
+        case SlowReaderError():
+            # It takes nothing, not even a farewell.
+            await channel.close(CloseCode.SLOW_READER, "slow_reader")
+        case TooBigError():
+            await channel.close(CloseCode.TOO_BIG, "too_big")
+        case BusyError():
+            busy = Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
+            await farewell(channel, busy)
+        case Ending():
+            await farewell(channel, error)
+        case _:
+            log.error("a session failed", exc_info=error)
+            text = "the server made a mistake; the session cannot go on"
+            await farewell(channel, Ending(CloseCode.INTERNAL, "internal", ErrorCode.INTERNAL, text))
 
 
 async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:

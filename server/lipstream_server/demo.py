@@ -57,6 +57,7 @@ def demo(
     address = f"http://{_HOST}:{port}/"
     _say(f"starting the server on {address}{taken}")
     options = ["--host", _HOST, "--port", str(port), "--device", device, *(["--stub"] if stub else [])]
+    options += ["--drain-seconds", "0", "--log-format", "text"]
     options += [] if steps is None else ["--steps", str(steps)]
     with (
         tempfile.TemporaryFile("a+") as log,
@@ -135,8 +136,7 @@ def ready(port: int) -> bool:
 def failed(what: str, log: IO[str]) -> DemoError:
     """The error to raise, after showing what the server said last."""
     log.seek(0)
-    said = [line for line in log if "/readyz" not in line]  # those are our own questions
-    print(*said[-_LAST_LINES:], sep="", end="", file=sys.stderr)
+    print(*list(log)[-_LAST_LINES:], sep="", end="", file=sys.stderr)
     return DemoError(f"{what}; what the server said last is above")
 
 

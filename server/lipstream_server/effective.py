@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
@@ -59,7 +60,8 @@ class Effective(Generic[T]):
 def effective(
     kind: type[T], flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
 ) -> Effective[T]:
-    """kind: a tree of dataclasses. flags: by key; None where not given. file: or the one that the environment names.
+    """kind: a tree of dataclasses. flags: by key, with `__` for its dots; None where not given.
+    file: or the one that the environment names.
 
     Raises SettingsError, and OSError where the file cannot be read.
     """
@@ -68,9 +70,8 @@ def effective(
     path = file or (Path(named) if named else None)
     given = from_file(path, known) if path is not None else {}
     given |= from_environment(environment, known)
-    given |= {
-        key: Given(value, f"--{key.replace('_', '-')}") for key, value in flags.items() if value is not None
-    }
+    told = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+    given |= {key: Given(value, flag(key)) for key, value in told.items()}
     values = {key: each.value for key, each in given.items()}
     try:
         settings = build(kind, values)
@@ -114,6 +115,11 @@ def from_environment(environment: Mapping[str, str], known: Mapping[str, Leaf]) 
 def variable(key: str) -> str:
     """The name of a setting in the environment."""
     return PREFIX + key.replace(".", "__").upper()
+
+
+def flag(key: str) -> str:
+    """The name of a setting on the command line."""
+    return "--" + re.sub(r"[._]", "-", key)
 
 
 def _flat(
@@ -169,6 +175,6 @@ def expected(kind: Any) -> str:
 
 def _some(kind: Any) -> Any:
     """Without None, which is said by saying nothing."""
-    if isinstance(kind, types.UnionType):
+    if get_origin(kind) in (types.UnionType, Union):  # the latter of a Literal or None
         (kind,) = [each for each in get_args(kind) if each is not type(None)]
     return kind

@@ -108,6 +108,15 @@ class Made:
     work: Work = field(default_factory=Work)
 
 
+@dataclass(frozen=True)
+class DeviceState:
+    """name: cpu, cuda:0 ... memory: bytes of it that the engine holds; memory_limit: that it has; None where nobody counts them."""
+
+    name: str
+    memory: int | None = None
+    memory_limit: int | None = None
+
+
 class Engine(Protocol):
     """A model on its device. Not thread-safe, but for `read_picture`: one thread calls it."""
 
@@ -150,6 +159,8 @@ class Engine(Protocol):
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
         """One window of each stream, all of one batch key and one number of frames, in one batch."""
+
+    def device_state(self) -> DeviceState: ...
 
     def look_back(self, streams: Sequence[Stream]) -> None:
         """Compute now what the next windows of these streams need and what no sound has a part in; it changes no frame."""

@@ -15,18 +15,20 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from .mark import Mark
 from .soundtrack import Soundtrack
 from .video_out import Mp4Writer
 
 
 @dataclass(frozen=True)
 class FilmSize:
-    """width, height: pixels, both even. frames: of the whole video."""
+    """width, height: pixels, both even. frames: of the whole video. mark: pictures show that they were generated."""
 
     width: int
     height: int
     fps: int
     frames: int
+    mark: bool = False
 
 
 class Film:
@@ -34,6 +36,7 @@ class Film:
 
     def __init__(self, audio: Path, output: Path, size: FilmSize) -> None:
         self._audio, self._output, self._size = audio, output, size
+        self._mark = Mark(size.width, size.height) if size.mark else None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -67,7 +70,10 @@ class Film:
             return 0
         rate = self._sound.sample_rate
         due = round((begin + len(taken)) * rate / size.fps) - round(begin * rate / size.fps)
-        self._writer.write(_resized(taken, size.width, size.height), self._sound.read(due))
+        pictures = _resized(taken, size.width, size.height)
+        if self._mark is not None:
+            pictures = np.stack([self._mark.on(picture) for picture in pictures])
+        self._writer.write(pictures, self._sound.read(due))
         return len(taken)
 
 

@@ -4,8 +4,10 @@ for a key, on a server that has keys.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import Literal
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers
@@ -19,12 +21,16 @@ from .caller import Caller, unauthorized
 from .channel import Channel
 from .connection import farewell
 from .ending import Ending
+from .logs import log_event
 from .origin import allowed_host, allowed_origin
 from .page import SAMPLE_PATH
 from .problem import Problem, problem_of, respond
 from .protocol import SUBPROTOCOL, TOKEN_SUBPROTOCOL, CloseCode, ErrorCode
 from .settings import ServerSettings
 from .tokens import TOKEN_PREFIX
+from .watch import Watch
+
+log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
 _OPEN = frozenset({*_PROBES, "/", SAMPLE_PATH, "/docs", "/redoc", "/openapi.json"})
@@ -35,9 +41,15 @@ class Gate:
     """Leaves who asks in `state.caller`. access: raises BusyError before the data directory is open."""
 
     def __init__(
-        self, app: ASGIApp, access: Callable[[], Access], keyed: bool, settings: ServerSettings
+        self,
+        app: ASGIApp,
+        access: Callable[[], Access],
+        keyed: bool,
+        settings: ServerSettings,
+        watch: Watch,
     ) -> None:
         self._app, self._access, self._keyed, self._settings = app, access, keyed, settings
+        self._metrics = watch.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -86,6 +98,9 @@ class Gate:
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         answer = respond(problem)
+        kind: Literal["request", "session"] = "request" if scope["type"] == "http" else "session"
+        self._metrics.refused(kind, problem.code)
+        log_event(log, "refused", kind=kind, reason=problem.code, status=problem.status.value)
         if scope["type"] == "http":
             await answer(scope, receive, send)
             return

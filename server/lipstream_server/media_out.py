@@ -13,9 +13,10 @@ from PIL import Image
 from . import webm_clusters
 from .engine import Picture, Samples
 from .live_codecs import SOUND_RATE, LivePictures, LiveSound, Unit, h264_encoder
+from .mark import Mark
 from .mp4_boxes import Tracks, fragment, header, length_prefixed, parameter_sets
 from .protocol import Container, Tag, Tagged
-from .provenance import xmp_box
+from .provenance import MADE_BY_AI, xmp_box, xmp_packet
 
 _AAC_BIT_RATE = 96_000
 _OPUS_BIT_RATE = 64_000
@@ -139,15 +140,41 @@ class TaggedOut:
         return Tagged(tag=tag, utterance=utterance, position=position, payload=payload).pack()
 
 
+class MarkedOut:
+    """Another's media, whose pictures have the mark."""
+
+    def __init__(self, media: MediaOut, mark: Mark) -> None:
+        self._media, self._mark = media, mark
+
+    @property
+    def media_type(self) -> str:
+        return self._media.media_type
+
+    def begin(self) -> list[bytes]:
+        return self._media.begin()
+
+    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
+        return self._media.write([self._mark.on(picture) for picture in pictures], samples, utterance)
+
+    def finish(self) -> list[bytes]:
+        return self._media.finish()
+
+
 def jpeg(picture: Picture) -> bytes:
-    """One picture (H, W, 3) as a JPEG."""
+    """One picture (H, W, 3) as a JPEG, which says of itself that it was generated."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY)
+    said, label = MADE_BY_AI["description"].encode(), xmp_packet()
+    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY, xmp=label, comment=said)
     return file.getvalue()
 
 
-def open_media(container: Container, width: int, height: int, fps: int) -> MediaOut:
-    """The encoders of one session; opening them takes some milliseconds of computing."""
+def open_media(container: Container, width: int, height: int, fps: int, mark: bool = False) -> MediaOut:
+    """The encoders of one session; opening them takes some milliseconds of computing. mark: pictures show what they are."""
+    media = _open(container, width, height, fps)
+    return MarkedOut(media, Mark(width, height)) if mark else media
+
+
+def _open(container: Container, width: int, height: int, fps: int) -> MediaOut:
     if container == "fmp4":
         return Mp4Out(width, height, fps)
     if container == "webm":

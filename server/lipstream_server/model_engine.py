@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine import (
+    DeviceState,
     Made,
     Opened,
     Picture,
@@ -173,6 +174,13 @@ class ModelEngine:
             Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
             for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
         ]
+
+    def device_state(self) -> DeviceState:
+        from lipstream_models.runtime import device_memory
+
+        device = self._engine.model.device
+        held, there = device_memory(device)
+        return DeviceState(str(device), held, there)
 
     def look_back(self, streams: Sequence[Stream]) -> None:
         for stream in streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -26,8 +27,10 @@ from .engine import (
     UnknownAvatarError,
     UnknownPresetError,
 )
+from .logs import log_event
 from .recording import RecordingError
 
+log = logging.getLogger(__name__)
 _PORTRAIT_STATUS = {
     "not_a_picture": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "picture_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -101,6 +104,8 @@ def said(errors: Iterable[Any]) -> str:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
+    request.app.state.watch.metrics.refused("request", problem.code)
+    log_event(log, "refused", kind="request", reason=problem.code, status=problem.status.value)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers |= _allowed(request)
@@ -131,6 +136,7 @@ def _allowed(request: Request) -> dict[str, str]:
 
 
 def speak_problems(app: FastAPI) -> None:
+    """Its `state.watch` counts them."""
     for kind in (
         Problem,
         BusyError,

@@ -29,6 +29,7 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001
     TOO_BIG = 1009
     INTERNAL = 1011
+    RESTART = 1012
     BUSY = 1013
     PROTOCOL = 4400
     UNAUTHORIZED = 4401
@@ -162,7 +163,9 @@ class Limits(Message):
 
 
 class SessionReady(Message):
-    """Media follows. media_type: for MediaSource, with codecs. fragment_frames: frames a fragment, or a burst, at most."""
+    """Media follows. media_type: for MediaSource, with codecs. fragment_frames: frames a fragment, or a burst, at most.
+    digital_source_type: how the media was made, in IPTC's vocabulary; the only label of containers that hold none.
+    """
 
     type: Literal["session.ready"] = "session.ready"
     session: str
@@ -175,6 +178,7 @@ class SessionReady(Message):
     fps: int
     audio_rate: int
     fragment_frames: int
+    digital_source_type: str
     limits: Limits
 
 
@@ -252,10 +256,13 @@ class Error(Message):
 
 
 class SessionClosing(Message):
-    """The last message of a session."""
+    """The last message of a session. With seconds_left, which only a server that stops says, it comes in advance: the session goes
+    on for so long, and then ends.
+    """
 
     type: Literal["session.closing"] = "session.closing"
     reason: Reason
+    seconds_left: float | None = None
 
 
 class Pong(Message):

@@ -30,7 +30,12 @@ _PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
+def xmp_packet() -> bytes:
+    """For files that have a place for one, as JPEG has."""
+    return _PACKET.encode()
+
+
 def xmp_box() -> bytes:
     """An ISO base media `uuid` box with the XMP packet; it may follow the last box of any MP4 file."""
-    payload = XMP_UUID.bytes + _PACKET.encode()
+    payload = XMP_UUID.bytes + xmp_packet()
     return struct.pack(">I4s", 8 + len(payload), b"uuid") + payload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,10 +15,13 @@ from .clip_worker import ClipWorker
 from .clips import Clips
 from .service import Service
 from .settings import ServerSettings
+from .signing import Sign, open_signing
 from .storage import Storage
 from .uploads import Uploads
 
+log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 60.0
+_LOOK_SECONDS = 10.0
 
 
 class Rest:
@@ -28,20 +32,26 @@ class Rest:
         self.service: Service | None = None
         self.clips = Clips(storage, settings.clips, settings.retry_seconds)
         self.uploads = Uploads(storage.files, settings.uploads, settings.retry_seconds)
-        self._settings = settings
+        self._settings, signing = settings, settings.signing
+        self._sign: Sign | None = None
+        if signing.certificate is not None and signing.key is not None:
+            self._sign = open_signing(signing.certificate, signing.key)
 
     @property
     def orders(self) -> ClipOrders:
         """Raises BusyError."""
         if self.service is None or not self.service.ready:
-            raise BusyError("the model is being loaded", self._settings.retry_seconds)
+            raise BusyError("the model is being loaded", self._settings.retry_seconds, "loading")
+        if self.service.watch.drain.begun:
+            raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
         return ClipOrders(self.service, self.clips, self.uploads)
 
     async def work(self, service: Service) -> None:
         """Make clips, and remove old ones, until it is cancelled. service: ready."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(ClipWorker(service, self.clips).run(), name="clips")
+            tasks.create_task(ClipWorker(service, self.clips, self._sign).run(), name="clips")
             tasks.create_task(self._sweep(service), name="sweep")
+            tasks.create_task(_look_at_device(service), name="device state")
 
     async def _sweep(self, service: Service) -> None:
         while True:
@@ -50,9 +60,18 @@ class Rest:
             await asyncio.sleep(_SWEEP_SECONDS)
 
 
+async def _look_at_device(service: Service) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        try:
+            await service.look_at_device()
+        except Exception:
+            log.exception("the device could not be asked how it is")  # the next window tells more
+
+
 @asynccontextmanager
 async def opened(root: Path, settings: ServerSettings, keyed: bool) -> AsyncIterator[Rest]:
-    """keyed: whether keys are asked for. Raises DataDirectoryError."""
+    """keyed: whether keys are asked for. Raises DataDirectoryError, SigningError."""
     async with (
         Storage(root) as storage,
         access_opened(storage, settings.access, keyed, settings.retry_seconds) as access,

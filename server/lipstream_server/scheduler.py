@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from .engine import Engine, Made, Request
+from .metrics import BatchFigures, Kind, Metrics
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -26,12 +27,21 @@ _REMEMBERED = 5  # measurements whose median is taken: what disturbed one window
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A window that somebody waits for. deadline: in seconds of time.monotonic."""
+    """A window that somebody waits for. deadline: in seconds of time.monotonic. preset: for whoever counts windows."""
 
     request: Request
     deadline: float
     since: float = 0.0
+    preset: str = ""
     result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True)
+class InWork:
+    """What the device is at. frames: of each window; since: in seconds of time.monotonic."""
+
+    frames: int
+    since: float
 
 
 def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
@@ -66,10 +76,18 @@ class Scheduler:
     Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
     """
 
-    def __init__(self, engine: Engine, most: int = 8, device: ThreadPoolExecutor | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        most: int = 8,
+        device: ThreadPoolExecutor | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.engine = engine
         self.batches = 0
         self.windows = 0
+        self.work: InWork | None = None
+        self._metrics = metrics or Metrics()
         self._most = most
         self._device = device or device_thread()
         self._waiting: list[Waiting] = []
@@ -93,6 +111,15 @@ class Scheduler:
             each.result.cancel()
         # In a thread, because a window may still be in work and the loop must not stand still for it.
         await asyncio.to_thread(self._device.shutdown)
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @property
+    def waiting(self) -> int:
+        """Windows that somebody waits for, without those in work."""
+        return sum(not each.result.done() for each in self._waiting)
 
     def cost(self, frames: int) -> float:
         """Seconds from asking for so many frames to having them, as lately seen; 0 while none were made. A length that was
@@ -120,9 +147,9 @@ class Scheduler:
         """Until the device has done all that it was given."""
         await self.call(lambda: None)
 
-    def generate(self, request: Request, deadline: float) -> asyncio.Future[Made]:
-        """Ask for a window; the future has it, or the exception that the engine raised."""
-        waiting = Waiting(request, deadline, time.monotonic())
+    def generate(self, request: Request, deadline: float, preset: str = "") -> asyncio.Future[Made]:
+        """Ask for a window; the future has it, or the exception that the engine raised. One without preset is not counted."""
+        waiting = Waiting(request, deadline, time.monotonic(), preset)
         self._waiting.append(waiting)
         self._arrived.set()
         return waiting.result
@@ -156,14 +183,20 @@ class Scheduler:
         return True
 
     async def _make(self, batch: Sequence[Waiting]) -> None:
+        begin = time.monotonic()
+        self.work = InWork(batch[0].request.frames, begin)
         try:
             made = await self.call(self.engine.generate, [each.request for each in batch])
         except Exception as error:
             await self._failed(batch, error)
             return
+        finally:
+            self.work = None
         self.batches += 1
         self.windows += len(batch)
         now = time.monotonic()
+        if batch[0].preset:
+            self._metrics.batch(self._figures(batch, made, now - begin, now))
         if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
             self._measure(batch[0].request.frames, now - min(each.since for each in batch))
             self._free_from = now + _MOMENT
@@ -173,6 +206,15 @@ class Scheduler:
         if not self._waiting:
             await self._look_back(made)
 
+    def _figures(
+        self, batch: Sequence[Waiting], made: Sequence[Made], seconds: float, now: float
+    ) -> BatchFigures:
+        first, work = batch[0], made[0].work
+        worked = work.hearing + work.denoising + work.decoding
+        waits = tuple(max(0.0, now - each.since - worked) for each in batch)
+        kind: Kind = "clip" if first.deadline == BACKGROUND else "session"
+        return BatchFigures(kind, first.preset, first.request.frames, self.engine.fps, seconds, waits, work)
+
     async def _look_back(self, made: Sequence[Made]) -> None:
         """While the sound of the next windows is still to come."""
         begin = time.monotonic()
@@ -180,7 +222,9 @@ class Scheduler:
             await self.call(self.engine.look_back, [each.stream for each in made])
         except Exception:
             log.exception("a stream could not look back")  # its next window fails by itself, or does not
-        self._after.append((time.monotonic() - begin) / len(made))
+        took = time.monotonic() - begin
+        self._metrics.looked_back(took)
+        self._after.append(took / len(made))
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """One session's window must not fail those of others: each is tried alone."""

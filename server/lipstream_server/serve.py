@@ -8,15 +8,21 @@ from .serve_settings import (
     ConfigFile,
     Data,
     Device,
+    DrainSeconds,
     Guidance,
     Host,
+    LogFormat,
+    Mark,
     Model,
     Open,
     Port,
     Preset,
     Sessions,
+    SigningCertificate,
+    SigningKey,
     Steps,
     Stub,
+    Trace,
     gathered,
     loopback,
 )
@@ -34,6 +40,12 @@ def serve(
     preset: Preset = None,
     steps: Steps = None,
     guidance: Guidance = None,
+    drain_seconds: DrainSeconds = None,
+    log_format: LogFormat = None,
+    mark: Mark = None,
+    signing__certificate: SigningCertificate = None,
+    signing__key: SigningKey = None,
+    trace: Trace = None,
     stub: Stub = None,
 ) -> None:
     """Talking heads over a WebSocket, in real time. `lipstream config` prints all settings, of which these are a few."""
@@ -46,11 +58,14 @@ def serve(
     from .engine import Engine
     from .keys_command import asks_for_keys
     from .listener import bind, server
+    from .logs import configure
     from .model_engine import ModelSettings, load_engine
     from .page import Page
     from .stub_engine import StubEngine
+    from .tracing import open_tracer
 
     settings = gathered(flags, config).settings
+    configure(settings.log_format)
     plan = (
         Path(settings.preset) if settings.preset is not None and settings.preset.endswith(".json") else None
     )
@@ -79,7 +94,8 @@ def serve(
 
     with bind(settings.host, settings.port) as address:
         keyed = asks_for_keys(settings, loopback(address.getsockname()[0]))
-        listening = server(create_app(load, settings, stop, page, settings.directory, keyed))
+        tracer = open_tracer() if settings.trace else None
+        listening = server(create_app(load, settings, stop, page, settings.directory, keyed, tracer))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from .data_directory import default_directory
-from .effective import Effective, effective
+from .effective import Effective, effective, flag
+from .logs import Format
 from .model_engine import ModelSettings
 from .setting_tree import leaves
 from .settings import ServerSettings
@@ -24,8 +25,9 @@ class ServeSettings(ServerSettings):
     ~/.local/share/lipstream without it. open: whoever reaches the server may use it; without it, keys are asked for unless it
     listens on this machine only and there are none. model: directory of Hallo weights; the bundled model without it.
     device: cpu, cuda, cuda:1 and the like. steps: DDIM steps; the model's own number without it. guidance: guidance scale; 1
-    switches guidance off. stub: no model, only coloured bars: what the server itself costs. preset: of sessions that name none,
-    see `lipstream plan`, or a plan's JSON file.
+    switches guidance off. log_format: text or json; text on a terminal without it, else json. trace: traces of sessions go to an
+    OpenTelemetry collector, which OTEL_EXPORTER_OTLP_ENDPOINT names. stub: no model, only coloured bars: what the
+    server itself costs. preset: of sessions that name none, see `lipstream plan`, or a plan's JSON file.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +38,8 @@ class ServeSettings(ServerSettings):
     device: str = ModelSettings.device
     steps: int | None = ModelSettings.steps
     guidance: float | None = ModelSettings.guidance
+    log_format: Format | None = None
+    trace: bool = False
     stub: bool = False
 
     def __post_init__(self) -> None:
@@ -61,10 +65,11 @@ def loopback(host: str) -> bool:
 _LEAVES = leaves(ServeSettings)
 
 
-def _option(key: str, flag: str | None = None) -> Any:
+def _option(key: str, named: str | None = None) -> Any:
+    """named: how the flag is written where that does not follow from its key and type."""
     leaf = _LEAVES[key]
     shown = False if leaf.default is None or leaf.default is False else str(leaf.default)
-    return typer.Option(*([flag] if flag else []), help=leaf.description, show_default=shown)
+    return typer.Option(named or flag(key), help=leaf.description, show_default=shown)
 
 
 ConfigFile = Annotated[
@@ -80,4 +85,10 @@ Device = Annotated[str | None, _option("device")]
 Preset = Annotated[str | None, _option("preset")]
 Steps = Annotated[int | None, _option("steps")]
 Guidance = Annotated[float | None, _option("guidance")]
-Stub = Annotated[bool | None, _option("stub", "--stub")]
+DrainSeconds = Annotated[float | None, _option("drain_seconds")]
+LogFormat = Annotated[Format | None, _option("log_format")]
+Mark = Annotated[bool | None, _option("mark")]
+SigningCertificate = Annotated[Path | None, _option("signing.certificate")]
+SigningKey = Annotated[Path | None, _option("signing.key")]
+Trace = Annotated[bool | None, _option("trace")]
+Stub = Annotated[bool | None, _option("stub")]

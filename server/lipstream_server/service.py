@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from types import TracebackType
 from typing import Self
 
@@ -14,11 +15,13 @@ import numpy as np
 
 from .avatars import Avatars
 from .busy import BusyError
-from .engine import Engine, Opened, Request, UnknownPresetError
+from .engine import DeviceState, Engine, Opened, Request, UnknownPresetError
 from .live_codecs import h264_encoder
 from .scheduler import Scheduler
 from .settings import ServerSettings
 from .storage import Storage
+from .talk import Talk
+from .watch import Watch
 from .windows import Planner
 
 _MOST_SESSIONS = 64
@@ -35,14 +38,18 @@ class Service:
         settings: ServerSettings,
         storage: Storage,
         device: ThreadPoolExecutor | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.engine = engine
         self.settings = settings
+        self.watch = watch or Watch()
+        self.device_state = DeviceState("unknown")
+        self.talks: set[Talk] = set()  # of the sessions that are there
         self.sessions = 0
         self.limit = settings.sessions or 1
         self.ready = False
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
-        self.scheduler = Scheduler(engine, settings.most_batch, device)
+        self.scheduler = Scheduler(engine, settings.most_batch, device, self.watch.metrics)
         self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
 
     async def __aenter__(self) -> Self:
@@ -59,6 +66,11 @@ class Service:
     @property
     def full(self) -> bool:
         return self.sessions >= self.limit
+
+    @property
+    def backlog(self) -> float:
+        """Seconds of audio of all sessions that came and has not been sent."""
+        return sum(talk.backlog for talk in self.talks)
 
     @property
     def preset(self) -> str:
@@ -78,7 +90,7 @@ class Service:
     def place(self, avatar: str | None = None) -> Iterator[None]:
         """A place among the sessions, taken at once so that two cannot take the last one. Raises BusyError."""
         if self.full:
-            raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds)
+            raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds, "full")
         self.sessions += 1
         try:
             with self.avatars.used(avatar or self.engine.avatars[0]):
@@ -89,6 +101,10 @@ class Service:
     async def open(self, avatar: str | None, preset: str | None) -> Opened:
         """A stream at its beginning. Raises EngineError."""
         return await self.avatars.open(avatar or self.engine.avatars[0], preset or self.preset)
+
+    async def look_at_device(self) -> None:
+        """Bring `device_state` up to date, in the device's thread, which alone may ask."""
+        self.device_state = await self.scheduler.call(self.engine.device_state)
 
     async def warm_up(self) -> None:
         """Make one window of every length, measure, and derive the limit; then the service is ready."""
@@ -108,6 +124,9 @@ class Service:
                 await self.scheduler.generate(request, time.monotonic())
         if self.settings.sessions is None:
             self.limit = await self.scheduler.call(self._measure, opened)
+        await self.look_at_device()
+        build = self.watch.metrics.build
+        build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
         self.ready = True
 
     def _measure(self, opened: Opened) -> int:

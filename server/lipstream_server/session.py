@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ from .protocol import (
     Limits,
     Ping,
     Pong,
+    SessionClosing,
     SessionEnd,
     SessionReady,
     SessionStart,
@@ -35,7 +35,9 @@ from .protocol import (
     UtteranceEnd,
     UtteranceStarted,
 )
+from .provenance import DIGITAL_SOURCE_TYPE
 from .service import Service
+from .session_watch import SessionWatch
 from .talk import BacklogFullError, Burst, Due, Talk
 
 T = TypeVar("T")
@@ -46,9 +48,17 @@ class Session:
     """Three loops over one `Talk`: listen, make windows, send. `run` ends by raising: `Ending`, or what the channel raises."""
 
     def __init__(
-        self, channel: Channel, service: Service, start: SessionStart, opened: Opened, lease: Lease
+        self,
+        id: str,
+        channel: Channel,
+        service: Service,
+        start: SessionStart,
+        opened: Opened,
+        lease: Lease,
     ) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = id
+        self.watch = SessionWatch(service.watch, id, start.preset or service.preset, start.container)
+        self._drain, self._told = service.watch.drain, False
         self._lease = lease
         self._max_seconds = min(service.settings.max_seconds, lease.seconds)
         self._channel, self._service, self._start = channel, service, start
@@ -67,22 +77,33 @@ class Session:
     async def run(self) -> None:
         width, height = self._service.engine.size
         fps = self._service.engine.fps
-        container = self._start.container
-        media = await self._encode(lambda: open_media(container, width, height, fps))
+        container, mark = self._start.container, self._service.settings.mark
+        media = await self._encode(lambda: open_media(container, width, height, fps, mark))
         await self._channel.send(self._ready(media.media_type), *media.begin())
         self._pacer.begin = time.monotonic()
+        self._service.talks.add(self._talk)
+        ending: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(), name=f"listen {self.id}")
                 tasks.create_task(self._make_windows(), name=f"windows {self.id}")
                 tasks.create_task(self._send(media), name=f"send {self.id}")
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+            # What is raised must not refer to the group, nor the group to its traceback: in such a circle encoders, with their
+            # threads and buffers, would stay until Python's collector comes by.
+            ending = group.exceptions[0]
+            group.__traceback__ = None
         finally:
+            self._service.talks.discard(self._talk)
             if self._window is not None:
                 self._window.cancel()
             if self._encoding is not None:
                 await asyncio.wait([self._encoding])
+        try:
+            if ending is not None:
+                raise ending
+        finally:
+            del ending
 
     async def _listen(self) -> None:
         while not self._stop.is_set():
@@ -142,6 +163,7 @@ class Session:
 
     async def _interrupt(self) -> None:
         ended = self._talk.interrupt()
+        self.watch.interrupted()
         self._reader.drop_rest()
         if self._window is not None:
             self._window.cancel()
@@ -156,18 +178,22 @@ class Session:
                 await self._make(due)
 
     async def _make(self, due: Due) -> None:
-        window = self._service.scheduler.generate(due.request, due.deadline)
+        preset = self._start.preset or self._service.preset
+        window = self._service.scheduler.generate(due.request, due.deadline, preset)
         self._window = window  # type: ignore[assignment]  # kept to be cancelled only
         await asyncio.wait([window])
         self._window = None
         if not window.cancelled():
             made = window.result()
-            self._talk.made(due, made, time.monotonic())
+            now = time.monotonic()
+            self._talk.made(due, made, now)
+            self.watch.window(due, made, now)
 
     async def _send(self, media: MediaOut) -> None:
         most = self._service.settings.fragment_frames
         while not self._stop.is_set():
             self._check_times()
+            await self._tell_of_drain()
             async with self._sending:
                 count = 1 if self._talk.beginning else most  # so that the first picture waits for no other
                 burst = self._talk.burst(count, time.monotonic())
@@ -183,8 +209,14 @@ class Session:
         messages = await self._encode(lambda: media.write(burst.pictures, burst.samples, burst.utterance))
         encoded = time.monotonic()
         await self._channel.send(*burst.events, *messages)
+        sent, counters = time.monotonic(), self._talk.counters
+        due = self._pacer.begin + self._talk.media_ms / 1000 - len(burst.pictures) / self._service.engine.fps
+        self.watch.fragment(burst, begin, encoded, sent, max(0.0, begin - due))
         if any(isinstance(event, UtteranceStarted) for event in burst.events):
-            self._talk.shown(encoded - begin, time.monotonic() - encoded)
+            self._talk.shown(encoded - begin, sent - encoded)
+            if counters.delay is not None:
+                self.watch.first_picture(counters.delay.total)
+        self.watch.count(counters, self._pacer.skipped)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -207,6 +239,15 @@ class Session:
             raise Ending(CloseCode.IDLE, "expired")
         if not self._lease.valid():
             raise unauthorized("the key of this session is not valid any more")
+
+    async def _tell_of_drain(self) -> None:
+        """Once in advance; when the limit is over, the session ends."""
+        left = self._drain.left(time.monotonic())
+        if left <= 0:
+            raise Ending(CloseCode.RESTART, "shutdown")
+        if self._drain.begun and not self._told:
+            self._told = True
+            await self._channel.send(SessionClosing(reason="shutdown", seconds_left=round(left, 1)))
 
     async def _warn(self) -> None:
         """Tell the client, unasked but seldom, that pictures are held or time was skipped."""
@@ -257,6 +298,7 @@ class Session:
             fps=engine.fps,
             audio_rate=SOUND_RATE,
             fragment_frames=settings.fragment_frames,
+            digital_source_type=DIGITAL_SOURCE_TYPE,
             limits=Limits(
                 message_bytes=MAX_MESSAGE_BYTES,
                 backlog_ms=round(settings.talk.backlog * 1000),

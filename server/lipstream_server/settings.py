@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import SecretStr
 
+from .drain import DRAIN_SECONDS
 from .talk import TalkSettings
 from .tokens import TOKEN_PREFIX
 from .windows import WindowSettings
@@ -81,6 +83,23 @@ class AccessSettings:
 
 
 @dataclass(frozen=True)
+class SigningSettings:
+    """What finished clips are signed with (C2PA); both or none. certificate: PEM file of the signer's certificate and those up
+    to a trusted one. key: PEM file of its private key, without a password.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError(
+                "signing needs a certificate and its key: signing.certificate and signing.key, "
+                f"got {self.certificate} and {self.key}"
+            )
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """sessions: most sessions at once; measured at warm-up without it. fragment_frames: a fragment's pictures, at most.
 
@@ -89,6 +108,8 @@ class ServerSettings:
     behind the clock sets it back. load: the share of real time that sessions may take together. encoders: threads that encode.
     errors: how many of its mistakes a session outlives. most_batch: windows that are made together. retry_seconds: after which
     whoever was refused is told to try again. preset: of sessions and clips that name none; without it the model's own.
+    drain_seconds: that sessions may go on when the server is told to stop. stuck_seconds: a window in work for longer means that
+    the device hangs, and `/healthz` says so. mark: pictures of sessions and clips show "AI" in a corner.
     """
 
     sessions: int | None = None
@@ -104,8 +125,12 @@ class ServerSettings:
     errors: int = 100
     retry_seconds: float = 5.0
     preset: str | None = None
+    drain_seconds: float = DRAIN_SECONDS
+    stuck_seconds: float = 30.0
+    mark: bool = False
     avatars: AvatarSettings = field(default_factory=AvatarSettings)
     uploads: UploadSettings = field(default_factory=UploadSettings)
+    signing: SigningSettings = field(default_factory=SigningSettings)
     clips: ClipSettings = field(default_factory=ClipSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)

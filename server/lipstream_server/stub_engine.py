@@ -15,6 +15,7 @@ import numpy as np
 
 from .engine import (
     HEARING_RATE,
+    DeviceState,
     Frames,
     Made,
     Opened,
@@ -110,6 +111,9 @@ class StubEngine:
 
     def samples_needed(self, frames: int) -> int:
         return (frames + self.look_ahead_frames) * self._frame
+
+    def device_state(self) -> DeviceState:
+        return DeviceState("none")
 
     def look_back(self, streams: Sequence[Stream]) -> None:
         """There is nothing to compute."""

@@ -48,12 +48,15 @@ class TalkSettings:
 
 @dataclass(frozen=True, eq=False)
 class Burst:
-    """Pictures (H, W, 3), their samples at 48 kHz, what to tell the client before them, and the utterance of the last."""
+    """Pictures (H, W, 3), their samples at 48 kHz, what to tell the client before them, the utterance of the last, and how many
+    of its frames have been shown then.
+    """
 
     pictures: list[Picture]
     samples: Samples
     utterance: int
     events: list[Event]
+    shown: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,8 +202,10 @@ class Talk:
         for number in range(count):
             self._frame(out, now + number / self._planner.fps, now)
             self.counters.frames += 1
-        showing = self._queue[0].number if self._queue and self._queue[0].showing else 0
-        return Burst(out.pictures, np.concatenate(out.sounds), showing, out.events)
+        sounds = np.concatenate(out.sounds)
+        if not self._queue or not self._queue[0].showing:
+            return Burst(out.pictures, sounds, 0, out.events, 0)
+        return Burst(out.pictures, sounds, self._queue[0].number, out.events, self._queue[0].sent)
 
     def _frame(self, out: _Out, at: float, now: float) -> None:
         while self._queue and self._queue[0].done:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .live_codecs import SOUND_RATE, Unit
-from .provenance import MADE_BY_AI
+from .provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI
 
 VIDEO, SOUND = 1, 2
 _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
@@ -66,7 +66,7 @@ def header(tracks: Tracks) -> bytes:
         _number(0x56BB, _PRE_ROLL),
         sound,
     )
-    return head + _id(0x18538067) + _UNKNOWN_SIZE + info + _element(0x1654AE6B, video, audio)
+    return head + _id(0x18538067) + _UNKNOWN_SIZE + info + _element(0x1654AE6B, video, audio) + _label()
 
 
 def cluster(tracks: Tracks, pictures: Sequence[Unit], sounds: Sequence[Unit]) -> bytes:
@@ -80,6 +80,16 @@ def cluster(tracks: Tracks, pictures: Sequence[Unit], sounds: Sequence[Unit]) ->
         _number(0xE7, begin),
         *(_element(0xA3, _block(track, time - begin, unit.key), unit.data) for time, track, unit in units),
     )
+
+
+def _label() -> bytes:
+    """Tags of the whole file (RFC 9559, 5.1.8); IPTC's source type has no official name there, and so goes by its own."""
+    said = {**MADE_BY_AI, "DIGITAL_SOURCE_TYPE": DIGITAL_SOURCE_TYPE}
+    tags = [
+        _element(0x67C8, _element(0x45A3, name.upper().encode()), _element(0x4487, text.encode()))
+        for name, text in said.items()
+    ]
+    return _element(0x1254C367, _element(0x7373, _element(0x63C0), *tags))
 
 
 def _block(track: int, time: int, key: bool) -> bytes:

@@ -143,6 +143,7 @@ const SERVER = {
     fps: [integer()],
     audio_rate: [integer()],
     fragment_frames: [integer()],
+    digital_source_type: [text()],
     limits: [
       record({
         message_bytes: [integer()],
@@ -181,7 +182,7 @@ const SERVER = {
     fatal: [flag],
     retry_after: [nullable(number), null],
   }),
-  "session.closing": record({ reason: [REASONS] }),
+  "session.closing": record({ reason: [REASONS], seconds_left: [nullable(number), null] }),
   pong: record({ id: [ID, null] }),
 };
 

@@ -1,0 +1,38 @@
+"""Whether the server lives, and whether it would take another session; each in a word and a reason."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .drain import Drain
+from .service import Service
+
+Readiness = Literal["ready", "loading", "draining", "stuck", "full"]
+_USUAL = 5  # a window that takes so many times what one of its length takes lately may be stuck; on a slow device that is long
+
+
+def unhealthy(service: Service | None, now: float) -> str | None:
+    """Why the device loop is dead, or None. A service that is warming up may take its time: kernels are compiled then."""
+    if service is None or not service.ready:
+        return None
+    scheduler = service.scheduler
+    if not scheduler.running:
+        return "the task that makes windows has ended"
+    work = scheduler.work
+    if work is None:
+        return None
+    took, bound = now - work.since, max(service.settings.stuck_seconds, _USUAL * scheduler.cost(work.frames))
+    return f"a window has been in work for {took:.0f} s, of at most {bound:.0f}" if took > bound else None
+
+
+def readiness(service: Service | None, drain: Drain, now: float) -> tuple[Readiness, str]:
+    """The word and the reason."""
+    if drain.begun:
+        return "draining", "the server is stopping"
+    if service is None or not service.ready:
+        return "loading", "the model is being loaded"
+    if (why := unhealthy(service, now)) is not None:
+        return "stuck", why
+    if service.full:
+        return "full", f"all {service.limit} sessions are taken"
+    return "ready", f"{service.sessions} of {service.limit} sessions are taken"
