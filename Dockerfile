@@ -27,10 +27,13 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG EXTRAS=hallo
 WORKDIR /source
 COPY constraints.txt pyproject.toml docker/requirements.py ./
+# The default index never has the CPU build, unless pip was told of a copy of it: then there is no need to ask PyTorch's own.
 RUN python -m venv --without-pip /opt/lipstream \
- && python requirements.py "${TORCH}" ${EXTRAS} > requirements.txt \
- && python -m pip --python /opt/lipstream/bin/python install --no-cache-dir --constraint constraints.txt \
-      --extra-index-url "${TORCH_INDEX}" --requirement requirements.txt
+ && python requirements.py torch "${TORCH}" > torch.txt \
+ && install="python -m pip --python /opt/lipstream/bin/python install --no-cache-dir --constraint constraints.txt" \
+ && { $install --requirement torch.txt || $install --extra-index-url "${TORCH_INDEX}" --requirement torch.txt; }
+RUN python requirements.py wheel ${EXTRAS} > wheel.txt \
+ && python -m pip --python /opt/lipstream/bin/python install --no-cache-dir --constraint constraints.txt --requirement wheel.txt
 
 # pip's --root puts the wheel's files where they will be, and nothing else beside them.
 FROM dependencies AS application

@@ -1,6 +1,6 @@
 """For the Dockerfile: what the wheel of pyproject.toml needs, one requirement a line, without the wheel itself.
 
-`python requirements.py cpu hallo`: the build of PyTorch, then the extras.
+`python requirements.py torch cpu`: the build of PyTorch. `python requirements.py wheel hallo`: the rest, with extras.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import tomllib
 from pathlib import Path
 
 
-def requirements(torch: str, extras: list[str]) -> list[str]:
-    """torch: cpu or cuda. Raises ValueError, KeyError for an extra that there is not."""
+def torch(build: str) -> list[str]:
+    """build: cpu or cuda, in the version of constraints.txt."""
+    (pin,) = [line for line in Path("constraints.txt").read_text().splitlines() if line.startswith("torch==")]
+    suffixes = {"cpu": "+cpu", "cuda": ""}
+    if build not in suffixes:
+        sys.exit(f"TORCH is cpu or cuda, got {build!r}")
+    return [pin + suffixes[build]]
+
+
+def wheel(*extras: str) -> list[str]:
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
-    pins = dict(line.split("==") for line in Path("constraints.txt").read_text().splitlines() if "==" in line)
-    builds = {"cpu": f"torch=={pins['torch']}+cpu", "cuda": f"torch=={pins['torch']}"}
-    if torch not in builds:
-        raise ValueError(f"TORCH is cpu or cuda, got {torch!r}")
     optional = project["optional-dependencies"]
-    return [builds[torch], *project["dependencies"], *(each for extra in extras for each in optional[extra])]
+    if unknown := [extra for extra in extras if extra not in optional]:
+        sys.exit(f"EXTRAS are some of {' '.join(optional)}, got {' '.join(unknown)}")
+    return [*project["dependencies"], *(each for extra in extras for each in optional[extra])]
 
 
 if __name__ == "__main__":
-    print(*requirements(sys.argv[1], sys.argv[2:]), sep="\n")
+    print(*{"torch": torch, "wheel": wheel}[sys.argv[1]](*sys.argv[2:]), sep="\n")

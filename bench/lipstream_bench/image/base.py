@@ -29,6 +29,7 @@ def make_base(image: str, root: Path) -> None:
     )
     for cached in (root / "var/cache/apt/archives").glob("*.deb"):
         cached.unlink()
+    (root / "etc/resolv.conf").unlink(missing_ok=True)  # this machine's; an engine brings one
     if not (root / f"usr/bin/python{version}").exists():
         raise DockerfileError(
             f"Debian's {release} has no Python {version}; give PYTHON_VERSION that of {release}"

@@ -8,11 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TOOLS = frozenset(
-    "gcc g++ cc c++ clang ld as make cmake ninja rustc cargo nvcc pip pip3 hatchling git wget curl".split()
+    [
+        "gcc",
+        "g++",
+        "cc",
+        "c++",
+        "clang",
+        "ld",
+        "as",
+        "make",
+        "cmake",
+        "ninja",
+        "cargo",
+        "nvcc",
+        "git",
+        "curl",
+        "wget",
+    ]
+    + ["pip", "pip3", "hatchling"]
 )
-_LIBRARIES = frozenset({"pip", "setuptools", "wheel", "hatchling", "editables"})
-_LEFT = ("source", "wheel", "application", "opt/build", "root/.cache", "tmp/.cache")
-WRITABLE = frozenset({"data", "tmp", "var/tmp", "run/lock"})
+_LIBRARIES = frozenset({"pip", "wheel", "hatchling", "editables"})  # torch itself asks for setuptools
+_LEFT = ("source", "wheel", "application", "opt/build", "root/.cache", "etc/resolv.conf")
+_ENGINES = ("dev", "proc", "sys")  # mounted by whoever runs it
+_WRITABLE = frozenset({"data", "tmp", "var/tmp", "run/lock"})
 
 
 @dataclass(frozen=True)
@@ -26,30 +44,37 @@ class Contents:
 
 def look(root: Path, user: int) -> Contents:
     """user: who must not be able to write."""
-    sizes = {}
+    sizes: dict[int, int] = {}
     faults = [f"{left} was left behind" for left in _LEFT if (root / left).exists()]
-    for entry in _walk(root):
+    for entry, name in _walk(root):
         status = entry.stat(follow_symlinks=False)
         sizes[status.st_ino] = status.st_size
-        name = Path(entry.path).relative_to(root).as_posix()
-        if entry.name in _TOOLS and os.access(entry.path, os.X_OK) and not entry.is_dir():
-            faults.append(f"{name} is a tool")
-        if entry.name in _LIBRARIES and entry.is_dir() and "-packages/" in name and name.count("/") < 7:
-            faults.append(f"{name} is for building")
-        if entry.name.endswith((".whl", ".deb")) and "ensurepip" not in name and "python-wheels" not in name:
-            faults.append(f"{name} was left behind")
         loose = status.st_uid == user or (status.st_mode & 0o002 and not entry.is_symlink())
-        if loose and name not in WRITABLE:
+        if loose and name not in _WRITABLE:
             faults.append(f"{name} can be written by the server")
-    packages = sorted(
-        found.name.removesuffix(".dist-info")
-        for found in root.glob("opt/lipstream/lib/python3*/site-packages/*.dist-info")
-    )
+        if fault := _fault(entry, name):
+            faults.append(f"{name} {fault}")
+    found = root.glob("opt/lipstream/lib/python3*/site-packages/*.dist-info")
+    packages = sorted(each.name.removesuffix(".dist-info") for each in found)
     return Contents(sum(sizes.values()) / 1e6, tuple(packages), tuple(faults))
 
 
-def _walk(root: Path) -> Iterator[os.DirEntry[str]]:
-    for entry in os.scandir(root):
-        yield entry
+def _fault(entry: os.DirEntry[str], name: str) -> str | None:
+    folder = os.path.dirname(name)
+    if entry.is_dir(follow_symlinks=False):
+        importable = folder.endswith(("site-packages", "dist-packages"))
+        return "is for building" if importable and entry.name in _LIBRARIES else None
+    if folder.endswith("bin") and entry.name in _TOOLS:
+        return "is a tool"
+    return "was left behind" if entry.name.endswith((".whl", ".deb")) else None
+
+
+def _walk(root: Path, within: str = "") -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Every file and directory with its path in the root."""
+    for entry in os.scandir(root / within):
+        name = f"{within}/{entry.name}".lstrip("/")
+        if name in _ENGINES:
+            continue
+        yield entry, name
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+            yield from _walk(root, name)

@@ -95,6 +95,7 @@ def _kernel(root: Path) -> list[str]:
     dev = root / "dev"
     return [
         f"mount -t proc proc {_q(root / 'proc')}",
+        f"mount -t sysfs -o ro sysfs {_q(root / 'sys')}",  # PyTorch looks there for what the processor can do
         f"mount -t tmpfs -o nosuid,mode=755 tmpfs {_q(dev)}",
         *(f"touch {_q(dev / name)} && mount --bind /dev/{name} {_q(dev / name)}" for name in devices),
         f"mkdir {_q(dev / 'shm')} && mount -t tmpfs -o nosuid,nodev,size=64m tmpfs {_q(dev / 'shm')}",
