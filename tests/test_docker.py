@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
+from lipstream_bench.env_example import MARK, settings
 from lipstream_bench.image.context import included, sources
 from lipstream_bench.image.dockerfile import DockerfileError, Stage, command, pairs, parse
 from lipstream_server.effective import effective
@@ -19,8 +20,6 @@ from lipstream_server.serve_settings import ServeSettings
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
-MARK = "# ---- the server's settings, but for host, port and data, which belong to the image ----\n"
-ELSEWHERE = ("host", "port", "data", "access.key")
 SUFFIXES = re.compile(r"_(bucket|sum|count)$")
 
 
@@ -86,10 +85,7 @@ def test_the_server_is_granted_the_time_that_it_takes_to_stop() -> None:
 def test_the_example_explains_every_setting() -> None:
     head, mark, body = (DOCKER / ".env.example").read_text().partition(MARK)
     assert mark
-    expected = "\n".join(env_lines(effective(ServeSettings, {}, {}), ELSEWHERE)) + "\n"
-    assert body == expected, (
-        "what follows the mark is what `lipstream config --env` prints, but for ELSEWHERE"
-    )
+    assert body == settings(), "`python -m lipstream_bench.env_example` writes it again"
     used = re.findall(
         r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text() + (DOCKER / "compose.gpu.yaml").read_text()
     )
@@ -104,17 +100,28 @@ def test_the_example_is_what_the_server_would_run_with_anyway() -> None:
     assert effective(ServeSettings, {}, shown).settings == ServeSettings()
 
 
+def test_settings_as_variables_mean_the_same_and_hide_what_is_secret() -> None:
+    given = {
+        "LIPSTREAM_CLIPS__WINDOW": "8",
+        "LIPSTREAM_ACCESS__ORIGINS": "https://a.example,https://b.example",
+    }
+    found = effective(ServeSettings, {"open": True}, given | {"LIPSTREAM_ACCESS__KEY": "k" * 30})
+    text = "\n".join(env_lines(found))
+    assert "k" * 30 not in text
+    assert assigned(text) == given | {"LIPSTREAM_OPEN": "true"}
+
+
 def test_the_first_command_of_the_guide_makes_an_env_file_that_the_server_takes(tmp_path: Path) -> None:
-    (command,) = re.findall(r"^\(umask .*$", (DOCKER / "README.md").read_text(), re.M)
+    (line,) = re.findall(r"^\(umask .*$", (DOCKER / "README.md").read_text(), re.M)
     (tmp_path / ".env.example").write_text((DOCKER / ".env.example").read_text())
-    subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True)
+    subprocess.run(["sh", "-ec", line], cwd=tmp_path, check=True)
     made = tmp_path / ".env"
     assert made.stat().st_mode & 0o077 == 0
     variables = assigned(made.read_text())
     assert len(variables["GRAFANA_PASSWORD"]) >= 20
-    settings = effective(ServeSettings, {}, variables).settings
-    assert settings.access.key is not None
-    assert settings.access.key.get_secret_value() != variables["GRAFANA_PASSWORD"]
+    key = effective(ServeSettings, {}, variables).settings.access.key
+    assert key is not None
+    assert key.get_secret_value() != variables["GRAFANA_PASSWORD"]
 
 
 def test_the_dockerfile_copies_what_there_is_and_ends_as_nobody_special() -> None:
@@ -138,11 +145,11 @@ def test_the_image_sets_settings_that_there_are() -> None:
     for step in stages()[-1].steps:
         if step.name == "ENV":
             environment |= pairs(step, environment)
-    settings = effective(ServeSettings, {}, environment).settings
-    assert (settings.host, settings.directory) == ("0.0.0.0", Path("/data"))
+    taken = effective(ServeSettings, {}, environment).settings
+    assert (taken.host, taken.directory) == ("0.0.0.0", Path("/data"))
     assert image_says("VOLUME") == ['["/data"]']
-    assert image_says("EXPOSE") == [str(settings.port)]
-    assert f":{settings.port}/healthz" in image_says("HEALTHCHECK")[0]
+    assert image_says("EXPOSE") == [str(taken.port)]
+    assert f":{taken.port}/healthz" in image_says("HEALTHCHECK")[0]
 
 
 def test_one_dockerfile_is_for_cpu_and_cuda() -> None:

@@ -23,7 +23,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument(
         "--work", type=Path, default=Path("/var/tmp/lipstream-image"), help="where it is made"
-    )  # noqa: S108
+    )
     options.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     options.add_argument(
         "--keep", action="store_true", help="leave the files; another run takes the base from there"

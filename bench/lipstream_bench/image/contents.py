@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TOOLS = frozenset(
-    [
+    {
         "gcc",
         "g++",
         "cc",
@@ -24,8 +24,10 @@ _TOOLS = frozenset(
         "git",
         "curl",
         "wget",
-    ]
-    + ["pip", "pip3", "hatchling"]
+        "pip",
+        "pip3",
+        "hatchling",
+    }
 )
 _LIBRARIES = frozenset({"pip", "wheel", "hatchling", "editables"})  # torch itself asks for setuptools
 _LEFT = ("source", "wheel", "application", "opt/build", "root/.cache", "etc/resolv.conf")

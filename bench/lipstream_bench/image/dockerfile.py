@@ -1,4 +1,4 @@
-"""What a Dockerfile says: the part of the language that ours uses. Anything else is refused, so that nothing is followed wrongly."""
+"""What a Dockerfile says: the part of the language that ours uses. Anything else is refused, not followed wrongly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 INSTRUCTIONS = frozenset(
-    "ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN STOPSIGNAL USER VOLUME WORKDIR".split()
+    {
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "FROM",
+        "HEALTHCHECK",
+        "LABEL",
+        "RUN",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    }
 )
 _VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|(\w+))")
 
