@@ -45,7 +45,6 @@ ARG TORCH=cpu
 LABEL org.opencontainers.image.title="Lipstream" \
       org.opencontainers.image.description="Real-time talking heads over a WebSocket" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.base.name="python:slim-bookworm" \
       lipstream.torch="${TORCH}"
 # What the base image has for installing packages is of no use any more.
 RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/bin/pip* \
