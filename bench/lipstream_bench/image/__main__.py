@@ -43,7 +43,9 @@ def main() -> int:
         image = follow(Build(_ROOT, given.work, arguments, lent_to_pip(), tell))
         check(image, given.work, tell)
     except (CheckError, DockerfileError, subprocess.CalledProcessError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        log = given.work / "log"  # of the server, once there was one
+        said = log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
+        print(*said, f"{type(error).__name__}: {error}", sep="\n", file=sys.stderr)
         return 1
     finally:
         if not given.keep:
