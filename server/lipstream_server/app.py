@@ -83,21 +83,24 @@ def create_app(
     )
 
     @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "alive"}
+    async def healthz(response: Response) -> dict[str, str]:
+        """200 while the process answers and the device's loop goes on; 503 when only a restart of the server helps."""
+        service = find()
+        if service is None or service.alive:
+            return {"status": "alive"}
+        response.status_code = 503
+        return {"status": "lost"}
 
     @app.get("/readyz")
     async def readyz(response: Response) -> dict[str, str | int]:
         """200 when another session would be taken, else 503 with Retry-After."""
         service = find()
-        loading = service is None or not service.ready
-        if service is None or loading or service.full:
+        status = "loading" if service is None else service.status
+        if status != "ready":
             response.status_code = 503
             response.headers["Retry-After"] = f"{settings.retry_seconds:.0f}"
-        if service is None or loading:
-            return {"status": "loading"}
-        status = "full" if service.full else "ready"
+        if service is None or status not in ("ready", "full"):
+            return {"status": status}
         return {"status": status, "sessions": service.sessions, "limit": service.limit}
 
     @app.websocket(PATH)

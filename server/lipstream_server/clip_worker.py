@@ -16,7 +16,7 @@ from . import clip_state
 from .clip_state import Clip, Failure, Video
 from .clips import Clips
 from .data_directory import StorageFullError
-from .engine import EngineError, Request
+from .engine import EngineError, EngineGoneError, Request
 from .errors import MediaError
 from .film import Film, FilmSize
 from .recording import Hearing
@@ -66,6 +66,12 @@ class ClipWorker:
             await self._clips.change(clip, clip_state.requeue)
             await asyncio.sleep(self._settings.full_seconds)
             return
+        if isinstance(error, EngineGoneError):
+            log.warning(
+                "there is no engine any more; clip %s is made when the server has been restarted", clip.id
+            )
+            await self._clips.change(clip, clip_state.requeue)
+            await asyncio.Event().wait()
         failure = _failure(error)
         if failure.code == "internal":
             log.error("clip %s failed", clip.id, exc_info=error)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from .busy import BusyError
 from .channel import Channel, GoneError, SlowReaderError, TooBigError
 from .ending import Complaint, Ending
-from .engine import Opened, UnknownAvatarError, UnknownPresetError
+from .engine import EngineGoneError, Opened, UnknownAvatarError, UnknownPresetError
 from .parsing import parse
 from .protocol import CloseCode, ErrorCode, Ping, Pong, SessionClosing, SessionEnd, SessionStart
-from .service import Service
+from .service import Service, unready
 from .session import Session
 from .settings import ServerSettings
 
@@ -28,7 +28,7 @@ async def serve(channel: Channel, settings: ServerSettings, find: Callable[[], S
         start = await _greet(channel, settings)
         service = find()
         if service is None or not service.ready:
-            raise BusyError("the model is being loaded", settings.retry_seconds)
+            raise BusyError(unready(service), settings.retry_seconds)
         with service.place(start.avatar):
             opened = await _open(service, start)
             await Session(channel, service, start, opened).run()
@@ -45,6 +45,9 @@ async def serve(channel: Channel, settings: ServerSettings, find: Callable[[], S
         )
     except Ending as ending:
         await _farewell(channel, ending)
+    except EngineGoneError:
+        text = "the engine cannot be brought back; another session is possible once the server has been restarted"
+        await _farewell(channel, Ending(CloseCode.INTERNAL, "engine_lost", ErrorCode.ENGINE_LOST, text))
     except asyncio.CancelledError:
         await _farewell(channel, Ending(CloseCode.GOING_AWAY, "shutdown"))
         raise

@@ -5,18 +5,23 @@ The models room is imported inside functions, so that the server itself never lo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engine import (
+    RUNNING,
     Made,
     Opened,
+    OutOfMemoryError,
     Picture,
     PortraitCode,
     PortraitError,
@@ -30,14 +35,25 @@ from .engine import (
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
     from lipstream_models.audio.sliding import SlidingState
-    from lipstream_models.engine import Avatar, Engine
+    from lipstream_models.conditions import SessionConditions
+    from lipstream_models.engine import Avatar, Engine, Sampling
     from lipstream_models.engine import Stream as Talking
     from lipstream_models.model import Model
-    from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait
+    from lipstream_models.portrait import FaceLandmarker, ImageLimits, PictureError, Portrait
 
 Rows = NDArray[np.float32]
 DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
+MODULES = (
+    "lipstream_models.bundled",
+    "lipstream_models.engine",
+    "lipstream_models.hallo",
+    "lipstream_models.memory",
+    "lipstream_models.portrait",
+    "lipstream_models.runtime",
+    "lipstream_models.stopwatch",
+)
+"""What a process that makes engines imports beforehand, by name: here nothing is loaded for it."""
 _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
     {
         "PictureEmptyError": "picture_empty",
@@ -91,6 +107,8 @@ class ModelStream:
 class ModelEngine:
     """The bundled portraits are registered when they are first asked for, others by `register`."""
 
+    health = RUNNING
+
     def __init__(self, model: Model, settings: ModelSettings) -> None:
         from lipstream_models.bundled import avatar_names
         from lipstream_models.engine import Engine, Sampling
@@ -108,6 +126,9 @@ class ModelEngine:
         self._settings = settings
         self._ears: LiveEncoder = model.audio.live()
         self._registered: dict[str, Avatar] = {}
+        self._sessions: WeakValueDictionary[tuple[Avatar, str, int], SessionConditions] = (
+            WeakValueDictionary()
+        )
         self._landmarker: FaceLandmarker | None = None
 
     def open(self, avatar: str, preset: str) -> Opened:
@@ -115,24 +136,43 @@ class ModelEngine:
         return Opened(stream, self._idle(stream))
 
     def begin(self, avatar: str, preset: str, seed: int) -> ModelStream:
-        from lipstream_models.engine import Sampling
+        known, sampling = self._find(avatar), self._sampling(preset, seed)
+        return _model_stream(self._engine.open(known, sampling))
 
-        known = self._find(avatar)
-        if preset not in self.presets:
-            raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
-        settings = self._settings
-        chosen = self._own.get(preset, preset)
-        sampling = Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
-        talking = self._engine.open(known, sampling)
-        return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
+    def keep(self, stream: Stream) -> bytes:
+        """Its noise, its last frames as latents, and what it has heard; all else follows from avatar and preset."""
+        own = _stream(stream)
+        talking = own.talking
+        motion = talking.motion.float().cpu().numpy()  # any precision fits into float32
+        return pickle.dumps((talking.sampling.seed, motion, talking.windows, own.hearing))
+
+    def restore(self, avatar: str, preset: str, kept: bytes) -> ModelStream:
+        seed, motion, windows, hearing = pickle.loads(kept)  # noqa: S301  # what `keep` made
+        known, sampling = self._find(avatar), self._sampling(preset, seed)
+        key = (known, preset, seed)
+        talking = self._engine.resume(known, sampling, motion, windows, self._sessions.get(key))
+        self._sessions[key] = talking.session
+        return replace(_model_stream(talking), hearing=hearing)
+
+    def keep_avatar(self, avatar: str) -> bytes:
+        """The portrait as it was framed and looked at, a few hundred kilobytes."""
+        return pickle.dumps(self._find(avatar).portrait)
+
+    def restore_avatar(self, avatar: str, kept: bytes) -> None:
+        self._registered[avatar] = self._engine.register(pickle.loads(kept))  # noqa: S301  # what `keep_avatar` made
+
+    @property
+    def picture_reader(self) -> Callable[[bytes], Picture]:
+        return partial(_read_picture, limits=self._engine.model.portrait.limits)
 
     def read_picture(self, data: bytes) -> Picture:
-        from lipstream_models.portrait import PictureError, load_portrait
+        return self.picture_reader(data)
 
-        try:
-            return load_portrait(data, self._engine.model.portrait.limits)
-        except PictureError as error:
-            raise _portrait_error(error) from error
+    def check(self) -> None:
+        """It shares the server's process."""
+
+    def close(self) -> None:
+        """The device is let go with the process."""
 
     def register(self, avatar: str, picture: Picture) -> Sequence[str]:
         from lipstream_models.portrait import PictureError
@@ -156,6 +196,22 @@ class ModelEngine:
         return self._ears.grid.samples_for(frames + _CONTEXT)
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
+        from lipstream_models.memory import is_out_of_memory
+
+        try:
+            return self._generate(requests)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                f"no room for {len(requests)} windows of {requests[0].frames} frames: {error}"
+            ) from error
+
+    def look_back(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            self._engine.look_back(_stream(stream).talking)
+
+    def _generate(self, requests: Sequence[Request]) -> list[Made]:
         from lipstream_models.stopwatch import Stopwatch
 
         watch = Stopwatch(self._engine.model.device)
@@ -173,10 +229,6 @@ class ModelEngine:
             Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
             for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
         ]
-
-    def look_back(self, streams: Sequence[Stream]) -> None:
-        for stream in streams:
-            self._engine.look_back(_stream(stream).talking)
 
     def _hear(self, request: Request) -> Hearing:
         """The audio features up to the end of the window; where the utterance has ended, silence follows it."""
@@ -205,6 +257,15 @@ class ModelEngine:
             now = _stream(made.stream)
             shown.append(made.frames)
         return np.concatenate(shown)
+
+    def _sampling(self, preset: str, seed: int) -> Sampling:
+        from lipstream_models.engine import Sampling
+
+        if preset not in self.presets:
+            raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
+        settings = self._settings
+        chosen = self._own.get(preset, preset)
+        return Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
 
     def _find(self, name: str) -> Avatar:
         if name not in self._registered:
@@ -235,6 +296,21 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     if settings.model is None:
         return ModelEngine(load_bundled(settings.device), settings)
     return ModelEngine(load_hallo(settings.model, settings.device), settings)
+
+
+def _read_picture(data: bytes, limits: ImageLimits) -> Picture:
+    """Loads no network: the server's process can do it too."""
+    from lipstream_models.portrait import PictureError, load_portrait
+
+    try:
+        return load_portrait(data, limits)
+    except PictureError as error:
+        raise _portrait_error(error) from error
+
+
+def _model_stream(talking: Talking) -> ModelStream:
+    sampling = talking.sampling
+    return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
 
 
 def _portrait_error(error: PictureError) -> PortraitError:

@@ -11,7 +11,7 @@ from .busy import BusyError
 from .clip_orders import ClipOrders
 from .clip_worker import ClipWorker
 from .clips import Clips
-from .service import Service
+from .service import Service, unready
 from .settings import ServerSettings
 from .storage import Storage
 from .uploads import Uploads
@@ -33,7 +33,7 @@ class Rest:
     def orders(self) -> ClipOrders:
         """Raises BusyError."""
         if self.service is None or not self.service.ready:
-            raise BusyError("the model is being loaded", self._settings.retry_seconds)
+            raise BusyError(unready(self.service), self._settings.retry_seconds)
         return ClipOrders(self.service, self.clips, self.uploads)
 
     async def work(self, service: Service) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
-from .engine import Engine, Made, Request
+from .engine import Engine, EngineGoneError, Made, OutOfMemoryError, Request
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -59,22 +59,32 @@ def device_thread() -> ThreadPoolExecutor:
 
 class Scheduler:
     """An async context manager. most: largest batch. device: the thread that all work is done in, its own without it; shut down at
-    the end.
+    the end. smaller_seconds: after it ran out of memory, batches stay half as large for so long.
 
     Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
     """
 
-    def __init__(self, engine: Engine, most: int = 8, device: ThreadPoolExecutor | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        most: int = 8,
+        device: ThreadPoolExecutor | None = None,
+        smaller_seconds: float = 60.0,
+    ) -> None:
         self.engine = engine
         self.batches = 0
         self.windows = 0
-        self._most = most
         self._device = device or device_thread()
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, float] = {}
         self._after = 0.0
         self._free_from = 0.0
+        self._smaller = _Smaller(most, smaller_seconds)
+        self._restarts = engine.health.restarts
+        self._disturbed = (
+            0.0  # what was asked for before was not made by an engine that was there all the time
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -91,6 +101,11 @@ class Scheduler:
             each.result.cancel()
         # In a thread, because a window may still be in work and the loop must not stand still for it.
         await asyncio.to_thread(self._device.shutdown)
+
+    @property
+    def running(self) -> bool:
+        """Whether windows are made of what is asked for."""
+        return self._task is not None and not self._task.done()
 
     def cost(self, frames: int) -> float:
         """Seconds from asking for so many frames to having them, as lately seen; 0 while none were made. A length that was
@@ -132,7 +147,7 @@ class Scheduler:
             if not self._waiting:
                 self._arrived.clear()
                 continue
-            batch = choose(self._waiting, self._most)
+            batch = choose(self._waiting, self._smaller.most(time.monotonic()))
             if batch[0].deadline == BACKGROUND and await self._asked_meanwhile():
                 continue
             self._waiting = [each for each in self._waiting if each not in batch]
@@ -154,16 +169,27 @@ class Scheduler:
         return True
 
     async def _make(self, batch: Sequence[Waiting]) -> None:
+        made: Sequence[Made] = ()
         try:
             made = await self.call(self.engine.generate, [each.request for each in batch])
+        except OutOfMemoryError as error:
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
         except Exception as error:
             await self._failed(batch, error)
+            return
+        if not made:  # outside of the clause: the error holds what was made of the batch
+            await self._make_halves(batch)
             return
         self.batches += 1
         self.windows += len(batch)
         now = time.monotonic()
+        self._notice_restarts(now)
         if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
-            self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+            since = min(each.since for each in batch)
+            if since > self._disturbed:
+                self._measure(batch[0].request.frames, now - since)
             self._free_from = now + _MOMENT
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
@@ -171,25 +197,60 @@ class Scheduler:
         if not self._waiting:
             await self._look_back(made)
 
+    def _notice_restarts(self, now: float) -> None:
+        restarts = self.engine.health.restarts
+        if restarts != self._restarts:
+            self._restarts, self._disturbed = restarts, now
+
     async def _look_back(self, made: Sequence[Made]) -> None:
         """While the sound of the next windows is still to come."""
         begin = time.monotonic()
         try:
             await self.call(self.engine.look_back, [each.stream for each in made])
+        except EngineGoneError:
+            return  # everybody is told by what they ask for
         except Exception:
             log.exception("a stream could not look back")  # its next window fails by itself, or does not
-        self._after = _lately(self._after, (time.monotonic() - begin) / len(made))
+        self._notice_restarts(time.monotonic())
+        if begin > self._disturbed:
+            self._after = _lately(self._after, (time.monotonic() - begin) / len(made))
+
+    async def _make_halves(self, batch: Sequence[Waiting]) -> None:
+        half = (len(batch) + 1) // 2
+        log.warning("no memory for a batch of %d windows; it is made in halves", len(batch))
+        self._smaller.narrow(half, time.monotonic())
+        await self._make(batch[:half])
+        await self._make(batch[half:])
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """One session's window must not fail those of others: each is tried alone."""
         if len(batch) > 1:
             for each in batch:
                 await self._make([each])
-        elif not batch[0].result.done():
-            batch[0].result.set_exception(error)
+        else:
+            _fail(batch[0], error)
 
     def _measure(self, frames: int, seconds: float) -> None:
         self._costs[frames] = _lately(self._costs.get(frames), seconds)
+
+
+def _fail(waiting: Waiting, error: Exception) -> None:
+    if not waiting.result.done():
+        waiting.result.set_exception(error)
+
+
+class _Smaller:
+    """How large a batch may be: after it was too large, no larger than half for some seconds."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._whole, self._seconds = most, seconds
+        self._half, self._until = most, 0.0
+
+    def narrow(self, half: int, now: float) -> None:
+        self._half, self._until = half, now + self._seconds
+
+    def most(self, now: float) -> int:
+        return min(self._whole, self._half) if now < self._until else self._whole
 
 
 def _lately(before: float | None, measured: float) -> float:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from .engine import Restorable
+    from .model_engine import ModelSettings
 
 
 def serve(
@@ -34,23 +38,26 @@ def serve(
 ) -> None:
     """Talking heads over a WebSocket, in real time."""
     import gc
+    from functools import partial
     from importlib.resources import files
 
     from .app import create_app
     from .data_directory import default_directory
-    from .engine import Engine
+    from .engine_process import EngineProcess
     from .listener import bind, server
-    from .model_engine import ModelSettings, load_engine
+    from .model_engine import MODULES, ModelSettings
     from .page import Page
     from .settings import ServerSettings
-    from .stub_engine import StubEngine
 
     plan = Path(preset) if preset is not None and preset.endswith(".json") else None
     settings = ServerSettings(sessions=sessions, preset=preset if plan is None else None)
     chosen = ModelSettings(model=model, device=device, plan=plan, steps=steps, guidance=guidance)
 
-    def load() -> Engine:
-        engine = StubEngine(side=256) if stub else load_engine(chosen)
+    make = partial(make_engine, None if stub else chosen)
+    engine = EngineProcess(make, settings.engine, () if stub else MODULES)
+
+    def load() -> EngineProcess:
+        engine.start()
         # All that is there now stays: no collection, during which every session stands still, needs to look at it.
         gc.collect()
         gc.freeze()
@@ -66,8 +73,21 @@ def serve(
         failures.append(error)
         listening.should_exit = True
 
-    with bind(host, port) as address:
+    with engine, bind(host, port) as address:
         listening = server(create_app(load, settings, stop, page, data or default_directory()))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]
+
+
+def make_engine(settings: ModelSettings | None) -> Restorable:
+    """What runs in the engine's process; without settings there is no model in it."""
+    import gc
+
+    from .model_engine import load_engine
+    from .stub_engine import StubEngine
+
+    engine = StubEngine(side=256) if settings is None else load_engine(settings)
+    gc.collect()
+    gc.freeze()  # as the server's own: what is there now stays
+    return engine

@@ -11,7 +11,7 @@ from typing import TypeVar
 from .audio_in import PcmReader
 from .channel import Channel
 from .ending import Complaint, Ending
-from .engine import Opened
+from .engine import EngineGoneError, Health, Opened
 from .live_codecs import SOUND_RATE
 from .media_out import MediaOut, open_media
 from .pacer import Pacer
@@ -54,7 +54,7 @@ class Session:
         self._window: asyncio.Future[object] | None = None
         self._encoding: asyncio.Future[object] | None = None
         self._errors = 0
-        self._warned = _Warned()
+        self._warned = _Warned(service.engine.health)
         now = time.monotonic()
         self._heard = self._began = now
         self._pacer = Pacer(now, service.settings.lag_seconds)
@@ -195,15 +195,18 @@ class Session:
 
     def _check_times(self) -> None:
         now, settings = time.monotonic(), self._service.settings
+        if self._service.engine.health.state == "lost":
+            raise EngineGoneError("the engine is lost")
         if now - self._heard > settings.idle_seconds:
             raise Ending(CloseCode.IDLE, "idle")
         if now - self._began > settings.max_seconds:
             raise Ending(CloseCode.IDLE, "expired")
 
     async def _warn(self) -> None:
-        """Tell the client, unasked but seldom, that pictures are held or time was skipped."""
+        """Tell the client, unasked but seldom, that pictures are held or time was skipped; and at once, that the engine failed."""
         now = time.monotonic()
-        if now - self._warned.at < _WARN_SECONDS or self._warning() is None:
+        seldom = now - self._warned.at >= _WARN_SECONDS or self._restart() is not None
+        if not seldom or self._warning() is None:
             return
         self._warned.at = now
         await self._channel.send(self._stats())
@@ -212,12 +215,23 @@ class Session:
         late = self._talk.counters.late_frames - self._warned.late_frames
         skipped = self._pacer.skipped - self._warned.skipped
         said = [f"{late} pictures were not made in time; the last was held"] if late else []
+        said += [restart] if (restart := self._restart()) else []
         said += [f"the clock was set back by {skipped * 1000:.0f} ms"] if skipped else []
         return "; ".join(said) or None
+
+    def _restart(self) -> str | None:
+        """What has become of the engine and has not been told."""
+        health = self._service.engine.health
+        if health == self._warned.health:
+            return None
+        if health.state == "restarting":
+            return "the engine failed and is being started again; the last picture is held until it is back"
+        return f"the engine has been started again, {health.restarts} times by now"
 
     def _stats(self) -> Stats:
         talk, counters = self._talk, self._talk.counters
         warning = self._warning()
+        health = self._warned.health = self._service.engine.health
         self._warned.late_frames, self._warned.skipped = counters.late_frames, self._pacer.skipped
         return Stats(
             state=talk.state,
@@ -233,6 +247,8 @@ class Session:
             skipped_ms=round(self._pacer.skipped * 1000, 3),
             repaired_samples=self._reader.repaired,
             sessions=self._service.sessions,
+            engine="running" if health.state == "running" else "restarting",
+            engine_restarts=health.restarts,
             warning=warning,
         )
 
@@ -261,7 +277,8 @@ class Session:
 class _Warned:
     """What the client has been told already."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health) -> None:
+        self.health = health
         self.late_frames = 0
         self.skipped = 0.0
         self.at = float("-inf")

@@ -49,6 +49,27 @@ class ClipSettings:
 
 
 @dataclass(frozen=True)
+class EngineSettings:
+    """When an engine that runs in a process of its own counts as lost, and how often it is brought back.
+
+    load_seconds: it may take to load. call_seconds: for a portrait, a stream's beginning, and the first window. window_seconds: for
+    a window, or window_factor times what windows lately took, if that is more. check_seconds: between checks that it answers.
+    tries: of what it was lost at. most_losses within losses_seconds: with one more it is not brought back.
+    smaller_seconds: after it ran out of memory, batches stay small for so long.
+    """
+
+    load_seconds: float = 600.0
+    call_seconds: float = 120.0
+    window_seconds: float = 10.0
+    window_factor: float = 20.0
+    check_seconds: float = 1.0
+    tries: int = 2
+    most_losses: int = 10
+    losses_seconds: float = 300.0
+    smaller_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """sessions: most at once; None: derived from a measurement at warm-up. fragment_frames: a fragment's pictures.
 
@@ -76,6 +97,7 @@ class ServerSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
     def __post_init__(self) -> None:
         if self.sessions is not None and self.sessions < 1:
