@@ -97,8 +97,8 @@ class EngineProcess:
         return self._health
 
     @property
-    def process(self) -> int | None:
-        """The number of the engine's process; None while there is none."""
+    def pid(self) -> int | None:
+        """Of the engine's process; None before `start`."""
         return None if self._life is None else self._life.process.pid
 
     @property
