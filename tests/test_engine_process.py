@@ -16,6 +16,7 @@ from lipstream_models.audio.sliding import WindowGrid
 from lipstream_server.engine import (
     EngineGoneError,
     EngineLostError,
+    Made,
     OutOfMemoryError,
     PortraitError,
     Request,
@@ -51,6 +52,14 @@ def window(engine: StubEngine | EngineProcess, stream: Stream, number: int, fram
     )
 
 
+def made(engine: EngineProcess, request: Request) -> Made:
+    """The window, asked for again where the engine was lost at it."""
+    try:
+        return engine.generate([request])[0]
+    except EngineLostError:
+        return engine.generate([request])[0]
+
+
 def kill(engine: EngineProcess, by: signal.Signals = signal.SIGKILL) -> None:
     assert engine.pid is not None
     os.kill(engine.pid, by)
@@ -75,10 +84,10 @@ def test_a_stream_goes_on_as_if_its_engine_had_not_been_lost(engine: EngineProce
     for number in range(5):
         if number == lost_before:
             kill(engine)
-        made = engine.generate([window(engine, theirs, number)])[0]
+        result = made(engine, window(engine, theirs, number))
         expected = here.generate([window(here, ours, number)])[0]
-        np.testing.assert_array_equal(made.frames, expected.frames)
-        theirs, ours = made.stream, expected.stream
+        np.testing.assert_array_equal(result.frames, expected.frames)
+        theirs, ours = result.stream, expected.stream
         engine.look_back([theirs])
     assert engine.health.restarts == 1
     assert engine.health.state == "running"
@@ -89,7 +98,7 @@ def test_an_engine_that_stands_still_is_killed_and_started_again(engine: EngineP
     stream = engine.generate([window(engine, stream, 0)])[0].stream
     before = engine.pid
     kill(engine, signal.SIGSTOP)
-    assert len(engine.generate([window(engine, stream, 1)])[0].frames) == 8
+    assert len(made(engine, window(engine, stream, 1)).frames) == 8
     assert engine.health.restarts == 1
     assert before is not None
     assert gone([before])
@@ -117,7 +126,7 @@ def test_portraits_are_known_after_a_loss_and_forgotten_ones_are_not(engine: Eng
 def test_streams_that_the_server_forgets_are_forgotten(engine: EngineProcess) -> None:
     stream = engine.begin("red", "exact", 0)
     for number in range(12):
-        stream = engine.generate([window(engine, stream, number)])[0].stream
+        stream = made(engine, window(engine, stream, number)).stream
         if number == 6:
             kill(engine)
     for _ in range(30):
@@ -138,9 +147,10 @@ def test_signals_for_the_server_do_not_reach_it(engine: EngineProcess) -> None:
 def test_a_window_that_no_process_outlives_fails_and_others_do_not() -> None:
     with EngineProcess(poisoned, QUICK).start() as engine:
         grey, red = engine.begin("grey", "exact", 0), engine.begin("red", "exact", 0)
-        with pytest.raises(EngineLostError, match="generate was tried 2 times") as failed:
-            engine.generate([window(engine, grey, 0)])
-        assert not isinstance(failed.value, EngineGoneError)
+        for _ in range(2):
+            with pytest.raises(EngineLostError, match="ended with code -9 at generate") as failed:
+                engine.generate([window(engine, grey, 0), window(engine, red, 0)])
+            assert not isinstance(failed.value, EngineGoneError)
         assert len(engine.generate([window(engine, red, 0)])[0].frames) == 8
         assert engine.health.restarts == 2
 
@@ -148,7 +158,7 @@ def test_a_window_that_no_process_outlives_fails_and_others_do_not() -> None:
 def test_an_engine_that_is_lost_too_often_is_given_up() -> None:
     with EngineProcess(dying, QUICK).start() as engine:
         stream = engine.begin("red", "exact", 0)
-        for _ in range(2):
+        for _ in range(4):
             with pytest.raises(EngineLostError):
                 engine.generate([window(engine, stream, 0)])
         with pytest.raises(EngineGoneError, match="lost more than 4 times within 300 s"):

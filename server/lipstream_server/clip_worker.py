@@ -16,7 +16,7 @@ from . import clip_state
 from .clip_state import Clip, Failure, Video
 from .clips import Clips
 from .data_directory import StorageFullError
-from .engine import EngineError, EngineGoneError, Request
+from .engine import EngineError, EngineGoneError, EngineLostError, Made, Request
 from .errors import MediaError
 from .film import Film, FilmSize
 from .recording import Hearing
@@ -96,11 +96,21 @@ class ClipWorker:
                     samples, ended = await self._encode(hearing.take, missing)
                     heard += len(samples)
                     request = Request(stream, samples, start, length, ended)
-                    made = await service.scheduler.generate(request, BACKGROUND)
+                    made = await self._window(request)
                     stream = made.stream
                     await self._encode(film.add, made.frames)
                     self._clips.advance(clip, film.frames)
         return await asyncio.to_thread(_video, work)
+
+    async def _window(self, request: Request) -> Made:
+        for _ in range(self._service.settings.engine.tries - 1):
+            try:
+                return await self._service.scheduler.generate(request, BACKGROUND)
+            except EngineGoneError:
+                raise
+            except EngineLostError:
+                log.warning("the engine was lost at a window of a clip; it is asked for again")
+        return await self._service.scheduler.generate(request, BACKGROUND)
 
     async def _encode(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._service.encoders, work, *arguments)

@@ -43,7 +43,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 class EngineLostError(RuntimeError):
-    """The engine's process ended or hung at this, as often as it was tried."""
+    """The engine's process ended or hung at this, and is there again; the streams can go on."""
 
 
 class EngineGoneError(EngineLostError):
@@ -175,7 +175,10 @@ class Engine(Protocol):
         """How much audio, from an utterance's first sample on, its first `frames` frames need; grows with `frames`."""
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
-        """One window of each stream, all of one batch key and one number of frames, in one batch."""
+        """One window of each stream, all of one batch key and one number of frames, in one batch.
+
+        Raises OutOfMemoryError, EngineLostError; the streams are what they were.
+        """
 
     def look_back(self, streams: Sequence[Stream]) -> None:
         """Compute now what the next windows of these streams need and what no sound has a part in; it changes no frame."""

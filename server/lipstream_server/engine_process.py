@@ -1,7 +1,7 @@
 """An engine in a process of its own. It may crash or hang: it is killed, started again, told what it knew, and asked again.
 
 All that the process remembers is here too, in a form that only it can read: a stream as small as its last frames and sound. So
-a window that was lost is made again, and comes out as if nothing had happened, but later.
+a stream goes on as if nothing had happened, but later. Who wanted the window that it was lost at asks for it again, or for another.
 """
 
 from __future__ import annotations
@@ -151,11 +151,13 @@ class EngineProcess:
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
         begin = time.monotonic()
-        before = self._health.restarts
         frames = sum(request.frames for request in requests)
-        answers: list[Answer] = self._call("generate", list(requests))
-        if self._health.restarts == before:
-            self._measure((time.monotonic() - begin) / frames)
+        try:
+            answers: list[Answer] = self._ask(self._alive(), "generate", [list(requests)])
+        except LostError as lost:
+            self._bring_back(lost)
+            raise EngineLostError(f"{lost}; it has been started again") from lost
+        self._measure((time.monotonic() - begin) / frames)
         self._last = requests[0]
         return [
             Made(
@@ -177,7 +179,8 @@ class EngineProcess:
                 "generate", [self._last]
             )  # so that the first who speaks now need not wait for what is made lazily
 
-    def _call(self, name: str, *arguments: object) -> Any:  # whatever the method of `Host` returns
+    def _call(self, name: str, *arguments: object) -> Any:
+        """Of calls that no sound is waiting for: what was lost is called again."""
         lost: LostError | None = None
         for _ in range(self._settings.tries):
             life = self._alive()
@@ -190,7 +193,9 @@ class EngineProcess:
             f"{name} was tried {self._settings.tries} times, and each time the engine was lost: {lost}"
         )
 
-    def _ask(self, life: Life, name: str, arguments: Sequence[object]) -> object:
+    def _ask(
+        self, life: Life, name: str, arguments: Sequence[object]
+    ) -> Any:  # whatever the method of `Host` returns
         freed = tuple(self._freed.popleft() for _ in range(len(self._freed)))
         told = tuple(_told(argument, life.number) for argument in arguments)
         return life.ask(Call(name, told, freed), self._bound(name, arguments))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TypeVar
 
-from .engine import Engine, EngineGoneError, Made, OutOfMemoryError, Request
+from .engine import Engine, EngineGoneError, EngineLostError, Made, OutOfMemoryError, Request
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -24,11 +24,12 @@ _NEWEST = 0.2  # the weight of a new measurement in a window's cost
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A window that somebody waits for. deadline: in seconds of time.monotonic."""
+    """A window that somebody waits for. deadline: in seconds of time.monotonic. alone: it shares no batch."""
 
     request: Request
     deadline: float
     since: float = 0.0
+    alone: bool = False
     result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -38,13 +39,14 @@ def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
     A window of the background shares none: it would make the others wait for longer.
     """
     ordered = sorted(waiting, key=lambda each: each.deadline)
-    if ordered[0].deadline == BACKGROUND:
+    if ordered[0].deadline == BACKGROUND or ordered[0].alone:
         return ordered[:1]
     first = ordered[0].request
     return [
         each
         for each in ordered
         if each.deadline != BACKGROUND
+        and not each.alone
         and each.request.frames == first.frames
         and each.request.stream.batch_key == first.stream.batch_key
     ][:most]
@@ -133,9 +135,11 @@ class Scheduler:
         """Until the device has done all that it was given."""
         await self.call(lambda: None)
 
-    def generate(self, request: Request, deadline: float) -> asyncio.Future[Made]:
-        """Ask for a window; the future has it, or the exception that the engine raised."""
-        waiting = Waiting(request, deadline, time.monotonic())
+    def generate(self, request: Request, deadline: float, alone: bool = False) -> asyncio.Future[Made]:
+        """Ask for a window; the future has it, or the exception that the engine raised. alone: in a batch of its own, because the
+        engine was lost at it, or at another one that was in its batch.
+        """
+        waiting = Waiting(request, deadline, time.monotonic(), alone)
         self._waiting.append(waiting)
         self._arrived.set()
         return waiting.result
@@ -176,6 +180,10 @@ class Scheduler:
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return
+        except EngineLostError as error:
+            for each in batch:
+                _fail(each, error)
+            return
         except Exception as error:
             await self._failed(batch, error)
             return

@@ -11,7 +11,7 @@ from typing import TypeVar
 from .audio_in import PcmReader
 from .channel import Channel
 from .ending import Complaint, Ending
-from .engine import EngineGoneError, Health, Opened
+from .engine import EngineGoneError, EngineLostError, Health, Opened
 from .live_codecs import SOUND_RATE
 from .media_out import MediaOut, open_media
 from .pacer import Pacer
@@ -54,6 +54,7 @@ class Session:
         self._window: asyncio.Future[object] | None = None
         self._encoding: asyncio.Future[object] | None = None
         self._errors = 0
+        self._lost = 0  # windows in a row at which the engine was lost
         self._warned = _Warned(service.engine.health)
         now = time.monotonic()
         self._heard = self._began = now
@@ -151,13 +152,22 @@ class Session:
                 await self._make(due)
 
     async def _make(self, due: Due) -> None:
-        window = self._service.scheduler.generate(due.request, due.deadline)
+        window = self._service.scheduler.generate(due.request, due.deadline, alone=self._lost > 0)
         self._window = window  # type: ignore[assignment]  # kept to be cancelled only
         await asyncio.wait([window])
         self._window = None
-        if not window.cancelled():
-            made = window.result()
-            self._talk.made(due, made, time.monotonic())
+        if window.cancelled():
+            return
+        try:
+            self._talk.made(due, window.result(), time.monotonic())
+            self._lost = 0
+        except EngineGoneError:
+            raise
+        except EngineLostError:
+            self._lost += 1
+            if self._lost >= self._service.settings.engine.tries:
+                raise
+            self._talk.lost(due)
 
     async def _send(self, media: MediaOut) -> None:
         count = self._service.settings.fragment_frames

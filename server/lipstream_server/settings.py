@@ -54,7 +54,8 @@ class EngineSettings:
 
     load_seconds: it may take to load. call_seconds: for a portrait, a stream's beginning, and the first window. window_seconds: for
     a window, or window_factor times what windows lately took, if that is more. check_seconds: between checks that it answers.
-    tries: of what it was lost at. most_losses within losses_seconds: with one more it is not brought back.
+    tries: of a window, or of another call, that it was lost at. most_losses within losses_seconds: with one more it is not
+    brought back.
     smaller_seconds: after it ran out of memory, batches stay small for so long.
     """
 
