@@ -186,12 +186,12 @@ async def test_a_device_that_has_room_for_one_window_makes_all_of_them() -> None
 
 
 async def test_an_engine_that_is_given_up_ends_sessions_with_its_reason_and_the_probes_say_so() -> None:
-    settings = replace(SETTINGS, engine=replace(SETTINGS.engine, most_losses=2))
+    settings = replace(SETTINGS, engine=replace(SETTINGS.engine, most_losses=3))
     engine = EngineProcess(dying, settings.engine)
     async with failing(engine, settings) as address, connected(address, SessionStart()) as silent:
         listening = asyncio.create_task(silent.to_the_end())
         assert (await get(address, "/healthz"))[0] == 200
-        for reason in ("internal", "engine_lost"):  # the first tries it twice
+        for reason in ("internal", "engine_lost"):  # the first tries it three times
             heard = Heard()
             with pytest.raises(RefusedError):
                 await talk(address, "red", noise(0.5), heard)

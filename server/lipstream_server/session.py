@@ -152,7 +152,8 @@ class Session:
                 await self._make(due)
 
     async def _make(self, due: Due) -> None:
-        window = self._service.scheduler.generate(due.request, due.deadline, alone=self._lost > 0)
+        # Once is chance: sessions that were in step stay so. At the second time each shows whether it is its own window.
+        window = self._service.scheduler.generate(due.request, due.deadline, alone=self._lost > 1)
         self._window = window  # type: ignore[assignment]  # kept to be cancelled only
         await asyncio.wait([window])
         self._window = None

@@ -64,7 +64,7 @@ class EngineSettings:
     window_seconds: float = 10.0
     window_factor: float = 20.0
     check_seconds: float = 1.0
-    tries: int = 2
+    tries: int = 3
     most_losses: int = 10
     losses_seconds: float = 300.0
     smaller_seconds: float = 60.0
