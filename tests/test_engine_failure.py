@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from failing_engines import calm, descendants, dying, gone, narrow, poisoned
+from failing_engines import calm, dying, gone, narrow, poisoned
+from lipstream_bench.server_process import descendants
 from lipstream_client.errors import RefusedError
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient

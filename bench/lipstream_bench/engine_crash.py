@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import time
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ from lipstream_server.protocol import (
 
 from .machine import machine
 from .overhead import repeated
-from .server_process import ServerProcess, serving
+from .server_process import ServerProcess, descendants, serving
 from .sustained import say
 
 _PORT = 8095
@@ -193,15 +192,10 @@ async def _say(client: StreamClient, sound: bytes, session: Session) -> None:
 
 
 def engine(server: int) -> int:
-    """The engine's process: the grandchild of the server's (Linux)."""
-    parents = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            status = (path / "status").read_text()
-            found = re.search(r"^PPid:\s+(\d+)", status, re.MULTILINE)
-            parents[int(path.name)] = int(found[1]) if found else 0
-    (grandchild,) = (pid for pid, parent in parents.items() if parents.get(parent) == server)
-    return grandchild
+    """The engine's process: it was copied from a child of the server's."""
+    children = descendants(server)
+    (found,) = {each for child in children for each in descendants(child)}
+    return found
 
 
 def main(

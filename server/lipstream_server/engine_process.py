@@ -11,8 +11,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,25 +27,15 @@ from .engine import (
     Restorable,
     Stream,
 )
-from .engine_child import LIFE_BITS, Facts
+from .engine_child import Facts
+from .engine_handle import Handle, handle_of, told
 from .engine_life import Life, LostError
-from .engine_wire import Answer, Asked, Began, Call, Known, Told
+from .engine_wire import Answer, Began, Call, Known
 from .losses import Losses
 from .settings import EngineSettings
 
 log = logging.getLogger(__name__)
 _NEWEST = 0.2  # the weight of a new measurement in what a frame takes
-
-
-@dataclass(frozen=True, eq=False)
-class Handle:
-    """A stream of the engine's process. kept: all that it is, for the next process."""
-
-    key: int
-    batch_key: Hashable
-    avatar: str
-    preset: str
-    kept: bytes
 
 
 class EngineProcess:
@@ -161,7 +151,7 @@ class EngineProcess:
         self._last = requests[0]
         return [
             Made(
-                self._handle(answer.stream, _handle(request).avatar, _handle(request).preset),
+                self._handle(answer.stream, handle_of(request).avatar, handle_of(request).preset),
                 answer.frames,
                 answer.work,
             )
@@ -197,8 +187,8 @@ class EngineProcess:
         self, life: Life, name: str, arguments: Sequence[object]
     ) -> Any:  # whatever the method of `Host` returns
         freed = tuple(self._freed.popleft() for _ in range(len(self._freed)))
-        told = tuple(_told(argument, life.number) for argument in arguments)
-        return life.ask(Call(name, told, freed), self._bound(name, arguments))
+        sent = tuple(told(argument, life.number) for argument in arguments)
+        return life.ask(Call(name, sent, freed), self._bound(name, arguments))
 
     def _bound(self, name: str, arguments: Sequence[object]) -> float:
         settings = self._settings
@@ -284,28 +274,3 @@ class EngineProcess:
         handle = Handle(known.key, known.batch_key, avatar, preset, known.kept)
         weakref.finalize(handle, self._freed.append, known.key).atexit = False
         return handle
-
-
-def _told(argument: object, life: int) -> object:
-    """An argument of a call as it goes to this life of the engine."""
-    match argument:
-        case list():
-            return [_told(each, life) for each in argument]
-        case Request():
-            stream = _told_stream(_handle(argument), life)
-            return Asked(stream, argument.samples, argument.start, argument.frames, argument.ended)
-        case Handle():
-            return _told_stream(argument, life)
-        case _:
-            return argument
-
-
-def _told_stream(handle: Handle, life: int) -> Told:
-    known = handle.key >> LIFE_BITS == life
-    return Told(handle.key, handle.avatar, handle.preset, None if known else handle.kept)
-
-
-def _handle(request: Request) -> Handle:
-    if not isinstance(request.stream, Handle):
-        raise TypeError(f"expected a stream of this engine, got {type(request.stream).__name__}")
-    return request.stream

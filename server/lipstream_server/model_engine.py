@@ -6,11 +6,10 @@ The models room is imported inside functions, so that the server itself never lo
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -23,14 +22,13 @@ from .engine import (
     Opened,
     OutOfMemoryError,
     Picture,
-    PortraitCode,
-    PortraitError,
     Request,
     Stream,
     UnknownAvatarError,
     UnknownPresetError,
     Work,
 )
+from .model_pictures import portrait_error, read_picture
 
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from lipstream_models.engine import Avatar, Engine, Sampling
     from lipstream_models.engine import Stream as Talking
     from lipstream_models.model import Model
-    from lipstream_models.portrait import FaceLandmarker, ImageLimits, PictureError, Portrait
+    from lipstream_models.portrait import FaceLandmarker, Portrait
 
 Rows = NDArray[np.float32]
 DEFAULT_AVATAR = "amara"
@@ -54,18 +52,6 @@ MODULES = (
     "lipstream_models.stopwatch",
 )
 """What a process that makes engines imports beforehand, by name: here nothing is loaded for it."""
-_PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
-    {
-        "PictureEmptyError": "picture_empty",
-        "NotAPictureError": "not_a_picture",
-        "PictureTooLargeError": "picture_too_large",
-        "PictureDamagedError": "picture_damaged",
-        "PictureColourError": "picture_colour",
-        "NoFaceError": "no_face",
-        "FaceTooSmallError": "face_too_small",
-    }
-)
-"""By the name of the class, so that the models room is not loaded for it."""
 _CONTEXT = 2  # frames of audio on either side that a frame is made from
 
 
@@ -163,7 +149,7 @@ class ModelEngine:
 
     @property
     def picture_reader(self) -> Callable[[bytes], Picture]:
-        return partial(_read_picture, limits=self._engine.model.portrait.limits)
+        return partial(read_picture, limits=self._engine.model.portrait.limits)
 
     def read_picture(self, data: bytes) -> Picture:
         return self.picture_reader(data)
@@ -180,7 +166,7 @@ class ModelEngine:
         try:
             portrait = self._prepare(picture)
         except PictureError as error:
-            raise _portrait_error(error) from error
+            raise portrait_error(error) from error
         self._registered[avatar] = self._engine.register(portrait)
         return portrait.notes
 
@@ -298,23 +284,9 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     return ModelEngine(load_hallo(settings.model, settings.device), settings)
 
 
-def _read_picture(data: bytes, limits: ImageLimits) -> Picture:
-    """Loads no network: the server's process can do it too."""
-    from lipstream_models.portrait import PictureError, load_portrait
-
-    try:
-        return load_portrait(data, limits)
-    except PictureError as error:
-        raise _portrait_error(error) from error
-
-
 def _model_stream(talking: Talking) -> ModelStream:
     sampling = talking.sampling
     return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
-
-
-def _portrait_error(error: PictureError) -> PortraitError:
-    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))
 
 
 def _window(hearing: Hearing, start: int, frames: int) -> Rows:
