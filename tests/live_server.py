@@ -12,6 +12,7 @@ from opentelemetry.trace import Tracer
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.app import create_app
+from lipstream_server.engine import Engine
 from lipstream_server.listener import bind, server
 from lipstream_server.page import Page
 from lipstream_server.protocol import (
@@ -41,7 +42,7 @@ CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=Ta
 
 @asynccontextmanager
 async def running(
-    engine: StubEngine | None = None,
+    engine: Engine | None = None,
     settings: ServerSettings | None = None,
     ping_seconds: float = 30.0,
     page: Page | None = None,

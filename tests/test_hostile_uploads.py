@@ -19,7 +19,7 @@ import pytest_asyncio
 
 from lipstream_models.portrait import PictureError, load_portrait
 from lipstream_server.engine import Picture
-from lipstream_server.model_engine import _portrait_error
+from lipstream_server.model_pictures import portrait_error
 from lipstream_server.settings import AvatarSettings, ClipSettings, UploadSettings
 from lipstream_server.stub_engine import StubEngine
 from live_server import CALM, ask, running
@@ -35,7 +35,7 @@ class Looking(StubEngine):
         try:
             return load_portrait(data)[:1, :1]
         except PictureError as error:
-            raise _portrait_error(error) from error
+            raise portrait_error(error) from error
 
 
 def png(side: int) -> bytes:

@@ -17,7 +17,13 @@ from lipstream_models.autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
-from lipstream_server.engine import PortraitError, Request, UnknownAvatarError, UnknownPresetError
+from lipstream_server.engine import (
+    OutOfMemoryError,
+    PortraitError,
+    Request,
+    UnknownAvatarError,
+    UnknownPresetError,
+)
 from lipstream_server.model_engine import ModelEngine, ModelSettings, ModelStream
 from portraits import astronaut, encoded, landscape, pixels
 from test_engine import AUTOENCODER, NETWORK
@@ -68,6 +74,49 @@ def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
     np.testing.assert_allclose(np.concatenate(listening.windows), expected, atol=1e-5)
     assert isinstance(opened.stream, ModelStream)
     assert opened.stream.hearing is None  # a value: what follows an utterance begins there again
+
+
+def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(engine: ModelEngine) -> None:
+    """As when its process was lost: other streams, other objects, and only bytes between them."""
+    other = ModelEngine(engine._engine.model, ModelSettings(idle_windows=1))
+    picture = engine.read_picture(encoded(astronaut(), "PNG"))
+    engine.register("someone", picture)
+    audio = np.random.default_rng(1).normal(size=640 * 40).astype(np.float32) * 0.1
+    stream, given = engine.begin("someone", "base", 5), 0
+    other.restore_avatar("someone", engine.keep_avatar("someone"))
+    for start in (0, 4, 8):
+        needed = engine.samples_needed(start + 4)
+        kept = engine.keep(stream)
+        request = Request(stream, audio[given:needed], start, 4, False)
+        made = engine.generate([request])[0]
+        restored = other.restore("someone", "base", kept)
+        assert restored.batch_key == stream.batch_key
+        again = other.generate([replace(request, stream=restored)])[0]
+        np.testing.assert_array_equal(again.frames, made.frames)
+        stream, given = made.stream, needed
+    first, second = (other.restore("someone", "base", kept).talking.session for _ in range(2))
+    assert first is second  # what is large is shared
+    engine.forget("someone")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), "too much for the CPU"],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_device_without_room_says_so_in_one_way(
+    engine: ModelEngine, monkeypatch: pytest.MonkeyPatch, error: Exception | str
+) -> None:
+    def full(*_: object) -> None:
+        if isinstance(error, Exception):
+            raise error
+        torch.empty(2**60)
+
+    stream = engine.begin("amara", "base", 0)
+    request = Request(stream, np.zeros(engine.samples_needed(4), np.float32), 0, 4, False)
+    monkeypatch.setattr(engine._engine, "generate", full)
+    with pytest.raises(OutOfMemoryError, match="no room for 1 windows of 4 frames"):
+        engine.generate([request])
 
 
 def test_no_sample_less_will_do(engine: ModelEngine) -> None:

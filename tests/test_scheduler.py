@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lipstream_server.engine import Made, Request, Stream
+from lipstream_server.engine import Made, OutOfMemoryError, Request, Stream
 from lipstream_server.scheduler import BACKGROUND, Scheduler, Waiting, choose
 from lipstream_server.stub_engine import StubEngine
 
@@ -144,3 +144,41 @@ async def test_leaving_cancels_what_waits() -> None:
         waiting = scheduler.generate(request(engine), 0.0)
         engine.gate.set()
     assert waiting.done()
+
+
+class Roomy(StubEngine):
+    """There is room for two windows."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Made]:
+        if len(requests) > 2:
+            self.batches.append(-len(requests))
+            raise OutOfMemoryError("no room")
+        return super().generate(requests)
+
+
+async def test_a_batch_without_room_is_made_in_halves_and_the_next_ones_are_smaller() -> None:
+    engine = Roomy()
+    async with Scheduler(engine) as scheduler:
+        for _ in range(2):
+            await asyncio.gather(*(scheduler.generate(request(engine), 0.0) for _ in range(7)))
+    assert engine.batches[:7] == [-7, -4, 2, 2, -3, 2, 1]
+    assert engine.batches[7:] == [2, 2, 2, 1]
+    engine = Roomy()
+    async with Scheduler(engine, smaller_seconds=0.0) as scheduler:
+        for _ in range(2):
+            await asyncio.gather(*(scheduler.generate(request(engine), 0.0) for _ in range(3)))
+    assert engine.batches == [-3, 2, 1] * 2
+
+
+async def test_a_window_that_was_lost_with_others_is_made_alone() -> None:
+    engine = StubEngine()
+    waiting = [
+        Waiting(request(engine), 1.0),
+        Waiting(request(engine), 0.5, alone=True),
+        Waiting(request(engine), 2.0),
+    ]
+    assert [each.deadline for each in choose(waiting, 8)] == [0.5]
+    assert [each.deadline for each in choose([waiting[0], waiting[2]], 8)] == [1.0, 2.0]
+    assert [each.deadline for each in choose([waiting[0], Waiting(request(engine), 3.0, alone=True)], 8)] == [
+        1.0
+    ]

@@ -75,6 +75,13 @@ class Conservation(RuleBasedStateMachine):
         assert all(event.interrupted and event.at_ms == self.frames * 40 for event in ended)
         self.next, self.began = self.heard + 1, None
 
+    @rule()
+    def lose_what_is_made(self) -> None:
+        """The engine failed: nothing comes of these windows, and what they heard is heard again, as the engine checks."""
+        for _, due in self.making:
+            self.talk.lost(due)
+        self.making.clear()
+
     @rule(cost=st.sampled_from([0.0, 0.03, 0.1, 0.4, 1.5]))
     def pace(self, cost: float) -> None:
         self.cost = cost

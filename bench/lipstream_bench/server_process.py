@@ -22,33 +22,58 @@ class ServerProcess:
     url: str
 
     @property
+    def pids(self) -> list[int]:
+        """The server, its engine's process, and what that is copied from."""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    @property
     def memory_mb(self) -> float:
-        """Resident memory of all its processes."""
-        found = [re.search(r"VmRSS:\s+(\d+) kB", (each / "status").read_text()) for each in self._family]
-        return sum(int(each[1]) / 1024 for each in found if each)
+        """Resident, of all its processes; what they share counts once."""
+        found = (re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE) for text in self._read("smaps_rollup"))
+        return sum(int(each[1]) for each in found if each) / 1024
 
     @property
     def cpu_seconds(self) -> float:
-        """Spent by all its threads since it began."""
-        fields = [(each / "stat").read_text().rpartition(")")[2].split() for each in self._family]
+        """Spent by all threads of its processes since they began."""
+        fields = (text.rpartition(")")[2].split() for text in self._read("stat"))
         return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
     @property
     def threads(self) -> int:
-        return sum(len(list((each / "task").iterdir())) for each in self._family)
+        return self._entries("task")
 
     @property
     def files(self) -> int:
-        return sum(len(list((each / "fd").iterdir())) for each in self._family)
+        return self._entries("fd")
 
-    @property
-    def _family(self) -> list[Path]:
-        """The process and what it has started, as folders of /proc."""
-        found = [Path(f"/proc/{self.process.pid}")]
-        for each in found:  # which grows meanwhile
-            for task in (each / "task").iterdir():
-                found += [Path("/proc", child) for child in (task / "children").read_text().split()]
-        return found
+    def _read(self, name: str) -> list[str]:
+        return [text for pid in self.pids if (text := _text(Path(f"/proc/{pid}/{name}")))]
+
+    def _entries(self, name: str) -> int:
+        return sum(
+            len(os.listdir(folder)) for pid in self.pids if (folder := Path(f"/proc/{pid}/{name}")).exists()
+        )
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs (Linux)."""
+    parents = {
+        int(path.name): int(text.rpartition(")")[2].split()[1])
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and (text := _text(path / "stat"))
+    }
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
+
+
+def _text(path: Path) -> str:
+    """Nothing of a process that has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @contextmanager

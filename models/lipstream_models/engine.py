@@ -168,8 +168,27 @@ class Engine:
     @torch.no_grad()
     def open(self, avatar: Avatar, sampling: Sampling) -> Stream:
         """A stream at its beginning: the portrait stands in for the frames before the first."""
-        plan = sampling.plan()
-        session = prepare_session(
+        motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
+        return Stream(avatar, sampling, self._session(avatar, sampling), motion)
+
+    @torch.no_grad()
+    def resume(
+        self,
+        avatar: Avatar,
+        sampling: Sampling,
+        motion: NDArray[np.float32],
+        windows: int,
+        session: SessionConditions | None = None,
+    ) -> Stream:
+        """A stream as it was, maybe in another process, from its `motion` and `windows`: what follows is the same.
+
+        session: of another stream of this avatar and sampling, so that it is not worked out again.
+        """
+        known = self._session(avatar, sampling) if session is None else session
+        return Stream(avatar, sampling, known, self._tensor(motion), windows)
+
+    def _session(self, avatar: Avatar, sampling: Sampling) -> SessionConditions:
+        return prepare_session(
             self.model.network,
             avatar.source,
             avatar.identity,
@@ -177,10 +196,8 @@ class Engine:
             avatar.region,
             guided=sampling.guidance > 1,
             motion_scale=self.model.defaults.motion_scale,
-            project=plan.exact,
+            project=sampling.plan().exact,
         )
-        motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
-        return Stream(avatar, sampling, session, motion)
 
     @torch.no_grad()
     def look_back(self, stream: Stream) -> None:

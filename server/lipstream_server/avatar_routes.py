@@ -10,12 +10,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from .answers import AVATARS, AvatarAnswer, AvatarForm, AvatarList
-from .busy import BusyError
 from .caller import Owner
 from .documented import form, refusals
 from .multipart import Part, bad_form
 from .problem import Problem, said
-from .service import Service
+from .service import Service, busy
 from .settings import ServerSettings
 from .uploads import Uploads
 
@@ -51,7 +50,7 @@ def avatar_routes(
     def service() -> Service:
         found = find()
         if found is None or not found.ready:
-            raise BusyError("the model is being loaded", settings.retry_seconds)
+            raise busy(found, settings.retry_seconds)
         return found
 
     @routes.get(AVATARS, responses=refusals(bad_request=400, busy=503))

@@ -16,7 +16,7 @@ from . import clip_state
 from .clip_state import Clip, Failure, Video
 from .clips import Clips
 from .data_directory import StorageFullError
-from .engine import EngineError, Request
+from .engine import EngineError, EngineGoneError, EngineLostError, Made, Request
 from .errors import MediaError
 from .film import Film, FilmSize
 from .logs import about, log_event
@@ -64,20 +64,28 @@ class ClipWorker:
             # Otherwise a client has cancelled the clip, which is in that state already, or is gone.
             _tell("cancelled", clip, began)
         except Exception as error:
-            await self._failed(clip, error)
-            _tell("failed", clip, began)
+            await self._failed(clip, error, began)
         await self._clips.tidy(clip)
 
-    async def _failed(self, clip: Clip, error: Exception) -> None:
+    async def _failed(self, clip: Clip, error: Exception, began: float) -> None:
         if full(error):
             log.warning("the disk is full; clip %s is made when there is room", clip.id)
             await self._clips.change(clip, clip_state.requeue)
+            _tell("queued again", clip, began)
             await asyncio.sleep(self._settings.full_seconds)
             return
+        if isinstance(error, EngineGoneError):
+            log.warning(
+                "there is no engine any more; clip %s is made when the server has been restarted", clip.id
+            )
+            await self._clips.change(clip, clip_state.requeue)
+            _tell("queued again", clip, began)
+            await asyncio.Event().wait()
         failure = _failure(error)
         if failure.code == "internal":
             log.error("clip %s failed", clip.id, exc_info=error)
         await self._clips.change(clip, lambda now: clip_state.fail(now, failure, time.time()))
+        _tell("failed", clip, began)
 
     async def _render(self, clip: Clip) -> Video:
         service, files, order = self._service, self._clips.files, clip.order
@@ -98,13 +106,23 @@ class ClipWorker:
                     samples, ended = await self._encode(hearing.take, missing)
                     heard += len(samples)
                     request = Request(stream, samples, start, length, ended)
-                    made = await service.scheduler.generate(request, BACKGROUND, order.preset)
+                    made = await self._window(request, order.preset)
                     stream = made.stream
                     await self._encode(film.add, made.frames)
                     self._clips.advance(clip, film.frames)
         if self._sign is not None:
             await asyncio.to_thread(self._sign, work)
         return await asyncio.to_thread(_video, work)
+
+    async def _window(self, request: Request, preset: str) -> Made:
+        for _ in range(self._service.settings.engine.tries - 1):
+            try:
+                return await self._service.scheduler.generate(request, BACKGROUND, preset)
+            except EngineGoneError:
+                raise
+            except EngineLostError:
+                log.warning("the engine was lost at a window of a clip; it is asked for again")
+        return await self._service.scheduler.generate(request, BACKGROUND, preset)
 
     async def _encode(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._service.encoders, work, *arguments)

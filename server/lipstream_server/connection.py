@@ -12,11 +12,11 @@ from .busy import BusyError
 from .caller import Caller
 from .channel import Channel, GoneError, SlowReaderError, TooBigError
 from .ending import Complaint, Ending
-from .engine import Opened, UnknownAvatarError, UnknownPresetError
+from .engine import EngineGoneError, Opened, UnknownAvatarError, UnknownPresetError
 from .logs import about, log_event
 from .parsing import parse
 from .protocol import CloseCode, ErrorCode, Ping, Pong, SessionClosing, SessionEnd, SessionStart
-from .service import Service
+from .service import Service, busy
 from .session import Session
 from .settings import ServerSettings
 from .watch import Watch
@@ -64,7 +64,7 @@ async def _serve(
         if watch.drain.begun:
             raise BusyError("the server is stopping", settings.retry_seconds, "draining")
         if service is None or not service.ready:
-            raise BusyError("the model is being loaded", settings.retry_seconds, "loading")
+            raise busy(service, settings.retry_seconds)
         with access().session(caller) as lease, watch.drain.session(), service.place(start.avatar):
             opened = await _open(service, start, caller)
             session = Session(id, channel, service, start, opened, lease)
@@ -91,6 +91,8 @@ def reason_of(error: BaseException) -> str:
             return "slow_reader"
         case TooBigError():
             return "too_big"
+        case EngineGoneError():
+            return "engine_lost"
         case asyncio.CancelledError():
             return "shutdown"
         case _:
@@ -108,10 +110,13 @@ async def _send_away(channel: Channel, error: Exception) -> None:
         case TooBigError():
             await channel.close(CloseCode.TOO_BIG, "too_big")
         case BusyError():
-            busy = Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
-            await farewell(channel, busy)
+            full = Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
+            await farewell(channel, full)
         case Ending():
             await farewell(channel, error)
+        case EngineGoneError():
+            text = "the engine cannot be brought back; another session is possible once the server has been restarted"
+            await farewell(channel, Ending(CloseCode.INTERNAL, "engine_lost", ErrorCode.ENGINE_LOST, text))
         case _:
             log.error("a session failed", exc_info=error)
             text = "the server made a mistake; the session cannot go on"

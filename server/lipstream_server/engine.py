@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -38,6 +38,18 @@ class UnknownPresetError(EngineError):
     pass
 
 
+class OutOfMemoryError(RuntimeError):
+    """The device has no room for this; a smaller batch may fit."""
+
+
+class EngineLostError(RuntimeError):
+    """The engine's process ended or hung at this, and is there again; the streams can go on."""
+
+
+class EngineGoneError(EngineLostError):
+    """The engine's process was lost too often, or has been closed: there is no engine any more."""
+
+
 PortraitCode = Literal[
     "picture_empty",
     "not_a_picture",
@@ -56,6 +68,9 @@ class PortraitError(EngineError):
     def __init__(self, code: PortraitCode, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+    def __reduce__(self) -> tuple[type[PortraitError], tuple[PortraitCode, str]]:
+        return PortraitError, (self.code, str(self))  # an exception is pickled without its code otherwise
 
 
 class Stream(Protocol):
@@ -117,8 +132,19 @@ class DeviceState:
     memory_limit: int | None = None
 
 
+@dataclass(frozen=True)
+class Health:
+    """restarting: calls take as long as it takes to bring the engine back; lost: it does not come back. restarts: until now."""
+
+    state: Literal["running", "restarting", "lost"] = "running"
+    restarts: int = 0
+
+
+RUNNING = Health()
+
+
 class Engine(Protocol):
-    """A model on its device. Not thread-safe, but for `read_picture`: one thread calls it."""
+    """A model on its device. Not thread-safe, but for `read_picture`, `health`, `patience` and `close`: one thread calls it."""
 
     @property
     def name(self) -> str: ...
@@ -158,9 +184,46 @@ class Engine(Protocol):
         """How much audio, from an utterance's first sample on, its first `frames` frames need; grows with `frames`."""
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
-        """One window of each stream, all of one batch key and one number of frames, in one batch."""
+        """One window of each stream, all of one batch key and one number of frames, in one batch.
+
+        Raises OutOfMemoryError, EngineLostError; the streams are what they were.
+        """
 
     def device_state(self) -> DeviceState: ...
 
     def look_back(self, streams: Sequence[Stream]) -> None:
         """Compute now what the next windows of these streams need and what no sound has a part in; it changes no frame."""
+
+    @property
+    def health(self) -> Health:
+        """At once, whatever the engine does. An engine that shares the server's process is running while that is."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the call under way is ended, at once like `health`; 0 where none is, or nothing would end it."""
+
+    def check(self) -> None:
+        """See that the engine answers, and bring it back if not: called now and then. Raises EngineLostError."""
+
+    def close(self) -> None:
+        """Let go of the device; a call under way may end in EngineGoneError."""
+
+
+class Restorable(Engine, Protocol):
+    """An engine that another one, made alike in another process, can replace: what it knows can be kept as bytes, and brought back
+    gives the same frames. Only what was kept by such an engine may be restored: it is unpickled.
+    """
+
+    @property
+    def picture_reader(self) -> Callable[[bytes], Picture]:
+        """`read_picture` without the engine: it can be pickled, and run where there is no model."""
+
+    def keep_avatar(self, avatar: str) -> bytes:
+        """An avatar that was opened or registered."""
+
+    def restore_avatar(self, avatar: str, kept: bytes) -> None: ...
+
+    def keep(self, stream: Stream) -> bytes: ...
+
+    def restore(self, avatar: str, preset: str, kept: bytes) -> Stream:
+        """Raises UnknownAvatarError, UnknownPresetError."""

@@ -106,6 +106,7 @@ class Metrics:
             "Seconds by which clocks of sessions were set back because the server was behind.",
             registry=registry,
         )
+        self._restarts_counted = 0
         self._restarts = Counter(
             "lipstream_engine_restarts", "Times that the engine had to be started again.", registry=registry
         )
@@ -174,8 +175,10 @@ class Metrics:
     def first_picture(self, seconds: float) -> None:
         self._first.observe(seconds)
 
-    def engine_restarted(self) -> None:
-        self._restarts.inc()
+    def engine_restarted(self, times: int) -> None:
+        """times: until now."""
+        self._restarts.inc(times - self._restarts_counted)
+        self._restarts_counted = times
 
     def names(self) -> Iterable[str]:
         """As they are scraped, without the suffixes of histograms."""

@@ -5,52 +5,54 @@ The models room is imported inside functions, so that the server itself never lo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import pickle
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .engine import (
+    RUNNING,
     DeviceState,
     Made,
     Opened,
+    OutOfMemoryError,
     Picture,
-    PortraitCode,
-    PortraitError,
     Request,
     Stream,
     UnknownAvatarError,
     UnknownPresetError,
     Work,
 )
+from .model_pictures import portrait_error, read_picture
 
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
     from lipstream_models.audio.sliding import SlidingState
-    from lipstream_models.engine import Avatar, Engine
+    from lipstream_models.conditions import SessionConditions
+    from lipstream_models.engine import Avatar, Engine, Sampling
     from lipstream_models.engine import Stream as Talking
     from lipstream_models.model import Model
-    from lipstream_models.portrait import FaceLandmarker, PictureError, Portrait
+    from lipstream_models.portrait import FaceLandmarker, Portrait
 
 Rows = NDArray[np.float32]
 DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
-_PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
-    {
-        "PictureEmptyError": "picture_empty",
-        "NotAPictureError": "not_a_picture",
-        "PictureTooLargeError": "picture_too_large",
-        "PictureDamagedError": "picture_damaged",
-        "PictureColourError": "picture_colour",
-        "NoFaceError": "no_face",
-        "FaceTooSmallError": "face_too_small",
-    }
+MODULES = (
+    "lipstream_models.bundled",
+    "lipstream_models.engine",
+    "lipstream_models.hallo",
+    "lipstream_models.memory",
+    "lipstream_models.portrait",
+    "lipstream_models.runtime",
+    "lipstream_models.stopwatch",
 )
-"""By the name of the class, so that the models room is not loaded for it."""
+"""What a process that makes engines imports beforehand, by name: here nothing is loaded for it."""
 _CONTEXT = 2  # frames of audio on either side that a frame is made from
 
 
@@ -92,6 +94,9 @@ class ModelStream:
 class ModelEngine:
     """The bundled portraits are registered when they are first asked for, others by `register`."""
 
+    health = RUNNING
+    patience = 0.0
+
     def __init__(self, model: Model, settings: ModelSettings) -> None:
         from lipstream_models.bundled import avatar_names
         from lipstream_models.engine import Engine, Sampling
@@ -109,6 +114,9 @@ class ModelEngine:
         self._settings = settings
         self._ears: LiveEncoder = model.audio.live()
         self._registered: dict[str, Avatar] = {}
+        self._sessions: WeakValueDictionary[tuple[Avatar, str, int], SessionConditions] = (
+            WeakValueDictionary()
+        )
         self._landmarker: FaceLandmarker | None = None
 
     def open(self, avatar: str, preset: str) -> Opened:
@@ -116,24 +124,43 @@ class ModelEngine:
         return Opened(stream, self._idle(stream))
 
     def begin(self, avatar: str, preset: str, seed: int) -> ModelStream:
-        from lipstream_models.engine import Sampling
+        known, sampling = self._find(avatar), self._sampling(preset, seed)
+        return _model_stream(self._engine.open(known, sampling))
 
-        known = self._find(avatar)
-        if preset not in self.presets:
-            raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
-        settings = self._settings
-        chosen = self._own.get(preset, preset)
-        sampling = Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
-        talking = self._engine.open(known, sampling)
-        return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
+    def keep(self, stream: Stream) -> bytes:
+        """Its noise, its last frames as latents, and what it has heard; all else follows from avatar and preset."""
+        own = _stream(stream)
+        talking = own.talking
+        motion = talking.motion.float().cpu().numpy()  # any precision fits into float32
+        return pickle.dumps((talking.sampling.seed, motion, talking.windows, own.hearing))
+
+    def restore(self, avatar: str, preset: str, kept: bytes) -> ModelStream:
+        seed, motion, windows, hearing = pickle.loads(kept)  # noqa: S301  # what `keep` made
+        known, sampling = self._find(avatar), self._sampling(preset, seed)
+        key = (known, preset, seed)
+        talking = self._engine.resume(known, sampling, motion, windows, self._sessions.get(key))
+        self._sessions[key] = talking.session
+        return replace(_model_stream(talking), hearing=hearing)
+
+    def keep_avatar(self, avatar: str) -> bytes:
+        """The portrait as it was framed and looked at, a few hundred kilobytes."""
+        return pickle.dumps(self._find(avatar).portrait)
+
+    def restore_avatar(self, avatar: str, kept: bytes) -> None:
+        self._registered[avatar] = self._engine.register(pickle.loads(kept))  # noqa: S301  # what `keep_avatar` made
+
+    @property
+    def picture_reader(self) -> Callable[[bytes], Picture]:
+        return partial(read_picture, limits=self._engine.model.portrait.limits)
 
     def read_picture(self, data: bytes) -> Picture:
-        from lipstream_models.portrait import PictureError, load_portrait
+        return self.picture_reader(data)
 
-        try:
-            return load_portrait(data, self._engine.model.portrait.limits)
-        except PictureError as error:
-            raise _portrait_error(error) from error
+    def check(self) -> None:
+        """It shares the server's process."""
+
+    def close(self) -> None:
+        """The device is let go with the process."""
 
     def register(self, avatar: str, picture: Picture) -> Sequence[str]:
         from lipstream_models.portrait import PictureError
@@ -141,7 +168,7 @@ class ModelEngine:
         try:
             portrait = self._prepare(picture)
         except PictureError as error:
-            raise _portrait_error(error) from error
+            raise portrait_error(error) from error
         self._registered[avatar] = self._engine.register(portrait)
         return portrait.notes
 
@@ -157,6 +184,22 @@ class ModelEngine:
         return self._ears.grid.samples_for(frames + _CONTEXT)
 
     def generate(self, requests: Sequence[Request]) -> list[Made]:
+        from lipstream_models.memory import is_out_of_memory
+
+        try:
+            return self._generate(requests)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                f"no room for {len(requests)} windows of {requests[0].frames} frames: {error}"
+            ) from error
+
+    def look_back(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            self._engine.look_back(_stream(stream).talking)
+
+    def _generate(self, requests: Sequence[Request]) -> list[Made]:
         from lipstream_models.stopwatch import Stopwatch
 
         watch = Stopwatch(self._engine.model.device)
@@ -181,10 +224,6 @@ class ModelEngine:
         device = self._engine.model.device
         held, there = device_memory(device)
         return DeviceState(str(device), held, there)
-
-    def look_back(self, streams: Sequence[Stream]) -> None:
-        for stream in streams:
-            self._engine.look_back(_stream(stream).talking)
 
     def _hear(self, request: Request) -> Hearing:
         """The audio features up to the end of the window; where the utterance has ended, silence follows it."""
@@ -213,6 +252,15 @@ class ModelEngine:
             now = _stream(made.stream)
             shown.append(made.frames)
         return np.concatenate(shown)
+
+    def _sampling(self, preset: str, seed: int) -> Sampling:
+        from lipstream_models.engine import Sampling
+
+        if preset not in self.presets:
+            raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
+        settings = self._settings
+        chosen = self._own.get(preset, preset)
+        return Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
 
     def _find(self, name: str) -> Avatar:
         if name not in self._registered:
@@ -245,8 +293,9 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     return ModelEngine(load_hallo(settings.model, settings.device), settings)
 
 
-def _portrait_error(error: PictureError) -> PortraitError:
-    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))
+def _model_stream(talking: Talking) -> ModelStream:
+    sampling = talking.sampling
+    return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
 
 
 def _window(hearing: Hearing, start: int, frames: int) -> Rows:

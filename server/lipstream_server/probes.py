@@ -79,6 +79,7 @@ def _set(watch: Watch, service: Service | None, loaded: bool) -> None:
 def _set_service(metrics: Metrics, service: Service, now: float) -> None:
     scheduler = service.scheduler
     metrics.sessions.set(service.sessions)
+    metrics.engine_restarted(service.engine.health.restarts)
     metrics.sessions_limit.set(service.limit)
     metrics.queue.set(service.backlog)
     metrics.waiting.set(scheduler.waiting)

@@ -54,6 +54,7 @@ class ErrorCode(StrEnum):
     BUSY = "busy"
     TOO_MANY_ERRORS = "too_many_errors"
     INTERNAL = "internal"
+    ENGINE_LOST = "engine_lost"  # the engine failed too often and is not started again
 
 
 class Message(BaseModel):
@@ -87,6 +88,7 @@ Reason = Literal[
     "slow_reader",
     "shutdown",
     "internal",
+    "engine_lost",
 ]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EventId = Annotated[str, Field(max_length=200)]
@@ -225,7 +227,9 @@ class Stats(Message):
     late_frames: frames for which the last picture was held because the model was late; starved_frames: because the client's
     audio was. repaired_samples: that were not finite or louder than full scale. delay_ms: from audio to its picture at
     the last start of an utterance, None before; delay: its parts. lateness_ms: worst of a fragment against the clock.
-    skipped_ms: by which the clock was set back because the server could not keep up.
+    skipped_ms: by which the clock was set back because the server could not keep up. engine: "restarting" while it has failed and
+    is brought back; the last picture is held, the sound goes on, and so do the pictures afterwards. engine_restarts: since the
+    server was started.
     """
 
     type: Literal["stats"] = "stats"
@@ -242,6 +246,8 @@ class Stats(Message):
     skipped_ms: float
     repaired_samples: int
     sessions: int
+    engine: Literal["running", "restarting"] = "running"
+    engine_restarts: int = 0
     warning: str | None = None
 
 

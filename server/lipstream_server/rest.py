@@ -13,7 +13,8 @@ from .busy import BusyError
 from .clip_orders import ClipOrders
 from .clip_worker import ClipWorker
 from .clips import Clips
-from .service import Service
+from .engine import EngineLostError
+from .service import Service, busy
 from .settings import ServerSettings
 from .signing import Sign, open_signing
 from .storage import Storage
@@ -41,7 +42,7 @@ class Rest:
     def orders(self) -> ClipOrders:
         """Raises BusyError."""
         if self.service is None or not self.service.ready:
-            raise BusyError("the model is being loaded", self._settings.retry_seconds, "loading")
+            raise busy(self.service, self._settings.retry_seconds)
         if self.service.watch.drain.begun:
             raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
         return ClipOrders(self.service, self.clips, self.uploads)
@@ -65,6 +66,8 @@ async def _look_at_device(service: Service) -> None:
         await asyncio.sleep(_LOOK_SECONDS)
         try:
             await service.look_at_device()
+        except EngineLostError:
+            continue  # which is told already
         except Exception:
             log.exception("the device could not be asked how it is")  # the next window tells more
 

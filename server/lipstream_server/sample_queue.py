@@ -36,3 +36,9 @@ class SampleQueue:
             count -= len(piece)
             self._waiting -= len(piece)
         return np.concatenate(taken)
+
+    def give_back(self, samples: Samples) -> None:
+        """What was taken last, to be taken again."""
+        if len(samples):
+            self._pieces.appendleft(samples)
+            self._waiting += len(samples)

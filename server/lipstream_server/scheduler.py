@@ -14,7 +14,7 @@ from statistics import median
 from types import TracebackType
 from typing import Self, TypeVar
 
-from .engine import Engine, Made, Request
+from .engine import Engine, EngineGoneError, EngineLostError, Made, OutOfMemoryError, Request
 from .metrics import BatchFigures, Kind, Metrics
 
 T = TypeVar("T")
@@ -27,12 +27,15 @@ _REMEMBERED = 5  # measurements whose median is taken: what disturbed one window
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A window that somebody waits for. deadline: in seconds of time.monotonic. preset: for whoever counts windows."""
+    """A window that somebody waits for. deadline: in seconds of time.monotonic. preset: for whoever counts windows. alone: it
+    shares no batch.
+    """
 
     request: Request
     deadline: float
     since: float = 0.0
     preset: str = ""
+    alone: bool = False
     result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -50,13 +53,14 @@ def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
     A window of the background shares none: it would make the others wait for longer.
     """
     ordered = sorted(waiting, key=lambda each: each.deadline)
-    if ordered[0].deadline == BACKGROUND:
+    if ordered[0].deadline == BACKGROUND or ordered[0].alone:
         return ordered[:1]
     first = ordered[0].request
     return [
         each
         for each in ordered
         if each.deadline != BACKGROUND
+        and not each.alone
         and each.request.frames == first.frames
         and each.request.stream.batch_key == first.stream.batch_key
     ][:most]
@@ -71,7 +75,7 @@ def device_thread() -> ThreadPoolExecutor:
 
 class Scheduler:
     """An async context manager. most: largest batch. device: the thread that all work is done in, its own without it; shut down at
-    the end.
+    the end. smaller_seconds: after it ran out of memory, batches stay half as large for so long.
 
     Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
     """
@@ -82,19 +86,24 @@ class Scheduler:
         most: int = 8,
         device: ThreadPoolExecutor | None = None,
         metrics: Metrics | None = None,
+        smaller_seconds: float = 60.0,
     ) -> None:
         self.engine = engine
         self.batches = 0
         self.windows = 0
         self.work: InWork | None = None
         self._metrics = metrics or Metrics()
-        self._most = most
         self._device = device or device_thread()
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, deque[float]] = {}
         self._after: deque[float] = deque(maxlen=_REMEMBERED)
         self._free_from = 0.0
+        self._smaller = _Smaller(most, smaller_seconds)
+        self._restarts = engine.health.restarts
+        self._disturbed = (
+            0.0  # what was asked for before was not made by an engine that was there all the time
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -114,6 +123,7 @@ class Scheduler:
 
     @property
     def running(self) -> bool:
+        """Whether windows are made of what is asked for."""
         return self._task is not None and not self._task.done()
 
     @property
@@ -147,9 +157,13 @@ class Scheduler:
         """Until the device has done all that it was given."""
         await self.call(lambda: None)
 
-    def generate(self, request: Request, deadline: float, preset: str = "") -> asyncio.Future[Made]:
-        """Ask for a window; the future has it, or the exception that the engine raised. One without preset is not counted."""
-        waiting = Waiting(request, deadline, time.monotonic(), preset)
+    def generate(
+        self, request: Request, deadline: float, preset: str = "", alone: bool = False
+    ) -> asyncio.Future[Made]:
+        """Ask for a window; the future has it, or the exception that the engine raised. One without preset is not counted. alone:
+        in a batch of its own, because the engine was lost at it, or at another one that was in its batch.
+        """
+        waiting = Waiting(request, deadline, time.monotonic(), preset, alone)
         self._waiting.append(waiting)
         self._arrived.set()
         return waiting.result
@@ -161,7 +175,7 @@ class Scheduler:
             if not self._waiting:
                 self._arrived.clear()
                 continue
-            batch = choose(self._waiting, self._most)
+            batch = choose(self._waiting, self._smaller.most(time.monotonic()))
             if batch[0].deadline == BACKGROUND and await self._asked_meanwhile():
                 continue
             self._waiting = [each for each in self._waiting if each not in batch]
@@ -185,20 +199,35 @@ class Scheduler:
     async def _make(self, batch: Sequence[Waiting]) -> None:
         begin = time.monotonic()
         self.work = InWork(batch[0].request.frames, begin)
+        made: Sequence[Made] = ()
         try:
             made = await self.call(self.engine.generate, [each.request for each in batch])
+        except OutOfMemoryError as error:
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+        except EngineLostError as error:
+            for each in batch:
+                _fail(each, error)
+            return
         except Exception as error:
             await self._failed(batch, error)
             return
         finally:
             self.work = None
+        if not made:  # outside of the clause: the error holds what was made of the batch
+            await self._make_halves(batch)
+            return
         self.batches += 1
         self.windows += len(batch)
         now = time.monotonic()
+        self._notice_restarts(now)
         if batch[0].preset:
             self._metrics.batch(self._figures(batch, made, now - begin, now))
         if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
-            self._measure(batch[0].request.frames, now - min(each.since for each in batch))
+            since = min(each.since for each in batch)
+            if since > self._disturbed:
+                self._measure(batch[0].request.frames, now - since)
             self._free_from = now + _MOMENT
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
@@ -215,24 +244,59 @@ class Scheduler:
         kind: Kind = "clip" if first.deadline == BACKGROUND else "session"
         return BatchFigures(kind, first.preset, first.request.frames, self.engine.fps, seconds, waits, work)
 
+    def _notice_restarts(self, now: float) -> None:
+        restarts = self.engine.health.restarts
+        if restarts != self._restarts:
+            self._restarts, self._disturbed = restarts, now
+
     async def _look_back(self, made: Sequence[Made]) -> None:
         """While the sound of the next windows is still to come."""
         begin = time.monotonic()
         try:
             await self.call(self.engine.look_back, [each.stream for each in made])
+        except EngineGoneError:
+            return  # everybody is told by what they ask for
         except Exception:
             log.exception("a stream could not look back")  # its next window fails by itself, or does not
-        took = time.monotonic() - begin
-        self._metrics.looked_back(took)
-        self._after.append(took / len(made))
+        now = time.monotonic()
+        self._notice_restarts(now)
+        if begin > self._disturbed:
+            self._metrics.looked_back(now - begin)
+            self._after.append((now - begin) / len(made))
+
+    async def _make_halves(self, batch: Sequence[Waiting]) -> None:
+        half = (len(batch) + 1) // 2
+        log.warning("no memory for a batch of %d windows; it is made in halves", len(batch))
+        self._smaller.narrow(half, time.monotonic())
+        await self._make(batch[:half])
+        await self._make(batch[half:])
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """One session's window must not fail those of others: each is tried alone."""
         if len(batch) > 1:
             for each in batch:
                 await self._make([each])
-        elif not batch[0].result.done():
-            batch[0].result.set_exception(error)
+        else:
+            _fail(batch[0], error)
 
     def _measure(self, frames: int, seconds: float) -> None:
         self._costs.setdefault(frames, deque(maxlen=_REMEMBERED)).append(seconds)
+
+
+def _fail(waiting: Waiting, error: Exception) -> None:
+    if not waiting.result.done():
+        waiting.result.set_exception(error)
+
+
+class _Smaller:
+    """How large a batch may be: after it was too large, no larger than half for some seconds."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._whole, self._seconds = most, seconds
+        self._half, self._until = most, 0.0
+
+    def narrow(self, half: int, now: float) -> None:
+        self._half, self._until = half, now + self._seconds
+
+    def most(self, now: float) -> int:
+        return min(self._whole, self._half) if now < self._until else self._whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .serve_settings import (
     ConfigFile,
@@ -26,6 +27,11 @@ from .serve_settings import (
     gathered,
     loopback,
 )
+
+if TYPE_CHECKING:
+    from .engine import Restorable
+    from .logs import Format
+    from .model_engine import ModelSettings
 
 
 def serve(
@@ -52,16 +58,16 @@ def serve(
     flags = {name: value for name, value in locals().items() if name != "config"}
     import gc
     from dataclasses import replace
+    from functools import partial
     from importlib.resources import files
 
     from .app import create_app
-    from .engine import Engine
+    from .engine_process import EngineProcess
     from .keys_command import asks_for_keys
     from .listener import bind, server
     from .logs import configure
-    from .model_engine import ModelSettings, load_engine
+    from .model_engine import MODULES, ModelSettings
     from .page import Page
-    from .stub_engine import StubEngine
     from .tracing import open_tracer
 
     settings = gathered(flags, config).settings
@@ -75,8 +81,11 @@ def serve(
     if plan is not None:
         settings = replace(settings, preset=None)
 
-    def load() -> Engine:
-        engine = StubEngine(side=256) if settings.stub else load_engine(chosen)
+    make = partial(make_engine, None if settings.stub else chosen, settings.log_format)
+    engine = EngineProcess(make, settings.engine, () if settings.stub else MODULES)
+
+    def load() -> EngineProcess:
+        engine.start()
         # All that is there now stays: no collection, during which every session stands still, needs to look at it.
         gc.collect()
         gc.freeze()
@@ -92,10 +101,25 @@ def serve(
         failures.append(error)
         listening.should_exit = True
 
-    with bind(settings.host, settings.port) as address:
+    with engine, bind(settings.host, settings.port) as address:
         keyed = asks_for_keys(settings, loopback(address.getsockname()[0]))
         tracer = open_tracer() if settings.trace else None
         listening = server(create_app(load, settings, stop, page, settings.directory, keyed, tracer))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]
+
+
+def make_engine(settings: ModelSettings | None, log_format: Format | None = None) -> Restorable:
+    """What runs in the engine's process, which logs as the server does; without settings there is no model in it."""
+    import gc
+
+    from .logs import configure
+    from .model_engine import load_engine
+    from .stub_engine import StubEngine
+
+    configure(log_format)
+    engine = StubEngine(side=256) if settings is None else load_engine(settings)
+    gc.collect()
+    gc.freeze()  # as the server's own: what is there now stays
+    return engine

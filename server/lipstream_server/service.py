@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import Literal, Self
 
 import numpy as np
 
 from .avatars import Avatars
 from .busy import BusyError
-from .engine import DeviceState, Engine, Opened, Request, UnknownPresetError
+from .engine import (
+    DeviceState,
+    Engine,
+    EngineLostError,
+    Opened,
+    OutOfMemoryError,
+    Request,
+    UnknownPresetError,
+)
 from .live_codecs import h264_encoder
 from .scheduler import Scheduler
 from .settings import ServerSettings
@@ -24,9 +33,18 @@ from .talk import Talk
 from .watch import Watch
 from .windows import Planner
 
+Unready = Literal["loading", "restarting", "lost"]
+log = logging.getLogger(__name__)
 _MOST_SESSIONS = 64
 _ROUNDS = 2  # the first ones pay for what is made lazily
 _MEASURED = 3
+_UNREADY: Mapping[Unready, str] = MappingProxyType(
+    {
+        "loading": "the model is being loaded",
+        "restarting": "the engine failed and is being started again",
+        "lost": "the engine failed too often; the server must be restarted",
+    }
+)
 
 
 class Service:
@@ -47,21 +65,42 @@ class Service:
         self.talks: set[Talk] = set()  # of the sessions that are there
         self.sessions = 0
         self.limit = settings.sessions or 1
-        self.ready = False
+        self._warm = False
+        self._checking: asyncio.Task[None] | None = None
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
-        self.scheduler = Scheduler(engine, settings.most_batch, device, self.watch.metrics)
+        self.scheduler = Scheduler(
+            engine,
+            settings.most_batch,
+            device,
+            self.watch.metrics,
+            settings.engine.smaller_seconds,
+        )
         self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()
+        self._checking = asyncio.create_task(self._check(), name="check")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.ready = False
+        self._warm = False
+        if self._checking is not None:
+            self._checking.cancel()
+        self.engine.close()  # first: the device's thread may be waiting for it
         await self.scheduler.__aexit__(kind, error, trace)
         self.encoders.shutdown()
+
+    @property
+    def ready(self) -> bool:
+        """Warmed up, and its engine is there."""
+        return self._warm and self.engine.health.state == "running"
+
+    @property
+    def running(self) -> bool:
+        """Whether the tasks go on that make windows and look after the engine."""
+        return self._checking is not None and not self._checking.done() and self.scheduler.running
 
     @property
     def full(self) -> bool:
@@ -127,7 +166,20 @@ class Service:
         await self.look_at_device()
         build = self.watch.metrics.build
         build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
-        self.ready = True
+        self._warm = True
+
+    async def _check(self) -> None:
+        """An engine that is lost while nobody speaks is brought back before somebody does."""
+        while True:
+            await asyncio.sleep(self.settings.engine.check_seconds)
+            try:
+                await self.scheduler.call(self.engine.check)
+            except EngineLostError as error:
+                if self.engine.health.state == "lost":
+                    log.critical("%s", error)
+                    await asyncio.Event().wait()
+            except Exception:
+                log.exception("the engine could not be checked")
 
     def _measure(self, opened: Opened) -> int:
         """Sessions that one device can hold, from what a batch of one window and one of two windows cost."""
@@ -136,10 +188,29 @@ class Service:
         costs = []
         for batch in (1, 2):
             begin = time.perf_counter()
-            made = self.engine.generate([request] * batch)
+            try:
+                made = self.engine.generate([request] * batch)
+            except OutOfMemoryError:
+                if batch == 1:
+                    raise
+                return 1
             self.engine.look_back([each.stream for each in made])
             costs.append(time.perf_counter() - begin)
         return session_limit(costs[0], costs[1], self.settings.load * frames / self.engine.fps)
+
+
+def unready(service: Service | None) -> tuple[Unready, str]:
+    """Why nothing is taken now of a service that is not ready: a word and a reason."""
+    status: Unready = "loading"
+    if service is not None and service.engine.health.state != "running":
+        status = service.engine.health.state
+    return status, _UNREADY[status]
+
+
+def busy(service: Service | None, retry_seconds: float) -> BusyError:
+    """The refusal that says so."""
+    status, why = unready(service)
+    return BusyError(why, retry_seconds, status)
 
 
 def session_limit(one: float, two: float, budget: float) -> int:

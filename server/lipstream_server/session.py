@@ -11,7 +11,7 @@ from .audio_in import PcmReader
 from .caller import Lease, unauthorized
 from .channel import Channel
 from .ending import Complaint, Ending
-from .engine import Opened
+from .engine import EngineGoneError, EngineLostError, Health, Opened
 from .live_codecs import SOUND_RATE
 from .media_out import MediaOut, open_media
 from .pacer import Pacer
@@ -69,7 +69,8 @@ class Session:
         self._window: asyncio.Future[object] | None = None
         self._encoding: asyncio.Future[object] | None = None
         self._errors = 0
-        self._warned = _Warned()
+        self._lost = 0  # windows in a row at which the engine was lost
+        self._warned = _Warned(service.engine.health)
         now = time.monotonic()
         self._heard = self._began = now
         self._pacer = Pacer(now, service.settings.lag_seconds)
@@ -179,15 +180,28 @@ class Session:
 
     async def _make(self, due: Due) -> None:
         preset = self._start.preset or self._service.preset
-        window = self._service.scheduler.generate(due.request, due.deadline, preset)
+        # Once is chance: sessions that were in step stay so. At the second time each shows whether it is its own window.
+        alone = self._lost > 1
+        window = self._service.scheduler.generate(due.request, due.deadline, preset, alone)
         self._window = window  # type: ignore[assignment]  # kept to be cancelled only
         await asyncio.wait([window])
         self._window = None
-        if not window.cancelled():
+        if window.cancelled():
+            return
+        try:
             made = window.result()
-            now = time.monotonic()
-            self._talk.made(due, made, now)
-            self.watch.window(due, made, now)
+        except EngineGoneError:
+            raise
+        except EngineLostError:
+            self._lost += 1
+            if self._lost >= self._service.settings.engine.tries:
+                raise
+            self._talk.lost(due)
+            return
+        self._lost = 0
+        now = time.monotonic()
+        self._talk.made(due, made, now)
+        self.watch.window(due, made, now)
 
     async def _send(self, media: MediaOut) -> None:
         most = self._service.settings.fragment_frames
@@ -233,6 +247,8 @@ class Session:
 
     def _check_times(self) -> None:
         now, settings = time.monotonic(), self._service.settings
+        if self._service.engine.health.state == "lost":
+            raise EngineGoneError("the engine is lost")
         if now - self._heard > settings.idle_seconds:
             raise Ending(CloseCode.IDLE, "idle")
         if now - self._began > self._max_seconds:
@@ -250,9 +266,10 @@ class Session:
             await self._channel.send(SessionClosing(reason="shutdown", seconds_left=round(left, 1)))
 
     async def _warn(self) -> None:
-        """Tell the client, unasked but seldom, that pictures are held or time was skipped."""
+        """Tell the client, unasked but seldom, that pictures are held or time was skipped; and at once, that the engine failed."""
         now = time.monotonic()
-        if now - self._warned.at < _WARN_SECONDS or self._warning() is None:
+        seldom = now - self._warned.at >= _WARN_SECONDS or self._restart() is not None
+        if not seldom or self._warning() is None:
             return
         self._warned.at = now
         await self._channel.send(self._stats())
@@ -261,12 +278,23 @@ class Session:
         late = self._talk.counters.late_frames - self._warned.late_frames
         skipped = self._pacer.skipped - self._warned.skipped
         said = [f"{late} pictures were not made in time; the last was held"] if late else []
+        said += [restart] if (restart := self._restart()) else []
         said += [f"the clock was set back by {skipped * 1000:.0f} ms"] if skipped else []
         return "; ".join(said) or None
+
+    def _restart(self) -> str | None:
+        """What has become of the engine and has not been told."""
+        health = self._service.engine.health
+        if health == self._warned.health:
+            return None
+        if health.state == "restarting":
+            return "the engine failed and is being started again; the last picture is held until it is back"
+        return f"the engine has been started again, {health.restarts} times by now"
 
     def _stats(self) -> Stats:
         talk, counters = self._talk, self._talk.counters
         warning = self._warning()
+        health = self._warned.health = self._service.engine.health
         self._warned.late_frames, self._warned.skipped = counters.late_frames, self._pacer.skipped
         return Stats(
             state=talk.state,
@@ -282,6 +310,8 @@ class Session:
             skipped_ms=round(self._pacer.skipped * 1000, 3),
             repaired_samples=self._reader.repaired,
             sessions=self._service.sessions,
+            engine="running" if health.state == "running" else "restarting",
+            engine_restarts=health.restarts,
             warning=warning,
         )
 
@@ -311,7 +341,8 @@ class Session:
 class _Warned:
     """What the client has been told already."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health) -> None:
+        self.health = health
         self.late_frames = 0
         self.skipped = 0.0
         self.at = float("-inf")

@@ -100,6 +100,28 @@ class SigningSettings:
 
 
 @dataclass(frozen=True)
+class EngineSettings:
+    """When an engine that runs in a process of its own counts as lost, and how often it is brought back.
+
+    load_seconds: it may take to load. call_seconds: for a portrait, a stream's beginning, and the first window. window_seconds: for
+    a window. window_factor: for a window, or so many times what windows lately took, if that is more. check_seconds: between
+    checks that it answers. tries: of a window, or of another call, that it was lost at. most_losses: that it is brought back
+    after, within losses_seconds. losses_seconds: that losses count for. smaller_seconds: after it ran out of memory, batches
+    stay small for so long.
+    """
+
+    load_seconds: float = 600.0
+    call_seconds: float = 120.0
+    window_seconds: float = 10.0
+    window_factor: float = 20.0
+    check_seconds: float = 1.0
+    tries: int = 3
+    most_losses: int = 10
+    losses_seconds: float = 300.0
+    smaller_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
 class ServerSettings:
     """sessions: most sessions at once; measured at warm-up without it. fragment_frames: a fragment's pictures, at most.
 
@@ -108,8 +130,9 @@ class ServerSettings:
     behind the clock sets it back. load: the share of real time that sessions may take together. encoders: threads that encode.
     errors: how many of its mistakes a session outlives. most_batch: windows that are made together. retry_seconds: after which
     whoever was refused is told to try again. preset: of sessions and clips that name none; without it the model's own.
-    drain_seconds: that sessions may go on when the server is told to stop. stuck_seconds: a window in work for longer means that
-    the device hangs, and `/healthz` says so. mark: pictures of sessions and clips show "AI" in a corner.
+    drain_seconds: that sessions may go on when the server is told to stop. stuck_seconds: a window in work for so much longer
+    than an engine itself allows means that the device hangs, and `/healthz` says so. mark: pictures of sessions and clips
+    show "AI" in a corner.
     """
 
     sessions: int | None = None
@@ -135,6 +158,7 @@ class ServerSettings:
     access: AccessSettings = field(default_factory=AccessSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
 
     def __post_init__(self) -> None:
         if self.sessions is not None and self.sessions < 1:

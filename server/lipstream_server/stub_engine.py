@@ -6,8 +6,9 @@ For tests, and for measuring what the server itself costs.
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from .engine import (
     HEARING_RATE,
+    RUNNING,
     DeviceState,
     Frames,
     Made,
@@ -54,6 +56,8 @@ class StubEngine:
 
     name = "stub"
     presets = ("realtime", "exact")
+    health = RUNNING
+    patience = 0.0
 
     def __init__(
         self,
@@ -76,16 +80,12 @@ class StubEngine:
     def avatars(self) -> Sequence[str]:
         return tuple(COLOURS)
 
+    @property
+    def picture_reader(self) -> Callable[[bytes], Picture]:
+        return read_picture
+
     def read_picture(self, data: bytes) -> Picture:
-        """Nothing is decoded: one pixel, of a colour that follows from the bytes."""
-        if not data:
-            raise PortraitError("picture_empty", "expected a PNG or JPEG picture; got 0 bytes")
-        if not data.startswith(_PICTURES):
-            raise PortraitError(
-                "not_a_picture",
-                f"expected a PNG or JPEG picture; got something that begins with {data[:8]!r}",
-            )
-        return np.frombuffer(hashlib.sha256(data).digest()[:3], np.uint8)[None, None]
+        return read_picture(data)
 
     def register(self, avatar: str, picture: Picture) -> Sequence[str]:
         self._colours[avatar] = tuple(int(value) for value in picture[0, 0])
@@ -141,6 +141,25 @@ class StubEngine:
         kept = replace(stream, heard=heard[begin:], first=request.start)
         return Made(kept, self._paint(stream.colour, levels))
 
+    def check(self) -> None:
+        """It shares the server's process."""
+
+    def close(self) -> None:
+        """There is no device."""
+
+    def keep_avatar(self, avatar: str) -> bytes:
+        return pickle.dumps(self._colour(avatar))
+
+    def restore_avatar(self, avatar: str, kept: bytes) -> None:
+        self._colours[avatar] = pickle.loads(kept)  # noqa: S301  # what `keep_avatar` made
+
+    def keep(self, stream: Stream) -> bytes:
+        return pickle.dumps(stream)
+
+    def restore(self, avatar: str, preset: str, kept: bytes) -> StubStream:
+        stream: StubStream = pickle.loads(kept)  # noqa: S301  # what `keep` made
+        return replace(stream, colour=self._colour(avatar))
+
     def _colour(self, avatar: str) -> tuple[int, ...]:
         if avatar not in self._colours:
             raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(COLOURS)}")
@@ -155,6 +174,18 @@ class StubEngine:
         for frame, loud in zip(frames, levels, strict=True):
             frame[height * 3 // 4 :, : round(loud * width)] = 255
         return frames
+
+
+def read_picture(data: bytes) -> Picture:
+    """Nothing is decoded: one pixel, of a colour that follows from the bytes."""
+    if not data:
+        raise PortraitError("picture_empty", "expected a PNG or JPEG picture; got 0 bytes")
+    if not data.startswith(_PICTURES):
+        raise PortraitError(
+            "not_a_picture",
+            f"expected a PNG or JPEG picture; got something that begins with {data[:8]!r}",
+        )
+    return np.frombuffer(hashlib.sha256(data).digest()[:3], np.uint8)[None, None]
 
 
 def loudness(samples: Samples) -> float:

@@ -191,6 +191,15 @@ class Talk:
             lead = self._planner.lead(utterance.progress, utterance.ready, came.burst, now - came.last)
             utterance.start_at = now + lead
 
+    def lost(self, due: Due) -> None:
+        """A window will not come; its time may be over, so another one is asked for, of which it is a part."""
+        utterance = self._making
+        if utterance is None or utterance.number != due.utterance:
+            return
+        self._making = None
+        utterance.requested = due.request.start
+        utterance.give_back(due.request.samples)
+
     def shown(self, encoding: float, sending: float) -> None:
         """The burst with the first frame of an utterance has been sent, which took so many seconds."""
         if self.counters.delay is not None:

@@ -10,11 +10,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from .access import Access
-from .busy import BusyError
 from .caller import Asking
 from .documented import refusals
 from .problem import Problem
-from .service import Service
+from .service import Service, busy
 from .settings import ServerSettings
 
 TOKENS = "/v1/tokens"  # a path
@@ -72,7 +71,7 @@ def token_routes(
         """A short-lived token, for a browser that must not have the key."""
         service, limits = find(), settings.access
         if service is None or not service.ready:
-            raise BusyError("the model is being loaded", settings.retry_seconds)
+            raise busy(service, settings.retry_seconds)
         _check("seconds", form.seconds, limits.token_seconds)
         _check("connect_seconds", form.connect_seconds, limits.connect_seconds)
         avatar = await service.avatars.get(form.avatar or service.engine.avatars[0], caller.owner)

@@ -98,6 +98,10 @@ class Utterance:
         samples = self._hearing.take(max(0, until - heard))
         return samples, self.ended and not len(self._hearing)
 
+    def give_back(self, samples: Samples) -> None:
+        """What was taken last has not been heard."""
+        self._hearing.give_back(samples)
+
     def keep(self, start: int, pictures: Frames) -> None:
         """Frames from number `start` on; those whose time is over, or past the end, are dropped."""
         end = self.frames

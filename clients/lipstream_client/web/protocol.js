@@ -107,6 +107,7 @@ const ERRORS = oneOf(
   "busy",
   "too_many_errors",
   "internal",
+  "engine_lost",
 );
 
 const REASONS = oneOf(
@@ -120,6 +121,7 @@ const REASONS = oneOf(
   "slow_reader",
   "shutdown",
   "internal",
+  "engine_lost",
 );
 
 const DELAY = record(
@@ -174,6 +176,8 @@ const SERVER = {
     skipped_ms: [number],
     repaired_samples: [integer()],
     sessions: [integer()],
+    engine: [oneOf("running", "restarting"), "running"],
+    engine_restarts: [integer(), 0],
     warning: [nullable(text()), null],
   }),
   error: record({
