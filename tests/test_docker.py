@@ -78,8 +78,8 @@ def test_every_container_is_locked_and_pinned() -> None:
 def test_the_server_is_granted_the_time_that_it_takes_to_stop() -> None:
     granted = re.search(r":-(\d+)s\}", load("compose.yaml")["services"]["server"]["stop_grace_period"])
     assert granted is not None
-    # The drain limit, where there is one, and what comes after it.
-    assert int(granted[1]) > getattr(ServeSettings(), "drain_seconds", 30.0) + 15
+    # The drain limit, and what comes after it.
+    assert int(granted[1]) > ServeSettings().drain_seconds + 15
 
 
 def test_the_example_explains_every_setting() -> None:
