@@ -21,7 +21,7 @@ TORCH_BUILD := torch==$(TORCH_VERSION)$(if $(filter cpu-Linux,$(TORCH)-$(shell u
 CORE := $(VENV)/core-$(TORCH)
 TOOLS := $(VENV)/tools-$(TORCH)
 
-.PHONY: help venv demo serve test check format evaluate-model bench train clean
+.PHONY: help venv demo serve test check format evaluate-model bench train image-check clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -55,6 +55,9 @@ bench: $(TOOLS) ## every preset: speed and fidelity, into runs/bench
 
 train: $(TOOLS) ## train the bundled model again; continues where it stopped (Debian packages: training/README.md)
 	@$(BIN)/python -m lipstream_training.train
+
+image-check: $(TOOLS) ## follow the Dockerfile without Docker, start what comes of it, stream (root, debootstrap, 6 GB)
+	@$(BIN)/python -m lipstream_bench.image
 
 clean: ## forget the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -12,6 +12,7 @@ import typer
 from pydantic import SecretStr
 
 from .effective import DEFAULT, Effective, variable
+from .env_file import env_lines
 from .serve_settings import (
     ConfigFile,
     Data,
@@ -60,10 +61,14 @@ def config(
     explain: Annotated[
         bool, typer.Option("--explain", help="with what each means, and its variable in the environment")
     ] = False,
+    env: Annotated[
+        bool, typer.Option("--env", help="as a file of variables instead, such as containers take, explained")
+    ] = False,
 ) -> None:
     """Every setting of `lipstream serve`, one a line, as TOML that --config takes, and where it comes from."""
-    flags = {name: value for name, value in locals().items() if name not in ("config", "explain")}
-    for line in lines(gathered(flags, config), explain):
+    flags = {name: value for name, value in locals().items() if name not in ("config", "explain", "env")}
+    found = gathered(flags, config)
+    for line in env_lines(found) if env else lines(found, explain):
         typer.echo(line)
 
 
