@@ -98,5 +98,5 @@ def test_an_error_is_one_line_with_its_traceback(written: io.StringIO) -> None:
 
 def test_what_is_no_terminal_is_told_in_json(written: io.StringIO) -> None:
     configure(out=written)
-    logging.getLogger("uvicorn.error").info('%s - "WebSocket %s" [accepted]', "::1", "/v1/stream?token=x")
+    logging.getLogger("uvicorn.test").info('%s - "WebSocket %s" [accepted]', "::1", "/v1/stream?token=x")
     assert json.loads(written.getvalue())["message"] == '::1 - "WebSocket /v1/stream" [accepted]'
