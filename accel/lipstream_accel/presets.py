@@ -79,27 +79,33 @@ def _paper(steps: int) -> Plan:
     return replace(_lightningcp_dfa(steps), without_reference=PAPER_WITHOUT_REFERENCE)
 
 
-def _sparing_guidance(steps: int, of_40: int, foreground: bool) -> Plan:
-    """Guidance evaluated at every other key step only."""
+def sparing_guidance(plan: Plan) -> Plan:
+    """The same with guidance evaluated at every other key step only, and reused at all other steps."""
+    modes: tuple[Guidance, Guidance] = ("evaluate", "reuse")
+    segments = tuple(
+        replace(each, guidance=modes[i % 2], following_guidance="reuse")
+        for i, each in enumerate(plan.segments)
+    )
+    return replace(plan, segments=segments)
+
+
+def _sparing(steps: int, of_40: int, foreground: bool) -> Plan:
     plan = Plan.from_keys(
         "sparing",
         steps,
         key_steps(steps, of_40),
         estimate_from=steps * PAPER_THRESHOLD // PAPER_STEPS,
-        following_guidance="reuse",
         foreground=foreground,
     )
-    modes: tuple[Guidance, Guidance] = ("evaluate", "reuse")
-    segments = tuple(replace(each, guidance=modes[i % 2]) for i, each in enumerate(plan.segments))
-    return replace(plan, segments=segments)
+    return sparing_guidance(plan)
 
 
 def _balanced(steps: int) -> Plan:
-    return _sparing_guidance(steps, BALANCED_KEYS, foreground=False)
+    return _sparing(steps, BALANCED_KEYS, foreground=False)
 
 
 def _realtime(steps: int) -> Plan:
-    return _sparing_guidance(steps, REALTIME_KEYS, foreground=True)
+    return _sparing(steps, REALTIME_KEYS, foreground=True)
 
 
 _PLANS: dict[str, Callable[[int], Plan]] = {

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lipstream_accel.plan import Plan, Segment
-from lipstream_accel.presets import key_steps, preset
+from lipstream_accel.presets import key_steps, preset, sparing_guidance
 from lipstream_models.bundled import load_bundled
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.runtime import keep_freed_memory
@@ -43,13 +43,13 @@ def plans(steps: int, guided: bool) -> dict[str, Plan]:
         "2 steps, one in full": Plan.from_keys("one-of-two", 2, [0]),
         "1 step": preset("exact", 1),
     }
-    return found | (_sparing_guidance(lightning) if guided else {})
+    return found | (_with_less_guidance(lightning) if guided else {})
 
 
-def _sparing_guidance(lightning: Plan) -> dict[str, Plan]:
+def _with_less_guidance(lightning: Plan) -> dict[str, Plan]:
     return {
         "guidance reused at following steps": _changed(lightning, _reuse_following),
-        "guidance reused at every other key step too": _changed(lightning, _reuse_half),
+        "guidance reused at every other key step too": sparing_guidance(lightning),
         "no guidance at following steps": _changed(
             lightning, lambda _, s: replace(s, following_guidance="skip")
         ),
@@ -70,11 +70,6 @@ def _forecast(plan: Plan, segment: Segment) -> Segment:
 
 def _reuse_following(_: Plan, segment: Segment) -> Segment:
     return replace(segment, following_guidance="reuse")
-
-
-def _reuse_half(plan: Plan, segment: Segment) -> Segment:
-    odd = plan.keys.index(segment.key) % 2
-    return replace(segment, guidance="reuse" if odd else "evaluate", following_guidance="reuse")
 
 
 def settings(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Sampling]:
