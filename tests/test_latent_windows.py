@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lipstream_training.latent_dataset import LatentClip, WindowOptions, channel_weights_of, sample_windows
+from lipstream_training.latent_dataset import LatentClip, LatentClips, channel_weights_of
+from lipstream_training.training_windows import WindowOptions, Windows, sample_windows
 
 SIDE, LEVELS = 16, 3
 
@@ -33,11 +34,15 @@ def clip(frames: int = 12) -> LatentClip:
     )
 
 
+def windows_of(clips: list[LatentClip], options: WindowOptions, seed: int = 0) -> Windows:
+    """20 windows of 4 frames."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    return sample_windows(LatentClips.stacked(clips), 20, 4, options, 1.0, rng, generator)
+
+
 def test_a_crop_is_the_same_place_in_everything() -> None:
     crop = 8
-    windows = sample_windows(
-        [clip()], 20, 4, WindowOptions(crop=crop, motion_noise=0), 1.0, np.random.default_rng(0)
-    )
+    windows = windows_of([clip()], WindowOptions(crop=crop, motion_noise=0))
     assert windows.latents.shape == (20, 1, 4, crop, crop)
     for row in range(20):
         place = windows.reference[row, 0]
@@ -54,7 +59,7 @@ def test_a_crop_is_the_same_place_in_everything() -> None:
 
 def test_a_crop_shows_the_mouth() -> None:
     options = WindowOptions(crop=8, mouth_weight=100, face_weight=0)
-    windows = sample_windows([clip()], 20, 4, options, 1.0, np.random.default_rng(1))
+    windows = windows_of([clip()], options, seed=1)
     assert ((windows.weight > 1).sum(dim=(1, 3, 4)) == 6).all()
 
 
@@ -62,6 +67,49 @@ def test_strong_channels_count_more() -> None:
     whole = clip()
     weak = whole.latents * np.float16(0.25)
     both = LatentClip(**{**vars(whole), "latents": np.concatenate([whole.latents, weak], axis=1)})
-    strong_weight, weak_weight = channel_weights_of([both]).flatten().tolist()
+    strong_weight, weak_weight = channel_weights_of(LatentClips.stacked([both])).flatten().tolist()
     assert strong_weight / weak_weight == pytest.approx(4)
     assert (strong_weight + weak_weight) / 2 == pytest.approx(1)
+
+
+def moving(value: float, frames: int = 12) -> LatentClip:
+    """Every latent and feature of frame i is ``value`` + i."""
+    still = clip(frames)
+    numbers = np.float16(value) + np.arange(frames, dtype=np.float16)
+    return LatentClip(
+        **{
+            **vars(still),
+            "latents": np.broadcast_to(numbers[:, None, None, None], still.latents.shape).copy(),
+            "features": np.broadcast_to(numbers[:, None, None], still.features.shape).copy(),
+        }
+    )
+
+
+def test_a_window_is_frames_in_turn_with_their_sound_after_the_frames_before_them() -> None:
+    windows = windows_of([moving(100), moving(200)], WindowOptions(motion_noise=0, first_window_share=0))
+    frames = windows.latents[:, 0, :, 0, 0] + windows.reference[:, :1, 0, 0]
+    assert {int(first) // 100 for first in frames[:, 0]} == {1, 2}
+    torch.testing.assert_close(frames, frames[:, :1] + torch.arange(4))
+    torch.testing.assert_close(windows.motion[:, :, 0, 0, 0], frames[:, :1] + torch.tensor([-2, -1]))
+    torch.testing.assert_close(windows.audio[:, :, 2, 0, 0], frames)
+    ends = 100 * (frames // 100)
+    expected = (frames[..., None] + torch.arange(-2, 3)).clamp(min=ends[..., None], max=ends[..., None] + 11)
+    torch.testing.assert_close(windows.audio[..., 0, 0], expected)
+
+
+def test_a_first_window_follows_its_own_portrait_undisturbed() -> None:
+    windows = windows_of([moving(100)], WindowOptions(first_window_share=1))
+    torch.testing.assert_close(windows.motion, windows.reference[:, None].expand_as(windows.motion))
+
+
+def test_a_clip_with_fewer_portraits_shows_them_more_often() -> None:
+    whole = clip()
+    one = {name: getattr(whole, name)[:1] for name in ("reference_frames", "embeddings", "face_regions")}
+    few = LatentClip(**{**vars(whole), **one, "masks": tuple(mask[:1] for mask in whole.masks)})
+    clips = LatentClips.stacked([whole, few])
+    assert clips.reference_frames.tolist() == [[0, 5], [0, 0]]
+
+
+def test_clips_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"one length, got 2 of \[12, 13\] frames"):
+        LatentClips.stacked([clip(12), clip(13)])

@@ -17,10 +17,10 @@ from lipstream_training.checkpoint import DIFFUSION, DISTILLED, load_state, save
 from lipstream_training.dataset import Clip, ClipTruth
 from lipstream_training.diffusion_training import DiffusionTraining, Training, begun, diffuse
 from lipstream_training.guidance_distillation import Guide
-from lipstream_training.latent_dataset import Windows
 from lipstream_training.muon import Muon, muon_and_adamw, orthogonal
 from lipstream_training.principal_components import set_components
 from lipstream_training.restore import restore
+from lipstream_training.training_windows import Windows
 
 SMALL = AutoencoderConfig(4, (4, 8, 8), (1, 1, 1))
 FEW = AutoencoderTraining(steps=4, batch=2, crop=32, log_every=2, save_every=2)

@@ -46,8 +46,9 @@ class MovingAverage:
     def update(self, module: torch.nn.Module, step: int) -> None:
         # Early on the average follows quickly, so that a short run is not held back by its first weights.
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, p in module.named_parameters():
-            self.values[name].lerp_(p.detach(), 1 - decay)
+        # All at once: for each of hundreds by itself a GPU is waited for longer than it works.
+        parameters = [p.detach() for p in module.parameters()]
+        torch._foreach_lerp_(list(self.values.values()), parameters, 1 - decay)
 
     def state_for(self, module: torch.nn.Module) -> dict[str, torch.Tensor]:
         """A full state dict: averaged parameters, the module's own buffers."""

@@ -27,17 +27,10 @@ from lipstream_models.scheduler import alphas_cumprod
 from .bundled_config import NETWORK
 from .checkpoint import DIFFUSION, DISTILLED, MovingAverage, load_state, log_line, save_state
 from .guidance_distillation import Guide, guide_from
-from .latent_dataset import (
-    LatentClip,
-    WindowOptions,
-    Windows,
-    channel_weights_of,
-    load_latent_clips,
-    sample_windows,
-    spread_of,
-)
+from .latent_dataset import LatentClips, channel_weights_of, load_latent_clips, spread_of
 from .muon import muon_and_adamw
 from .trainee import Trainee
+from .training_windows import WindowOptions, Windows, sample_windows
 from .workers import Workers, launch
 
 OUTER_LAYERS = ("conv_in", "conv_out", "face_locator", "time_embedding")
@@ -81,10 +74,11 @@ def sample_timesteps(rows: int, count: int, shift: float, generator: torch.Gener
     hides nearly everything does it learn from the sound and the motion frames.
     """
     # One from each of the equal slices: every batch sees the whole range, which steadies the loss.
-    t = (torch.arange(rows) + torch.rand(rows, generator=generator)) / rows
+    device = generator.device
+    t = (torch.arange(rows, device=device) + torch.rand(rows, generator=generator, device=device)) / rows
     shifted = shift * t / (1 + (shift - 1) * t)
     timesteps: Tensor = (shifted * count).long().clamp(max=count - 1)
-    return timesteps[torch.randperm(rows, generator=generator)]
+    return timesteps[torch.randperm(rows, generator=generator, device=device)]
 
 
 def step_loss(
@@ -98,17 +92,16 @@ def step_loss(
     guide: Guide | None = None,
 ) -> Tensor:
     """Mean squared error of the clean latents, weighted over the picture and the channels, and over timesteps as in Min-SNR
-    (Hang et al. 2023).
+    (Hang et al. 2023). ``alphas`` and ``generator`` are of the windows' device.
 
     Seen as an error of v, which is what all timesteps are weighted alike by, it is 1 / (1 - alpha) times as heavy. Held to
     ``weight_cap``, that keeps the nearly clean timesteps, which only copy what they are given, from taking most of the gradient.
     """
     timestep = sample_timesteps(len(windows.latents), len(alphas), options.timestep_shift, generator)
-    noise = torch.randn(windows.latents.shape, generator=generator)
-    device = windows.latents.device
-    timestep, alpha = timestep.to(device), alphas[timestep].to(device)
-    noisy = diffuse(windows.latents, noise.to(device), alpha)
-    with autocast(device):
+    noise = torch.randn(windows.latents.shape, generator=generator, device=generator.device)
+    alpha = alphas[timestep]
+    noisy = diffuse(windows.latents, noise, alpha)
+    with autocast(generator.device):
         prediction = trainee(windows, noisy, timestep, unconditional)
     target = windows.latents
     if guide is not None:
@@ -127,7 +120,7 @@ def learning_rate(step: int, options: DiffusionTraining) -> float:
 
 
 @torch.no_grad()
-def check(training: Training, clips: list[LatentClip], alphas: Tensor) -> float:
+def check(training: Training, clips: LatentClips, alphas: Tensor) -> float:
     """Loss of the averaged weights on fixed windows and noise of clips that are not trained on."""
     weights = training.average.state_for(training.trainee)
 
@@ -135,8 +128,8 @@ def check(training: Training, clips: list[LatentClip], alphas: Tensor) -> float:
         result: Tensor = torch.func.functional_call(training.trainee, weights, arguments)
         return result
 
-    rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
-    windows = sample_windows(clips, 8, 12, WindowOptions(), training.spread, rng).to(training.device)
+    rng, generator = np.random.default_rng(3), torch.Generator(training.device).manual_seed(3)
+    windows = sample_windows(clips, 8, 12, WindowOptions(), training.spread, rng, generator)
     options, channels = training.options, training.channel_weights
     losses = [
         step_loss(forward, windows, alphas, 0, generator, options, channels, training.guide) for _ in range(2)
@@ -156,8 +149,8 @@ def begun(run: Path, name: str) -> dict[str, Any] | None:
 
 
 def train(
-    clips: list[LatentClip],
-    held_out: list[LatentClip],
+    clips: LatentClips,
+    held_out: LatentClips,
     run: Path,
     options: DiffusionTraining,
     config: NetworkConfig,
@@ -182,25 +175,27 @@ def train(
         guide,
     )
     first = training.resume(begun(run, name))
-    alphas = alphas_cumprod()
-    start, total = time.monotonic(), 0.0
+    alphas = alphas_cumprod().to(device)
+    start, total = time.monotonic(), torch.zeros((), device=device)
     for step in range(first, options.steps):
         total += training.step(step, clips, alphas, workers)
         seconds = time.monotonic() - start
         done = workers.agree(step + 1 == options.steps or seconds > minutes * 60)
-        if not math.isfinite(total):
+        logs, saves = (step + 1) % options.log_every == 0, (step + 1) % options.save_every == 0 or done
+        # Looked at only now and then: a GPU would have to finish each step for it.
+        if (logs or saves) and not torch.isfinite(total):
             raise FloatingPointError(
-                f"the loss is no longer finite at step {step}; resume from the last checkpoint"
+                f"the loss is no longer finite before step {step + 1}; resume from the last checkpoint"
             )
-        if workers.first and (step + 1) % options.log_every == 0:
+        if workers.first and logs:
             counted = min(options.log_every, step + 1 - first)  # fewer after a training went on in between
-            figures = {"loss": total / counted, "seconds": seconds}
+            figures = {"loss": total.item() / counted, "seconds": seconds}
             if (step + 1) % options.check_every == 0:
                 figures["held_out"] = check(training, held_out, alphas)
             log_line(run / f"{name}.jsonl", step=step + 1, **figures)
-        if (step + 1) % options.log_every == 0:
-            total = 0.0
-        if workers.first and ((step + 1) % options.save_every == 0 or done):
+        if logs:
+            total.zero_()
+        if workers.first and saves:
             save_state(run / f"{name}.pt", training.state(step + 1))
         if done:
             return
@@ -256,20 +251,19 @@ class Training:
             "spread": self.spread,
         }
 
-    def step(self, step: int, clips: list[LatentClip], alphas: Tensor, workers: Workers) -> float:
+    def step(self, step: int, clips: LatentClips, alphas: Tensor, workers: Workers) -> Tensor:
         """One update from windows that depend on the step and the worker alone; returns this worker's loss."""
         options = self.options
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, options)
         seed = step * workers.count + workers.rank
-        rng, generator = np.random.default_rng([5, seed]), torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)
+        rng, generator = np.random.default_rng([5, seed]), torch.Generator(self.device).manual_seed(seed)
         frames = options.window_frames[step % len(options.window_frames)]
         crop = None if step % 3 == 0 else options.crop
         rows = max(1, round((1 if crop is None else 2) * options.frames_per_step / frames))
         window_options = replace(options.windows, crop=crop)
-        windows = sample_windows(clips, rows, frames, window_options, self.spread, rng).to(self.device)
+        windows = sample_windows(clips, rows, frames, window_options, self.spread, rng, generator)
         unconditional = min(int(rng.binomial(rows, options.unconditional_share)), rows - 1)
         weights = self.channel_weights
         loss = step_loss(
@@ -282,7 +276,7 @@ class Training:
         for optimizer in self.optimizers:
             optimizer.step()
         self.average.update(self.trainee, step)
-        return loss.item()
+        return loss.detach()
 
 
 @dataclass(frozen=True)
@@ -298,7 +292,10 @@ class Job:
     guidance: float = 2.0
 
     def __call__(self, workers: Workers) -> None:
-        clips, held_out = (load_latent_clips(self.latents / name) for name in ("train", "validation"))
+        clips, held_out = (
+            LatentClips.stacked(load_latent_clips(self.latents / name), self.device)
+            for name in ("train", "validation")
+        )
         guide = None if self.teacher is None else guide_from(self.teacher, self.guidance, self.device)
         train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device, guide)
 

@@ -16,8 +16,8 @@ from lipstream_models.bundled import read_bundled
 from lipstream_models.memory_format import channels_last
 from lipstream_models.precision import autocast
 
-from .latent_dataset import Windows, joined
 from .trainee import Trainee
+from .training_windows import Windows, joined
 
 
 @dataclass(frozen=True)

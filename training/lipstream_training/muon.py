@@ -18,7 +18,7 @@ from lipstream_models.precision import training_dtype
 # Coefficients of the quintic Newton-Schulz iteration that bring singular values near one in five rounds.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ROUNDS = 5
-_ELEMENTS = 1 << 18  # of matrices that are worked on together: what stays in a core's cache
+_ELEMENTS = 1 << 18  # of matrices that a CPU works on together: what stays in a core's cache
 
 
 class Muon(torch.optim.Optimizer):
@@ -38,7 +38,7 @@ class Muon(torch.optim.Optimizer):
                     alike[p.flatten(1).shape].append(p)
             for shape, params in alike.items():
                 size = 0.2 * max(shape) ** 0.5
-                together = max(1, _ELEMENTS // shape.numel())
+                together = len(params) if params[0].is_cuda else max(1, _ELEMENTS // shape.numel())
                 for start in range(0, len(params), together):
                     part = params[start : start + together]
                     for p, update in zip(part, self._updates(part, group["momentum"]), strict=True):

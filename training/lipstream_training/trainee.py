@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lipstream_models.networks import Network
 
-from .latent_dataset import Windows
+from .training_windows import Windows
 
 
 class Trainee(torch.nn.Module):
