@@ -28,7 +28,7 @@ class AutoencoderConfig:
     shuffled between space and channels.
     """
 
-    latent_channels: int = 96
+    latent_channels: int = 128
     decoder_channels: tuple[int, ...] = (48, 96, 128)
     decoder_blocks: tuple[int, ...] = (1, 2, 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
 NETWORK = NetworkConfig(
-    latent_channels=96,
+    latent_channels=128,
     block_out_channels=(64, 144, 112),
     layers_per_block=1,
     heads=2,
