@@ -22,8 +22,10 @@ from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.memory_format import channels_last
 from lipstream_models.precision import autocast
 
+from .autoencoder_batch import Batch, sample_batch
 from .checkpoint import MovingAverage, load_state, log_line, save_state
 from .dataset import Clip, load_clips
+from .device_frames import DeviceFrames
 from .principal_components import set_components
 from .workers import ALONE, Workers, launch
 
@@ -46,64 +48,6 @@ class AutoencoderTraining:
     average_decay: float = 0.998
     log_every: int = 50
     save_every: int = 250
-
-
-@dataclass(frozen=True)
-class Batch:
-    """images: (N, 3, H, W) in [-1, 1]; face, mouth: (N, 1, H, W) in {0, 1}."""
-
-    images: Tensor
-    face: Tensor
-    mouth: Tensor
-
-
-def sample_batch(clips: list[Clip], size: int, rng: np.random.Generator, crop: int | None = None) -> Batch:
-    """``size`` random frames; with ``crop`` a square part of each, mirrored and recoloured at random, mostly of the face.
-
-    The autoencoder has no global statistic, so what it learns on parts holds for whole frames.
-    """
-    images, face, mouth = [], [], []
-    for index in rng.integers(len(clips), size=size):
-        clip = clips[index]
-        frame = int(rng.integers(len(clip.frames)))
-        image = torch.from_numpy(np.array(clip.frames[frame])).permute(2, 0, 1).float() / 127.5 - 1
-        masks = [
-            box_mask(boxes[frame], image.shape[1:]) for boxes in (clip.truth.face_box, clip.truth.mouth_box)
-        ]
-        if crop is not None:
-            part = crop_around(clip.truth.mouth_box[frame], image.shape[-1], crop, rng)
-            image, masks = image[part], [mask[part] for mask in masks]
-            if rng.random() < 0.5:
-                image, masks = image.flip(-1), [m.flip(-1) for m in masks]
-            image = jitter_colour(image, rng)
-        images.append(image)
-        face.append(masks[0])
-        mouth.append(masks[1])
-    return Batch(torch.stack(images), torch.stack(face), torch.stack(mouth))
-
-
-def crop_around(
-    box: np.ndarray, side: int, crop: int, rng: np.random.Generator
-) -> tuple[slice, slice, slice]:
-    """A square of ``crop`` pixels: four times in five near the mouth and eyes, else anywhere."""
-    middle = np.array([box[1] + box[3], box[0] + box[2]]) / 2 + rng.uniform([-0.5, -0.3], [0.2, 0.3]) * crop
-    corner = middle - crop / 2 if rng.random() < 0.8 else rng.uniform(0, side - crop, 2)
-    top, left = (int(v) for v in corner.clip(0, side - crop))
-    return slice(None), slice(top, top + crop), slice(left, left + crop)
-
-
-def box_mask(box: np.ndarray, shape: torch.Size) -> Tensor:
-    """(1, H, W) with ones inside the box of pixels left, top, right, bottom."""
-    mask = torch.zeros(1, *shape)
-    left, top, right, bottom = (int(v) for v in box.round())
-    mask[:, max(top, 0) : bottom, max(left, 0) : right] = 1
-    return mask
-
-
-def jitter_colour(image: Tensor, rng: np.random.Generator) -> Tensor:
-    gain = torch.tensor(rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3), dtype=torch.float32)
-    shift = float(rng.uniform(-0.1, 0.1))
-    return (image * gain[:, None, None] + shift).clamp(-1, 1)
 
 
 def reconstruction_loss(output: Tensor, batch: Batch, options: AutoencoderTraining) -> Tensor:
@@ -168,7 +112,7 @@ class Trainee(torch.nn.Module):
         self.noise = noise
 
     def forward(self, images: Tensor) -> Tensor:
-        with autocast("cpu"):
+        with autocast(images.device):
             latents = self.autoencoder.encode_raw(images)
             if self.training:
                 amounts = self.noise * torch.rand(len(latents), 1, 1, 1, device=latents.device)
@@ -184,6 +128,8 @@ def train(
     autoencoder: Autoencoder,
     root: Path | None = None,
     workers: Workers = ALONE,
+    device: str = "cpu",
+    minutes: float = math.inf,
 ) -> None:
     """Goes on where ``run`` stopped; ``autoencoder``, with its components set, is what a new training starts from.
 
@@ -191,7 +137,7 @@ def train(
     """
     torch.manual_seed(workers.rank)
     autoencoder.encoder.requires_grad_(False)
-    trainee = channels_last(Trainee(autoencoder, options.latent_noise))
+    trainee = channels_last(Trainee(autoencoder, options.latent_noise)).to(device)
     trained = [p for p in trainee.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameter_groups(trainee, options), betas=(0.9, 0.99), weight_decay=1e-3)
     average = MovingAverage(trainee, options.average_decay)
@@ -200,16 +146,19 @@ def train(
         trainee.load_state_dict(state["model"])
         if "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
-        average.values = state["average"]
+        average.values = {name: value.to(device) for name, value in state["average"].items()}
         first = state["step"]
-    check = sample_batch(held_out, 24, np.random.default_rng(1))
+    check = sample_batch(held_out, 24, np.random.default_rng(1)).to(device)
+    held = None if device == "cpu" else DeviceFrames.stacked(clips, device)
     start = time.monotonic()
     for step in range(first, options.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * schedule(step, options)
-        batch = sample_batch(
-            clips, options.batch, np.random.default_rng([2, step, workers.rank]), options.crop
-        )
+        if held is None:
+            rng = np.random.default_rng([2, step, workers.rank])
+            batch = sample_batch(clips, options.batch, rng, options.crop)
+        else:
+            batch = held.sample(options.batch, options.crop, torch.Generator(device).manual_seed(step))
         trainee.train()
         output = trainee(batch.images)
         loss = reconstruction_loss(output, batch, options)
@@ -219,12 +168,13 @@ def train(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average.update(trainee, step)
+        seconds = time.monotonic() - start
+        done = workers.agree(step + 1 == options.steps or seconds > minutes * 60)
         if workers.first and (step + 1) % options.log_every == 0:
             trainee.eval()
             figures = measure(trainee, average.state_for(trainee), check) if (step + 1) % 250 == 0 else {}
-            seconds = time.monotonic() - start
             log_line(run / "autoencoder.jsonl", step=step + 1, loss=loss.item(), seconds=seconds, **figures)
-        if workers.first and ((step + 1) % options.save_every == 0 or step + 1 == options.steps):
+        if workers.first and ((step + 1) % options.save_every == 0 or done):
             save_state(
                 run / "autoencoder.pt",
                 {
@@ -235,7 +185,9 @@ def train(
                     "config": asdict(autoencoder.config),
                 },
             )
-        if root is not None and (step + 1) % options.save_every == 0:
+        if done:
+            return
+        if held is None and root is not None and (step + 1) % options.save_every == 0:
             clips = load_clips(root)  # rendering may still be adding to them
 
 
@@ -246,6 +198,8 @@ class Job:
     clips: Path
     run: Path
     options: AutoencoderTraining
+    device: str = "cpu"
+    minutes: float = math.inf
 
     def __call__(self, workers: Workers) -> None:
         train(
@@ -256,6 +210,8 @@ class Job:
             self.beginning(clips),
             self.clips / "train",
             workers,
+            self.device,
+            self.minutes,
         )
 
     def beginning(self, clips: list[Clip]) -> Autoencoder:
@@ -270,12 +226,26 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=AutoencoderTraining.steps)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, a thread each")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop (resumably) after this long")
+    parser.add_argument("--workers", type=int, help="processes, a thread each; all cores' worth without it")
+    parser.add_argument(
+        "--batch", type=int, default=AutoencoderTraining.batch, help="parts a step and worker"
+    )
+    parser.add_argument(
+        "--mouth-weight",
+        type=float,
+        default=AutoencoderTraining.mouth_weight,
+        help="how much more a pixel of it counts",
+    )
+    parser.add_argument("--device", default="cpu", help="cuda: one worker on one GPU, which holds all frames")
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
-    options = AutoencoderTraining(steps=arguments.steps)
-    job = Job(arguments.clips, arguments.run, options)
-    launch(arguments.workers, job)
+    options = AutoencoderTraining(
+        steps=arguments.steps, batch=arguments.batch, mouth_weight=arguments.mouth_weight
+    )
+    job = Job(arguments.clips, arguments.run, options, arguments.device, arguments.minutes)
+    cores = (os.cpu_count() or 1) if arguments.device == "cpu" else 1
+    launch(arguments.workers or cores, job)
 
 
 if __name__ == "__main__":

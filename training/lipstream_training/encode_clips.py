@@ -45,6 +45,15 @@ def normalised_autoencoder(run: Path) -> Autoencoder:
     return autoencoder
 
 
+def hearing(run: Path) -> FeatureConfig:
+    """How the run's audio features are made."""
+    state = load_state(run / "latent_statistics.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'latent_statistics.pt'}: encode the clips first")
+    values = state["hearing"]
+    return FeatureConfig(**{**values, "layers": tuple(values["layers"])})
+
+
 @torch.no_grad()
 def encode_frames(autoencoder: Autoencoder, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
     """(T, H, W, 3) uint8 -> normalised latents (T, C, h, w)."""
@@ -140,7 +149,7 @@ class Job:
 
     def __call__(self, workers: Workers) -> None:
         autoencoder = normalised_autoencoder(self.run)
-        whisper, landmarker = WhisperFeatures.bundled(), FaceLandmarker()
+        whisper, landmarker = WhisperFeatures.bundled(hearing(self.run)), FaceLandmarker()
         for number in range(workers.rank, len(self.folders), workers.count):
             folder = self.folders[number]
             out = self.out / folder.parent.name / f"{folder.name}.npz"

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 
-from lipstream_models.audio.features import FeatureConfig
 from lipstream_models.bundled import bundled_model_path, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
 
 from .bundled_config import NETWORK
 from .checkpoint import DIFFUSION, DISTILLED, load_state
-from .encode_clips import normalised_autoencoder
+from .encode_clips import hearing, normalised_autoencoder
 
 DEFAULTS = SamplingDefaults(
     preset="realtime",
@@ -38,15 +37,6 @@ def trained_network(run: Path, name: str) -> tuple[Network, float]:
     values = {**state["model"], **state["average"]}
     network.load_state_dict({name.removeprefix("network."): value for name, value in values.items()})
     return network, float(state["spread"])
-
-
-def hearing(run: Path) -> FeatureConfig:
-    """How the audio features were made that the run was trained with."""
-    state = load_state(run / "latent_statistics.pt")
-    if state is None:
-        raise FileNotFoundError(f"{run / 'latent_statistics.pt'}: encode the clips first")
-    values = state["hearing"]
-    return FeatureConfig(**{**values, "layers": tuple(values["layers"])})
 
 
 def main() -> None:

@@ -53,10 +53,12 @@ def weighted_patches(
     return patches, weights.ravel()
 
 
-def sample_patches(clips: list[Clip], face_weight: float, mouth_weight: float) -> tuple[Array, Array]:
-    """The weighted patches of one frame of each clip."""
+def sample_patches(
+    clips: list[Clip], face_weight: float, mouth_weight: float, frames: int = 1
+) -> tuple[Array, Array]:
+    """The weighted patches of so many frames of each clip."""
     rng = np.random.default_rng(4)
-    pairs = [weighted_patches(clip, rng, face_weight, mouth_weight) for clip in clips]
+    pairs = [weighted_patches(clip, rng, face_weight, mouth_weight) for clip in clips for _ in range(frames)]
     return np.concatenate([p for p, _ in pairs]), np.concatenate([w for _, w in pairs])
 
 

@@ -24,6 +24,8 @@ from .dataset import Clip, load_clips
 from .principal_components import Array, leading_components, place_components, sample_patches
 from .restore import restore
 
+FRAMES = 4  # of each clip: weak components need more patches than strong ones
+
 
 def widened(weights: BundledWeights, clips: list[Clip], channels: int) -> BundledWeights:
     """The same model with so many latent channels. Raises ValueError when that is not more than it has."""
@@ -54,7 +56,7 @@ def widened_autoencoder(old: Autoencoder, clips: list[Clip], channels: int) -> A
     new = Autoencoder(replace(old.config, latent_channels=channels))
     new.load_state_dict(padded(old.state_dict(), new.state_dict()))
     count = old.config.latent_channels
-    patches, weights = sample_patches(clips, COMPONENT_FACE_WEIGHT, COMPONENT_MOUTH_WEIGHT)
+    patches, weights = sample_patches(clips, COMPONENT_FACE_WEIGHT, COMPONENT_MOUTH_WEIGHT, FRAMES)
     left = left_out(old, patches)
     added = leading_components(left, weights, channels - count)
     place_components(new, added, first=count)
