@@ -176,6 +176,8 @@ def train(
     )
     first = training.resume(begun(run, name))
     alphas = alphas_cumprod().to(device)
+    # cuDNN's attention plans every shape anew, and shapes are many here: a step took two seconds with it.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     start, total = time.monotonic(), torch.zeros((), device=device)
     for step in range(first, options.steps):
         total += training.step(step, clips, alphas, workers)
@@ -264,7 +266,8 @@ class Training:
         rows = max(1, round((1 if crop is None else 2) * options.frames_per_step / frames))
         window_options = replace(options.windows, crop=crop)
         windows = sample_windows(clips, rows, frames, window_options, self.spread, rng, generator)
-        unconditional = min(int(rng.binomial(rows, options.unconditional_share)), rows - 1)
+        # Rounded up or down at random: what a binomial draw gives on average, in fewer shapes that a GPU has to prepare for.
+        unconditional = min(int(options.unconditional_share * rows + rng.random()), rows - 1)
         weights = self.channel_weights
         loss = step_loss(
             self.trainee, windows, alphas, unconditional, generator, options, weights, self.guide
