@@ -47,6 +47,7 @@ class Clip:
     avatar: str
     preset: str
     seed: int
+    container: str
     frames_done: int
     frames_total: int
     seconds: float
@@ -105,13 +106,15 @@ class RestClient:
         seed: int = 0,
         size: int | None = None,
         key: str | None = None,
+        container: str = "mp4",
     ) -> Clip:
-        """key: the same key makes one clip, however often this is called; one is made up without it."""
+        """container: mp4 or webm. key: the same key makes one clip, however often this is called; one is made up without it."""
         form = {
             "avatar": avatar,
             "preset": preset,
             "seed": str(seed),
             "size": None if size is None else str(size),
+            "container": container,
         }
         files = {"audio": audio} if portrait is None else {"audio": audio, "portrait": portrait}
         headers = {"Idempotency-Key": key or secrets.token_hex(16)}

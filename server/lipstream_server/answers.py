@@ -13,6 +13,7 @@ from .avatar_table import Crop
 from .avatars import Avatar
 from .clip_state import State
 from .clips import Report
+from .video_formats import FORMATS, FileContainer
 
 AVATARS = "/v1/avatars"
 CLIPS = "/v1/clips"
@@ -75,7 +76,7 @@ class ClipAnswer(BaseModel):
     seed: int = Field(description="The same seed gives the same frames.", examples=[0])
     width: int = Field(description="Of the video, in pixels.", examples=[256])
     height: int = Field(description="Of the video, in pixels.", examples=[256])
-    container: Literal["mp4"] = Field(description="The format of the video.", examples=["mp4"])
+    container: FileContainer = Field(description="The format of the video.", examples=["mp4"])
     frames_done: int = Field(description="Frames that are in the video now.", examples=[96])
     frames_total: int = Field(description="Frames of the whole video.", examples=[340])
     seconds: float = Field(description="Length of the whole video.", examples=[13.6])
@@ -107,7 +108,7 @@ class ClipAnswer(BaseModel):
             seed=order.seed,
             width=order.width,
             height=order.height,
-            container="mp4",
+            container=FORMATS[order.container].name,
             frames_done=report.frames_done,
             frames_total=order.frames,
             seconds=order.frames / order.fps,
@@ -192,7 +193,11 @@ class ClipForm(BaseModel):
         description="The longer side of the video in pixels; what the model makes without it.",
         examples=[256],
     )
-    container: Literal["mp4"] = Field("mp4", description="The format of the video.", examples=["mp4"])
+    container: FileContainer = Field(
+        "mp4",
+        description="The format of the video: mp4 (H.264 and AAC) or webm (VP9 and Opus).",
+        examples=["mp4"],
+    )
 
 
 def _time(seconds: float) -> datetime:

@@ -50,6 +50,7 @@ class ClipOrders:
             if asked.preset not in (None, *self._service.engine.presets):
                 presets = ", ".join(self._service.engine.presets)
                 raise UnknownPresetError(f"there is no preset {asked.preset!r}, only {presets}")
+            self._check_signed(asked)
             limit = self._service.settings.clips.max_seconds
             samples = await asyncio.to_thread(measure, form.files["audio"], limit)
             avatar, bundled = await self._face(asked, form, caller.owner)
@@ -57,6 +58,15 @@ class ClipOrders:
                 order = self._order(asked, avatar, samples)
                 clip, new = await self._clips.accept(form.files["audio"], order, known, bundled, caller.key)
         return await self._clips.report(clip.id, caller.owner), new
+
+    def _check_signed(self, asked: ClipForm) -> None:
+        """Raises Problem where clips are signed and one of this container cannot be."""
+        if self._service.settings.signing.certificate is not None and asked.container != "mp4":
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "container_unsigned",
+                f"the clips of this server are signed (C2PA), and {asked.container} files cannot be; ask for mp4",
+            )
 
     async def _face(self, asked: ClipForm, form: Form, owner: str | None) -> tuple[str, bool]:
         """The id of the avatar, and whether it is a bundled one."""

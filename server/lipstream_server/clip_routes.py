@@ -18,6 +18,7 @@ from .clip_state import State
 from .clip_video import answer_video
 from .clips import Clips
 from .documented import Responses, form, refusals
+from .video_formats import FORMATS
 
 ClipId = Annotated[
     str,
@@ -54,6 +55,7 @@ _POST = refusals(
     **_RECORDING_REFUSALS,
     two_faces=422,
     unknown_preset=422,
+    container_unsigned=422,
     too_many_clips=429,
     idempotency_key_reused=422,
 )
@@ -70,7 +72,7 @@ _EVENT = {
         "data": {"type": "string", "contentMediaType": "application/json", "description": "A `ClipAnswer`."},
     },
 }
-_BINARY = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY = {each.media_type: {"schema": {"type": "string", "format": "binary"}} for each in FORMATS.values()}
 _VIDEO: Responses = {
     200: {"description": "The video, or what there is of it up to now.", "content": _BINARY},
     206: {"description": "A part of it.", "content": _BINARY},

@@ -215,7 +215,8 @@ class Clips:
             )
 
     def _finish(self, clip: Clip, video: Video) -> None:
-        move(self.files.work(clip.id), self.files.video(clip.id))
+        container = clip.order.container
+        move(self.files.work(clip.id, container), self.files.video(clip.id, container))
         self._storage.transact_here(change, clip.id, lambda now: clip_state.succeed(now, video, time.time()))
 
     def _tidy(self, clip: str) -> None:

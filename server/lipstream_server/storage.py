@@ -117,9 +117,9 @@ def recover(connection: Connection, files: DataDirectory, now: float) -> None:
 
 def recovered(clip: Clip, files: DataDirectory, now: float) -> Clip:
     if clip.state is State.SUCCEEDED:
-        video = files.video(clip.id)
+        video = files.video(clip.id, clip.order.container)
         whole = clip.video is not None and video.is_file() and video.stat().st_size == clip.video.size
-        return clip if whole else clip_state.lose(clip, "video.mp4", now)
+        return clip if whole else clip_state.lose(clip, video.name, now)
     if clip.state.final:
         return clip
     if not files.audio(clip.id).is_file():
@@ -131,7 +131,7 @@ def keep_needed(files: DataDirectory, clip: Clip) -> None:
     """Remove what the state of a clip has no use for: its recording once it is finished, what was made of it until then."""
     needed = set() if clip.state.final else {files.audio(clip.id)}
     if clip.state is State.SUCCEEDED:
-        needed = {files.video(clip.id)}
+        needed = {files.video(clip.id, clip.order.container)}
     folder = files.clip(clip.id)
     for path in folder.iterdir() if folder.is_dir() else ():
         if path not in needed:
