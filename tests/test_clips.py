@@ -48,6 +48,11 @@ class Gated(StubEngine):
         self.allowed.release(100_000)
 
 
+def same(headers: dict[str, str]) -> dict[str, str]:
+    """But for the time."""
+    return {name: value for name, value in headers.items() if name != "date"}
+
+
 def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
     """The frames, and the seconds of sound."""
     with av.open(io.BytesIO(video)) as container:
@@ -100,6 +105,10 @@ async def test_a_recording_becomes_a_video_that_is_as_long() -> None:
         beyond, told, problem = await ask(address, "GET", clip["video"], range=f"bytes={len(video)}-")
         assert (beyond, json.loads(problem)["code"]) == (416, "range_not_satisfiable")
         assert told["content-range"] == f"bytes */{len(video)}"
+        for more in ({}, {"range": "bytes=100-199"}):  # ranges are GET's only
+            status, said, nothing = await ask(address, "HEAD", clip["video"], **more)
+            assert (status, same(said), nothing) == (200, same(headers), b"")
+        assert (await ask(address, "HEAD", clip["video"], if_none_match=headers["etag"]))[0] == 304
 
 
 async def test_a_clip_may_bring_its_face() -> None:
@@ -146,6 +155,8 @@ async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far
         )
         early, _, refused = await ask(address, "GET", clip["video"])
         assert (early, json.loads(refused)["code"]) == (409, "clip_without_video")
+        early, headers, nothing = await ask(address, "HEAD", clip["video"])
+        assert (early, headers["content-type"], nothing) == (409, "application/problem+json", b"")
         engine.allowed.release(14)
         part = tmp_path / "clips" / clip["id"] / f"work.part.{container}"
         await until(lambda: part.exists() and playable(io.BytesIO(part.read_bytes()), container) > 0)
@@ -154,6 +165,8 @@ async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far
         assert headers["content-type"] == f"video/{container}"
         assert "etag" not in headers
         assert len(decoded(video)[0]) >= 25
+        status, said, nothing = await ask(address, "HEAD", clip["video"])
+        assert (status, same(said), nothing) == (200, same(headers), b"")
         running_now = (await ask_json(address, "GET", clip["url"]))[1]
         assert running_now["state"] == "running"
         assert running_now["seconds_left"] > 0

@@ -81,6 +81,7 @@ _VIDEO: Responses = {
         bad_request=400, unknown_clip=404, clip_without_video=409, range_not_satisfiable=416, busy=503
     ),
 }
+_VIDEO_HEAD: Responses = {status: said for status, said in _VIDEO.items() if status not in (206, 416)}
 
 
 def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) -> APIRouter:
@@ -144,6 +145,11 @@ def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) ->
     @routes.get(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO)
     async def video(clip: ClipId, request: Request, owner: Owner) -> Response:
         """The video; while it is being made, all of it up to the last finished fragment, which plays."""
+        return await answer_video(clips(), clip, owner, request)
+
+    @routes.head(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO_HEAD)
+    async def video_head(clip: ClipId, request: Request, owner: Owner) -> Response:
+        """The headers of the video, as it is now: type, length and, once it is finished, its ETag."""
         return await answer_video(clips(), clip, owner, request)
 
     @routes.post(

@@ -38,11 +38,12 @@ class Found:
 async def answer_video(clips: Clips, clip: str, owner: str | None, request: Request) -> Response:
     """Raises Problem, UnknownClipError."""
     found = await _find(clips, clip, owner)
+    asked_for_head = request.method == "HEAD"
     if found.tag is not None and found.tag in request.headers.get("if-none-match", ""):
         found.file.close()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": found.tag})
     try:
-        part = _wanted(request, found)
+        part = None if asked_for_head else _wanted(request, found)  # ranges are GET's only (RFC 9110, 14.2)
     except Problem:
         found.file.close()
         raise
@@ -58,6 +59,9 @@ async def answer_video(clips: Clips, clip: str, owner: str | None, request: Requ
         headers["ETag"] = found.tag
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    if asked_for_head:
+        found.file.close()
+        return Response(headers=headers, media_type=found.format.media_type)
     status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
     return FileAnswer(found, start, end, status, headers)
 

@@ -90,6 +90,14 @@ def _guard(operation: dict[str, Any]) -> None:
             before["description"] += f", {refusal['description'].partition(': ')[2]}"
 
 
+def _without_bodies(answers: dict[str, Any]) -> dict[str, Any]:
+    """HEAD has the answers of GET, without their content."""
+    return {
+        status: {name: said for name, said in answer.items() if name != "content"}
+        for status, answer in answers.items()
+    }
+
+
 def document(app: FastAPI) -> None:
     """Add the schema that all refusals share, and what is refused at the gate."""
 
@@ -104,12 +112,14 @@ def document(app: FastAPI) -> None:
                 schemas.pop(unused, None)
             made["components"]["securitySchemes"] = {"key": _KEY}
             for name, path in made["paths"].items():
-                for operation in path.values():
+                for method, operation in path.items():
                     if name.startswith("/v1/"):
                         _guard(operation)
                     said = operation.get("responses", {})
                     if "HTTPValidationError" in str(said.get("422")):
                         del said["422"]
+                    if method == "head":
+                        operation["responses"] = _without_bodies(said)
             app.openapi_schema = made
         return app.openapi_schema
 
