@@ -56,6 +56,8 @@ _POST = refusals(
     two_faces=422,
     unknown_preset=422,
     container_unsigned=422,
+    webhooks_disabled=422,
+    webhook_url_refused=422,
     too_many_clips=429,
     idempotency_key_reused=422,
 )

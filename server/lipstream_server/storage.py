@@ -18,7 +18,8 @@ from sqlalchemy.exc import OperationalError
 from . import clip_state
 from .avatar_table import all_avatars, remove_avatar
 from .clip_state import Clip, State
-from .clip_table import clip_ids, clips_in, save_clip
+from .clip_steps import keep
+from .clip_table import clip_ids, clips_in
 from .data_directory import DataDirectory, StorageFullError, remove
 from .database import open_database
 
@@ -106,7 +107,7 @@ def recover(connection: Connection, files: DataDirectory, now: float) -> None:
         after = recovered(clip, files, now)
         if after != clip:
             log.warning("clip %s was %s and is %s", clip.id, clip.state, after.state)
-            save_clip(connection, after)
+            keep(connection, clip, after)
         keep_needed(files, after)
     known = clip_ids(connection)
     for folder in files.clips.iterdir():
