@@ -36,6 +36,9 @@ def create(
     seed: Annotated[int, typer.Option(help="the same seed gives the same frames")] = 0,
     size: Annotated[int | None, typer.Option(help="longer side of the video in pixels")] = None,
     container: Annotated[str, typer.Option(help="mp4, or webm (VP9 and Opus)")] = "mp4",
+    webhook_url: Annotated[
+        str | None, typer.Option(help="told when the clip has ended, if the server sends webhooks")
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="the same one makes one clip, however often this runs")
     ] = None,
@@ -44,7 +47,9 @@ def create(
 ) -> None:
     """Post a recording; the clip's id is printed."""
     rest = RestClient(url, key=key)
-    clip = rest.create_clip(audio, avatar, portrait, preset, seed, size, idempotency_key, container)
+    clip = rest.create_clip(
+        audio, avatar, portrait, preset, seed, size, idempotency_key, container, webhook_url
+    )
     typer.echo(clip.id)
     if output is not None:
         _follow(rest, clip.id)

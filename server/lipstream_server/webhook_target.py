@@ -9,9 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import urlsplit
 
 MOST_CHARACTERS = 2048
-_VISIBLE = re.compile(
-    r"[!-\[\]-~]+"
-)  # ASCII without spaces, control characters, and the backslash, which programs read differently
+_VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII, without the backslash, which programs read differently
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
 _PORTS = {"http": 80, "https": 443}
 
@@ -50,8 +48,8 @@ class WebhookUrlError(ValueError):
 
 @dataclass(frozen=True)
 class Target:
-    """host: in lower case, an IPv6 address without brackets. path: with its query. named: the operator allows the host by name, and so
-    it may be at any address.
+    """host: in lower case, an IPv6 address without brackets. path: with its query. named: the operator allows the host by name,
+    and so it may be at any address.
     """
 
     host: str
