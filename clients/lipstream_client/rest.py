@@ -110,7 +110,9 @@ class RestClient:
         container: str = "mp4",
         webhook_url: str | None = None,
     ) -> Clip:
-        """container: mp4 or webm. webhook_url: whom the server tells when the clip has ended, see `verify_webhook`. key: the same key makes one clip, however often this is called; one is made up without it."""
+        """container: mp4 or webm. webhook_url: whom the server tells when the clip has ended, see `verify_webhook`. key: the same
+        key makes one clip, however often this is called; one is made up without it.
+        """
         form = {
             "avatar": avatar,
             "preset": preset,
