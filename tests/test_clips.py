@@ -15,7 +15,8 @@ from PIL import Image
 
 from lipstream_client.streaming import stream_audio
 from lipstream_client.sync import BytesSink
-from lipstream_server.clip_state import Clip
+from lipstream_server import clip_worker
+from lipstream_server.clip_state import Clip, Video
 from lipstream_server.clips import Clips
 from lipstream_server.engine import EngineError, Made, Request
 from lipstream_server.playable import playable
@@ -177,6 +178,30 @@ async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far
     done = [each["frames_done"] for each in told]
     assert done == sorted(done)
     assert (told[-1]["state"], done[-1]) == ("succeeded", 150)
+
+
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+async def test_a_video_that_is_whole_and_not_given_out_yet_is_there(
+    container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a finished file is signed and its digest taken, which takes a while for a long one."""
+    whole, go_on = threading.Event(), threading.Event()
+    measure = clip_worker._video
+
+    def held(path: Path) -> Video:
+        whole.set()
+        go_on.wait(60)
+        return measure(path)
+
+    monkeypatch.setattr(clip_worker, "_video", held)
+    async with running(settings=SHORT) as address:
+        clip = (await post(address, CLIPS, audio=wav(0.4), container=container))[2]
+        await until(whole.is_set)
+        status, headers, video = await ask(address, "GET", clip["video"])
+        go_on.set()
+        assert (status, "etag" in headers) == (200, False)
+        assert len(decoded(video)[0]) == 10
+        assert (await finished(address, clip["id"]))["state"] == "succeeded"
 
 
 async def test_a_clip_is_cancelled_and_removed_in_every_state(tmp_path: Path) -> None:

@@ -99,9 +99,14 @@ async def _find(clips: Clips, clip: str, owner: str | None) -> Found:
         file = await asyncio.to_thread(clips.files.video(clip, made.name).open, "rb")
         return Found(file, found.video.size, f'"{found.video.tag}"', made)
     if found.state is State.RUNNING:
-        part = await asyncio.to_thread(_open_part, part_path(clips.files.work(clip, made.name)), made)
-        if part is not None:
-            return part
+        work = clips.files.work(clip, made.name)
+        for path in (
+            part_path(work),
+            work,
+        ):  # the latter for the moment in which it is whole and not given out yet
+            part = await asyncio.to_thread(_open_part, path, made)
+            if part is not None:
+                return part
     detail = f"clip {clip} is {found.state} and has no video"
     if not found.state.final:
         detail += " yet; ask again later, its events tell when"
