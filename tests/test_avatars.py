@@ -55,6 +55,8 @@ async def test_the_list_begins_with_the_default_and_every_preview_is_a_picture()
         }
         for avatar in avatars:
             status, headers, content = await ask(address, "GET", avatar["preview"])
+            head, told, nothing = await ask(address, "HEAD", avatar["preview"])
+            assert (head, told | {"date": ""}, nothing) == (status, headers | {"date": ""}, b"")
             assert (status, headers["content-type"]) == (200, "image/jpeg")
             assert headers["x-content-type-options"] == "nosniff"
             with Image.open(io.BytesIO(content)) as image:

@@ -15,12 +15,14 @@ from PIL import Image
 
 from lipstream_client.streaming import stream_audio
 from lipstream_client.sync import BytesSink
-from lipstream_server.clip_state import Clip
-from lipstream_server.clip_video import playable
+from lipstream_server import clip_worker
+from lipstream_server.clip_state import Clip, Video
 from lipstream_server.clips import Clips
 from lipstream_server.engine import EngineError, Made, Request
+from lipstream_server.playable import playable
 from lipstream_server.settings import ClipSettings, ServerSettings, UploadSettings
 from lipstream_server.stub_engine import StubEngine, StubStream
+from lipstream_server.video_formats import FileContainer
 from lipstream_server.windows import WindowSettings
 from live_server import CALM, ask, running, tone, until
 from portraits import encoded
@@ -45,6 +47,11 @@ class Gated(StubEngine):
 
     def open_gate(self) -> None:
         self.allowed.release(100_000)
+
+
+def same(headers: dict[str, str]) -> dict[str, str]:
+    """But for the time."""
+    return {name: value for name, value in headers.items() if name != "date"}
 
 
 def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
@@ -99,6 +106,10 @@ async def test_a_recording_becomes_a_video_that_is_as_long() -> None:
         beyond, told, problem = await ask(address, "GET", clip["video"], range=f"bytes={len(video)}-")
         assert (beyond, json.loads(problem)["code"]) == (416, "range_not_satisfiable")
         assert told["content-range"] == f"bytes */{len(video)}"
+        for more in ({}, {"range": "bytes=100-199"}):  # ranges are GET's only
+            status, said, nothing = await ask(address, "HEAD", clip["video"], **more)
+            assert (status, same(said), nothing) == (200, same(headers), b"")
+        assert (await ask(address, "HEAD", clip["video"], if_none_match=headers["etag"]))[0] == 304
 
 
 async def test_a_clip_may_bring_its_face() -> None:
@@ -111,26 +122,52 @@ async def test_a_clip_may_bring_its_face() -> None:
         assert clip["avatar"] not in [avatar["id"] for avatar in listed]  # nobody else's business
 
 
+async def test_a_clip_may_be_a_webm() -> None:
+    async with running(settings=SHORT) as address:
+        _, _, clip = await post(
+            address, CLIPS, avatar="green", size="96", container="webm", audio=wav(1.5, 44_100)
+        )
+        done = await finished(address, clip["id"])
+        assert (done["state"], done["container"]) == ("succeeded", "webm")
+        status, headers, video = await ask(address, "GET", clip["video"])
+        assert (status, headers["content-type"], len(video)) == (200, "video/webm", done["bytes"])
+        assert headers["content-disposition"].endswith('.webm"')
+        frames, sound = decoded(video)
+        assert (len(frames), frames[0].shape, sound) == (38, (96, 96, 3), 38 / 25)
+        assert frames[20][10, 10, 1] > 150  # green
+        assert (await ask(address, "GET", clip["video"], range="bytes=100-199"))[2] == video[100:200]
+        with av.open(io.BytesIO(video)) as container:
+            assert [stream.codec.canonical_name for stream in container.streams] == ["vp9", "opus"]
+        status, _, refused = await post(address, CLIPS, container="avi", audio=wav(0.4))
+        assert (status, refused["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("container", ["mp4", "webm"])
 async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far_it_is(
-    tmp_path: Path,
+    container: FileContainer, tmp_path: Path
 ) -> None:
     engine = Gated()
     async with running(engine, SHORT, data=tmp_path) as address:
         engine.close_gate()
-        clip = (await post(address, CLIPS, audio=wav(6)))[2]
+        clip = (await post(address, CLIPS, audio=wav(6), container=container))[2]
         reader, writer = await asyncio.open_connection(*address.split(":"))
         writer.write(
             f"GET {clip['events']} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode()
         )
         early, _, refused = await ask(address, "GET", clip["video"])
         assert (early, json.loads(refused)["code"]) == (409, "clip_without_video")
+        early, headers, nothing = await ask(address, "HEAD", clip["video"])
+        assert (early, headers["content-type"], nothing) == (409, "application/problem+json", b"")
         engine.allowed.release(14)
-        part = tmp_path / "clips" / clip["id"] / "work.part.mp4"
-        await until(lambda: part.exists() and playable(io.BytesIO(part.read_bytes())) > 0)
+        part = tmp_path / "clips" / clip["id"] / f"work.part.{container}"
+        await until(lambda: part.exists() and playable(io.BytesIO(part.read_bytes()), container) > 0)
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["cache-control"]) == (200, "no-store")
+        assert headers["content-type"] == f"video/{container}"
         assert "etag" not in headers
         assert len(decoded(video)[0]) >= 25
+        status, said, nothing = await ask(address, "HEAD", clip["video"])
+        assert (status, same(said), nothing) == (200, same(headers), b"")
         running_now = (await ask_json(address, "GET", clip["url"]))[1]
         assert running_now["state"] == "running"
         assert running_now["seconds_left"] > 0
@@ -141,6 +178,30 @@ async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far
     done = [each["frames_done"] for each in told]
     assert done == sorted(done)
     assert (told[-1]["state"], done[-1]) == ("succeeded", 150)
+
+
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+async def test_a_video_that_is_whole_and_not_given_out_yet_is_there(
+    container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a finished file is signed and its digest taken, which takes a while for a long one."""
+    whole, go_on = threading.Event(), threading.Event()
+    measure = clip_worker._video
+
+    def held(path: Path) -> Video:
+        whole.set()
+        go_on.wait(60)
+        return measure(path)
+
+    monkeypatch.setattr(clip_worker, "_video", held)
+    async with running(settings=SHORT) as address:
+        clip = (await post(address, CLIPS, audio=wav(0.4), container=container))[2]
+        await until(whole.is_set)
+        status, headers, video = await ask(address, "GET", clip["video"])
+        go_on.set()
+        assert (status, "etag" in headers) == (200, False)
+        assert len(decoded(video)[0]) == 10
+        assert (await finished(address, clip["id"]))["state"] == "succeeded"
 
 
 async def test_a_clip_is_cancelled_and_removed_in_every_state(tmp_path: Path) -> None:
@@ -184,18 +245,21 @@ async def test_the_same_key_makes_one_clip(tmp_path: Path) -> None:
         assert (gone[0], gone[2]["code"]) == (410, "clip_removed")
 
 
-async def test_a_stopped_server_goes_on_where_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+async def test_a_stopped_server_goes_on_where_it_was(container: str, tmp_path: Path) -> None:
     engine = Gated()
     async with running(engine, SHORT, data=tmp_path) as address:
         engine.close_gate()
-        clips = [(await post(address, CLIPS, audio=wav(1)))[2]["id"] for _ in range(2)]
+        clips = [(await post(address, CLIPS, audio=wav(1), container=container))[2]["id"] for _ in range(2)]
         engine.allowed.release(1)
         await asyncio.sleep(0.2)
         engine.open_gate()
         engine.seconds_per_window = 0.05
     async with running(settings=SHORT, data=tmp_path) as address:
         for clip in clips:
-            assert (await finished(address, clip))["state"] == "succeeded"
+            done = await finished(address, clip)
+            assert (done["state"], done["container"]) == ("succeeded", container)
+            assert len(decoded((await ask(address, "GET", done["video"]))[2])[0]) == 25
 
 
 async def test_old_clips_make_room(tmp_path: Path) -> None:

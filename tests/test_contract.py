@@ -38,6 +38,19 @@ def _fields(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+async def test_head_is_documented_as_get_is_but_for_the_content() -> None:
+    async with running() as address:
+        document = (await ask_json(address, "GET", "/openapi.json"))[1]
+    heads = {path: each for path, each in document["paths"].items() if "head" in each}
+    assert list(heads) == ["/v1/avatars/{avatar}/preview", "/v1/clips/{clip}/video"]
+    for path, operations in heads.items():
+        told, whole = operations["head"]["responses"], operations["get"]["responses"]
+        assert set(whole) - set(told) == ({"206", "416"} if "clips" in path else set())
+        assert set(told) <= set(whole)
+        assert not any("content" in answer for answer in told.values())
+        assert all("content" in answer for status, answer in whole.items() if status != "304")
+
+
 async def test_every_field_is_described_and_has_an_example() -> None:
     async with running() as address:
         document = (await ask_json(address, "GET", "/openapi.json"))[1]

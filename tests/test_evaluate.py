@@ -28,7 +28,7 @@ from lipstream_models.quality.syncnet import (
 )
 from lipstream_models.quality.video_clip import at_rate, find_videos, read_clip
 from lipstream_models.weights_file import WeightsError
-from lipstream_server.video_out import Mp4Settings, Mp4Writer
+from lipstream_server.video_out import VideoWriter
 
 CPU = torch.device("cpu")
 
@@ -68,7 +68,7 @@ def write_video(path: Path, fps: int = 30, seconds: float = 1.5) -> Path:
     count = round(fps * seconds)
     frames = np.stack([np.roll(picture, i // 6, axis=1) for i in range(count)])
     sound = read_audio(recording_path())[16_000:]
-    with Mp4Writer(path, 320, 288, 16_000, 1, Mp4Settings(fps=fps)) as writer:
+    with VideoWriter(path, 320, 288, 16_000, 1, fps) as writer:
         writer.write(frames, sound[: count * 16_000 // fps])
     return path
 

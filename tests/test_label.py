@@ -182,7 +182,11 @@ async def test_clips_are_signed_with_the_certificate_of_the_operator(
 ) -> None:
     c2pa = pytest.importorskip("c2pa")
     chain, key = certified(curve)
-    video = await clip(ServerSettings(sessions=1, signing=SigningSettings(chain, key)))
+    signing = ServerSettings(sessions=1, signing=SigningSettings(chain, key))
+    async with running(settings=signing) as address:
+        status, _, refused = await post(address, CLIPS, audio=wav(0.5), container="webm")
+        assert (status, refused["code"]) == (422, "container_unsigned")
+    video = await clip(signing)
     with av.open(io.BytesIO(video)) as opened:
         assert len(list(opened.decode(video=0))) >= 12
     trust = {"trust": {"trust_anchors": chain.read_text().partition("-----END CERTIFICATE-----\n")[2]}}

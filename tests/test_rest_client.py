@@ -64,6 +64,12 @@ def test_a_face_and_a_voice_become_a_file(tmp_path: Path, capsys: pytest.Capture
         assert lines(address, "clips", "watch", clip) == []
         assert lines(address, "clips", "list") == [f"{clip}\tsucceeded\t0.60 s"]
         assert lines(address, "clips", "get", clip, "-o", out) == [f"{out}: {out.stat().st_size} bytes"]
+        (other,) = lines(
+            address, "clips", "create", speech, "--container", "webm", "-o", webm := tmp_path / "t.webm"
+        )
+        with av.open(str(webm)) as container:
+            assert sum(1 for _ in container.decode(video=0)) == 15
+        assert RestClient(f"http://{address}").clip(other).container == "webm"
         assert lines(address, "clips", "rm", clip) == []
         assert lines(address, "avatars", "rm", avatar) == []
         with pytest.raises(ProblemError, match="unknown_clip"):

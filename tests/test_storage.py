@@ -1,7 +1,7 @@
 """What is kept on disk: the schema, what a clip may become, and what is mended when a server starts."""
 
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,7 @@ def test_what_was_there_before_keys_stays_and_belongs_to_none(tmp_path: Path) ->
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         values = {**asdict(ORDER), "id": "clip_1", "state": "queued", "created": 1.0}
+        del values["webhook_url"]  # there were none
         connection.execute(insert(Table("clips", MetaData(), autoload_with=connection)).values(values))
     engine.dispose()
     engine = open_database(tmp_path / "data.db")
@@ -110,8 +111,9 @@ async def test_a_start_after_any_end_leaves_what_was_promised_and_nothing_else(t
     video = Video(4, "tag")
     async with Storage(tmp_path) as storage:
 
-        def kept(name: str, state: State, **there: bytes) -> None:
-            clip = storage.transact_here(add_clip, name, ORDER, 0.0)
+        def kept(name: str, state: State, container: str = "mp4", **there: bytes) -> None:
+            order = replace(ORDER, container=container)
+            clip = storage.transact_here(add_clip, name, order, 0.0)
             started = clip if state is State.QUEUED else clip_state.begin(clip, 1.0)
             done = clip_state.succeed(started, video, 2.0) if state is State.SUCCEEDED else started
             storage.transact_here(save_clip, done)
@@ -124,6 +126,7 @@ async def test_a_start_after_any_end_leaves_what_was_promised_and_nothing_else(t
             kept, "ran", State.RUNNING, audio=b"a", work_part_mp4=b"half", video_mp4=b"not told yet"
         )
         await storage.run(kept, "whole", State.SUCCEEDED, audio=b"a", video_mp4=b"four")
+        await storage.run(kept, "webm", State.SUCCEEDED, "webm", video_webm=b"four", video_mp4=b"stray")
         await storage.run(kept, "cut", State.SUCCEEDED, video_mp4=b"fo")
         await storage.run(kept, "robbed", State.QUEUED)
     (files.incoming / "upload").write_bytes(b"half a picture")
@@ -132,12 +135,13 @@ async def test_a_start_after_any_end_leaves_what_was_promised_and_nothing_else(t
     async with Storage(tmp_path) as storage:
         after = {
             name: await storage.transact(find_clip, name)
-            for name in ("waits", "ran", "whole", "cut", "robbed")
+            for name in ("waits", "ran", "whole", "webm", "cut", "robbed")
         }
     assert {name: clip and clip.state.value for name, clip in after.items()} == {
         "waits": "queued",
         "ran": "queued",
         "whole": "succeeded",
+        "webm": "succeeded",
         "cut": "failed",
         "robbed": "failed",
     }
@@ -146,4 +150,11 @@ async def test_a_start_after_any_end_leaves_what_was_promised_and_nothing_else(t
     assert lost.failure is not None
     assert lost.failure.code == "file_missing"
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {"lipstream.db", "lock", "clips/waits/audio", "clips/ran/audio", "clips/whole/video.mp4"}
+    assert left == {
+        "lipstream.db",
+        "lock",
+        "clips/waits/audio",
+        "clips/ran/audio",
+        "clips/whole/video.mp4",
+        "clips/webm/video.webm",
+    }

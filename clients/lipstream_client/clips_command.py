@@ -28,13 +28,17 @@ Id = Annotated[str, typer.Argument(help="of a clip")]
 def create(
     audio: Annotated[Path, typer.Argument(help="a recording; any file with a sound track")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="wait for the video and write it to this MP4 file")
+        Path | None, typer.Option("--output", "-o", help="wait for the video and write it to this file")
     ] = None,
     avatar: Annotated[str | None, typer.Option(help="an avatar's id; the server's own without it")] = None,
     portrait: Annotated[Path | None, typer.Option(help="a picture of a face, instead of an avatar")] = None,
     preset: Annotated[str | None, typer.Option(help="the server's own without it")] = None,
     seed: Annotated[int, typer.Option(help="the same seed gives the same frames")] = 0,
     size: Annotated[int | None, typer.Option(help="longer side of the video in pixels")] = None,
+    container: Annotated[str, typer.Option(help="mp4, or webm (VP9 and Opus)")] = "mp4",
+    webhook_url: Annotated[
+        str | None, typer.Option(help="told when the clip has ended, if the server sends webhooks")
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="the same one makes one clip, however often this runs")
     ] = None,
@@ -43,7 +47,9 @@ def create(
 ) -> None:
     """Post a recording; the clip's id is printed."""
     rest = RestClient(url, key=key)
-    clip = rest.create_clip(audio, avatar, portrait, preset, seed, size, idempotency_key)
+    clip = rest.create_clip(
+        audio, avatar, portrait, preset, seed, size, idempotency_key, container, webhook_url
+    )
     typer.echo(clip.id)
     if output is not None:
         _follow(rest, clip.id)
@@ -59,7 +65,7 @@ def watch(clip: Id, url: Url = URL, key: Key = None) -> None:
 @clips.command()
 def get(
     clip: Id,
-    output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the file to write")],
     url: Url = URL,
     key: Key = None,
 ) -> None:

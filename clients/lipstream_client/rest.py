@@ -47,12 +47,14 @@ class Clip:
     avatar: str
     preset: str
     seed: int
+    container: str
     frames_done: int
     frames_total: int
     seconds: float
     seconds_left: float | None
     bytes: int | None
     error: Mapping[str, str] | None
+    webhook: Mapping[str, Any] | None = None
 
     @property
     def final(self) -> bool:
@@ -105,13 +107,19 @@ class RestClient:
         seed: int = 0,
         size: int | None = None,
         key: str | None = None,
+        container: str = "mp4",
+        webhook_url: str | None = None,
     ) -> Clip:
-        """key: the same key makes one clip, however often this is called; one is made up without it."""
+        """container: mp4 or webm. webhook_url: whom the server tells when the clip has ended, see `verify_webhook`. key: the same
+        key makes one clip, however often this is called; one is made up without it.
+        """
         form = {
             "avatar": avatar,
             "preset": preset,
             "seed": str(seed),
             "size": None if size is None else str(size),
+            "container": container,
+            "webhook_url": webhook_url,
         }
         files = {"audio": audio} if portrait is None else {"audio": audio, "portrait": portrait}
         headers = {"Idempotency-Key": key or secrets.token_hex(16)}
@@ -253,6 +261,6 @@ def _head(boundary: str, name: str, more: str) -> bytes:
 
 
 def _of(kind: type[A], said: Mapping[str, Any]) -> A:
-    """What is not known here is left out: a newer server may say more."""
+    """What is not known here is left out: a newer server may say more, and an older one less of what has a default."""
     known: Sequence[str] = [field.name for field in fields(kind)]
-    return kind(**{name: said[name] for name in known})
+    return kind(**{name: said[name] for name in known if name in said})

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from .avatar_table import Crop
 from .avatars import Avatar
-from .clip_state import State
+from .clip_state import Clip, State
 from .clips import Report
+from .video_formats import FORMATS, FileContainer
+from .webhook_target import MOST_CHARACTERS
 
 AVATARS = "/v1/avatars"
 CLIPS = "/v1/clips"
@@ -65,6 +68,33 @@ class ErrorAnswer(BaseModel):
     detail: str = Field(description="For people.", examples=["the recording cannot be read to its end"])
 
 
+class WebhookAnswer(BaseModel):
+    """How far a clip's webhook is."""
+
+    host: str = Field(
+        description="Where it goes; the rest of the address may be a secret.", examples=["example.com"]
+    )
+    state: Literal["waiting", "pending", "delivered", "given_up"] = Field(
+        description="`waiting` until the clip has ended, `pending` until somebody took it.",
+        examples=["pending"],
+    )
+    attempts: int = Field(description="To send it, up to now.", examples=[1])
+    next_attempt_at: datetime | None = Field(
+        description="When it is sent next, at the earliest; null where it is not.", examples=[_WHEN]
+    )
+
+    @classmethod
+    def of(cls, clip: Clip) -> WebhookAnswer | None:
+        """None where it has none."""
+        if clip.order.webhook_url is None:
+            return None
+        host, sent = urlsplit(clip.order.webhook_url).hostname or "", clip.delivery
+        if sent is None:
+            return cls(host=host, state="waiting", attempts=0, next_attempt_at=None)
+        next_attempt = None if sent.next_attempt is None else _time(sent.next_attempt)
+        return cls(host=host, state=sent.state.value, attempts=sent.attempts, next_attempt_at=next_attempt)
+
+
 class ClipAnswer(BaseModel):
     """A video that is to be made, is being made, or was made."""
 
@@ -75,7 +105,7 @@ class ClipAnswer(BaseModel):
     seed: int = Field(description="The same seed gives the same frames.", examples=[0])
     width: int = Field(description="Of the video, in pixels.", examples=[256])
     height: int = Field(description="Of the video, in pixels.", examples=[256])
-    container: Literal["mp4"] = Field(description="The format of the video.", examples=["mp4"])
+    container: FileContainer = Field(description="The format of the video.", examples=["mp4"])
     frames_done: int = Field(description="Frames that are in the video now.", examples=[96])
     frames_total: int = Field(description="Frames of the whole video.", examples=[340])
     seconds: float = Field(description="Length of the whole video.", examples=[13.6])
@@ -85,6 +115,9 @@ class ClipAnswer(BaseModel):
     )
     bytes: int | None = Field(description="Size of the finished video, else null.", examples=[None])
     error: ErrorAnswer | None = Field(description="Why it has failed, else null.", examples=[None])
+    webhook: WebhookAnswer | None = Field(
+        description="How far its webhook is, null where it has none.", examples=[None]
+    )
     created: datetime = Field(description="When it was posted.", examples=[_WHEN])
     started: datetime | None = Field(description="When its rendering began last.", examples=[_WHEN])
     ended: datetime | None = Field(description="When it came to its last state.", examples=[None])
@@ -107,13 +140,14 @@ class ClipAnswer(BaseModel):
             seed=order.seed,
             width=order.width,
             height=order.height,
-            container="mp4",
+            container=FORMATS[order.container].name,
             frames_done=report.frames_done,
             frames_total=order.frames,
             seconds=order.frames / order.fps,
             seconds_left=report.seconds_left,
             bytes=None if clip.video is None else clip.video.size,
             error=None if failure is None else ErrorAnswer(code=failure.code, detail=failure.detail),
+            webhook=WebhookAnswer.of(clip),
             created=_time(clip.created),
             started=None if clip.started is None else _time(clip.started),
             ended=None if clip.ended is None else _time(clip.ended),
@@ -192,7 +226,18 @@ class ClipForm(BaseModel):
         description="The longer side of the video in pixels; what the model makes without it.",
         examples=[256],
     )
-    container: Literal["mp4"] = Field("mp4", description="The format of the video.", examples=["mp4"])
+    container: FileContainer = Field(
+        "mp4",
+        description="The format of the video: mp4 (H.264 and AAC) or webm (VP9 and Opus).",
+        examples=["mp4"],
+    )
+    webhook_url: str | None = Field(
+        None,
+        max_length=MOST_CHARACTERS,
+        description="Where a `WebhookMessage` is posted to when the clip has ended, whatever its last state: an https address "
+        "without a name and a password. Refused by servers that send none.",
+        examples=["https://example.com/hooks/lipstream"],
+    )
 
 
 def _time(seconds: float) -> datetime:

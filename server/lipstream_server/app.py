@@ -18,7 +18,7 @@ from .caller import caller_of
 from .channel import Channel
 from .clip_routes import clip_routes
 from .connection import serve
-from .documented import document
+from .documented import document, document_webhooks
 from .drain import Drain
 from .engine import Engine
 from .gate import Gate, allow_origins
@@ -119,6 +119,7 @@ def create_app(
     app.include_router(avatar_routes(find, lambda: rest().uploads, settings))
     app.include_router(clip_routes(lambda: rest().clips, lambda: rest().orders))
     app.include_router(token_routes(find, lambda: rest().access, settings))
+    document_webhooks(app)
     if page is not None:
         app.include_router(page_routes(page))
     speak_problems(app)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from .answers import AVATARS, AvatarAnswer, AvatarForm, AvatarList
 from .caller import Owner
-from .documented import form, refusals
+from .documented import Responses, form, refusals
 from .multipart import Part, bad_form
 from .problem import Problem, said
 from .service import Service, busy
@@ -25,6 +25,10 @@ _PREVIEW_HEADERS = {
 }
 _TEXT = Part(4096)
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
+_PREVIEW: Responses = {
+    200: {"description": "The picture.", "content": _JPEG},
+    **refusals(bad_request=400, unknown_avatar=404, busy=503),
+}
 
 AvatarId = Annotated[
     str, Path(description="The id of an avatar.", min_length=1, max_length=80, examples=["amara"])
@@ -66,18 +70,17 @@ def avatar_routes(
         """One avatar."""
         return AvatarAnswer.of(await service().avatars.get(avatar, owner))
 
-    @routes.get(
-        AVATARS + "/{avatar}/preview",
-        response_class=Response,
-        responses={
-            200: {"description": "The picture.", "content": _JPEG},
-            **refusals(bad_request=400, unknown_avatar=404, busy=503),
-        },
-    )
+    @routes.get(AVATARS + "/{avatar}/preview", response_class=Response, responses=_PREVIEW)
     async def preview(avatar: AvatarId, owner: Owner) -> Response:
         """The portrait as the model sees it, a JPEG."""
         picture = await service().avatars.preview(avatar, owner)
         return Response(picture, media_type="image/jpeg", headers=_PREVIEW_HEADERS)
+
+    @routes.head(AVATARS + "/{avatar}/preview", response_class=Response, responses=_PREVIEW)
+    async def preview_head(avatar: AvatarId, owner: Owner) -> Response:
+        """The headers of the portrait."""
+        length = {"Content-Length": str(len(await service().avatars.preview(avatar, owner)))}
+        return Response(media_type="image/jpeg", headers=_PREVIEW_HEADERS | length)
 
     @routes.post(
         AVATARS,

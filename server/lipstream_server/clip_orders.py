@@ -21,6 +21,7 @@ from .problem import Problem, said
 from .recording import measure
 from .service import Service
 from .uploads import Form, Uploads
+from .webhook_target import WebhookUrlError, target_of
 
 _TEXT = Part(4096)
 
@@ -50,6 +51,8 @@ class ClipOrders:
             if asked.preset not in (None, *self._service.engine.presets):
                 presets = ", ".join(self._service.engine.presets)
                 raise UnknownPresetError(f"there is no preset {asked.preset!r}, only {presets}")
+            self._check_signed(asked)
+            self._check_webhook(asked)
             limit = self._service.settings.clips.max_seconds
             samples = await asyncio.to_thread(measure, form.files["audio"], limit)
             avatar, bundled = await self._face(asked, form, caller.owner)
@@ -57,6 +60,31 @@ class ClipOrders:
                 order = self._order(asked, avatar, samples)
                 clip, new = await self._clips.accept(form.files["audio"], order, known, bundled, caller.key)
         return await self._clips.report(clip.id, caller.owner), new
+
+    def _check_signed(self, asked: ClipForm) -> None:
+        """Raises Problem where clips are signed and one of this container cannot be."""
+        if self._service.settings.signing.certificate is not None and asked.container != "mp4":
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "container_unsigned",
+                f"the clips of this server are signed (C2PA), and {asked.container} files cannot be; ask for mp4",
+            )
+
+    def _check_webhook(self, asked: ClipForm) -> None:
+        """Raises Problem."""
+        settings = self._service.settings.webhooks
+        if asked.webhook_url is None:
+            return
+        if settings.secret is None:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "webhooks_disabled",
+                "this server sends no webhooks; its operator has to set webhooks.secret, or follow the clip's events",
+            )
+        try:
+            target_of(asked.webhook_url, settings.hosts)
+        except WebhookUrlError as error:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "webhook_url_refused", str(error)) from error
 
     async def _face(self, asked: ClipForm, form: Form, owner: str | None) -> tuple[str, bool]:
         """The id of the avatar, and whether it is a bundled one."""
@@ -74,7 +102,17 @@ class ClipOrders:
             width, height = (_even(side * asked.size / max(engine.size)) for side in engine.size)
         frames = -(-samples * engine.fps // HEARING_RATE)
         preset = asked.preset or self._service.preset
-        return Order(avatar, preset, asked.seed, width, height, asked.container, engine.fps, frames)
+        return Order(
+            avatar,
+            preset,
+            asked.seed,
+            width,
+            height,
+            asked.container,
+            engine.fps,
+            frames,
+            asked.webhook_url,
+        )
 
 
 def _asked(form: Form) -> ClipForm:

@@ -18,6 +18,7 @@ from .clip_state import State
 from .clip_video import answer_video
 from .clips import Clips
 from .documented import Responses, form, refusals
+from .video_formats import FORMATS
 
 ClipId = Annotated[
     str,
@@ -54,6 +55,9 @@ _POST = refusals(
     **_RECORDING_REFUSALS,
     two_faces=422,
     unknown_preset=422,
+    container_unsigned=422,
+    webhooks_disabled=422,
+    webhook_url_refused=422,
     too_many_clips=429,
     idempotency_key_reused=422,
 )
@@ -70,7 +74,7 @@ _EVENT = {
         "data": {"type": "string", "contentMediaType": "application/json", "description": "A `ClipAnswer`."},
     },
 }
-_BINARY = {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY = {each.media_type: {"schema": {"type": "string", "format": "binary"}} for each in FORMATS.values()}
 _VIDEO: Responses = {
     200: {"description": "The video, or what there is of it up to now.", "content": _BINARY},
     206: {"description": "A part of it.", "content": _BINARY},
@@ -79,6 +83,7 @@ _VIDEO: Responses = {
         bad_request=400, unknown_clip=404, clip_without_video=409, range_not_satisfiable=416, busy=503
     ),
 }
+_VIDEO_HEAD: Responses = {status: said for status, said in _VIDEO.items() if status not in (206, 416)}
 
 
 def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) -> APIRouter:
@@ -142,6 +147,11 @@ def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) ->
     @routes.get(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO)
     async def video(clip: ClipId, request: Request, owner: Owner) -> Response:
         """The video; while it is being made, all of it up to the last finished fragment, which plays."""
+        return await answer_video(clips(), clip, owner, request)
+
+    @routes.head(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO_HEAD)
+    async def video_head(clip: ClipId, request: Request, owner: Owner) -> Response:
+        """The headers of the video, as it is now: type, length and, once it is finished, its ETag."""
         return await answer_video(clips(), clip, owner, request)
 
     @routes.post(

@@ -33,13 +33,23 @@ _NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
 )
 
 
+class DeliveryState(StrEnum):
+    """Of the webhook of a clip that has ended."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    GIVEN_UP = "given_up"
+
+
 class TransitionError(ValueError):
     """A clip cannot go from its state to that one."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for. avatar: its id. width, height: of the video in pixels. frames: of the whole video."""
+    """What was asked for. avatar: its id. width, height: of the video in pixels. frames: of the whole video. webhook_url: whom to
+    tell when it has ended.
+    """
 
     avatar: str
     preset: str
@@ -49,6 +59,7 @@ class Order:
     container: str
     fps: int
     frames: int
+    webhook_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +79,19 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How far a webhook is. attempts: up to now. next_attempt: seconds since 1970; None where there will be none."""
+
+    state: DeliveryState
+    attempts: int
+    next_attempt: float | None
+
+
+@dataclass(frozen=True)
 class Clip:
-    """number: rises with every clip. created, started, ended: seconds since 1970. video: once it has succeeded."""
+    """number: rises with every clip. created, started, ended: seconds since 1970. video: once it has succeeded. delivery: once it
+    has ended, if it has a webhook.
+    """
 
     number: int
     id: str
@@ -80,6 +102,7 @@ class Clip:
     ended: float | None = None
     video: Video | None = None
     failure: Failure | None = None
+    delivery: Delivery | None = None
 
 
 def begin(clip: Clip, now: float) -> Clip:

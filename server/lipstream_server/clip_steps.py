@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from . import clip_state
-from .clip_state import Clip, Order, TransitionError
-from .clip_table import Key, add_clip, find_clip, find_key, keep_key, next_queued, save_clip
+from .clip_state import Clip, Delivery, DeliveryState, Order, TransitionError
+from .clip_table import Key, add_clip, find_clip, find_key, keep_key, next_queued, remove_clip, save_clip
+from .webhook_message import message
+from .webhook_table import Outgoing, add_outgoing, remove_outgoing
+
+_MESSAGE_BYTES = 12
 
 
 class UnknownClipError(KeyError):
@@ -62,5 +68,22 @@ def change(connection: Connection, clip: str, step: Callable[[Clip], Clip]) -> C
         after = step(before)
     except TransitionError:
         return before
+    return keep(connection, before, after)
+
+
+def keep(connection: Connection, before: Clip, after: Clip) -> Clip:
+    """A step that was taken, and with the last one what its webhook will say: both are on the disk, or neither is."""
     save_clip(connection, after)
-    return after
+    url = after.order.webhook_url
+    if url is None or before.state.final or not after.state.final:
+        return after
+    delivery = Delivery(DeliveryState.PENDING, 0, after.ended)
+    id = f"msg_{secrets.token_hex(_MESSAGE_BYTES)}"
+    add_outgoing(connection, Outgoing(after.id, id, url, message(after), delivery))
+    return replace(after, delivery=delivery)
+
+
+def drop(connection: Connection, clip: str) -> None:
+    """As its owner wants it: nobody is told of it any more."""
+    remove_clip(connection, clip)
+    remove_outgoing(connection, clip)

@@ -8,9 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from .clip_state import Clip, Failure, Order, State, Video
-from .tables import clips, idempotency_keys
+from .clip_state import Clip, Delivery, DeliveryState, Failure, Order, State, Video
+from .tables import clips, idempotency_keys, webhook_deliveries
 
+# Every clip, with how far its webhook is.
+_CLIPS = select(
+    clips,
+    webhook_deliveries.c.state.label("delivery_state"),
+    webhook_deliveries.c.attempts,
+    webhook_deliveries.c.next_attempt,
+).outerjoin_from(clips, webhook_deliveries, webhook_deliveries.c.clip == clips.c.id)
 FINAL = tuple(state.value for state in State if state.final)
 
 
@@ -53,7 +60,7 @@ def save_clip(connection: Connection, clip: Clip) -> None:
 
 def find_clip(connection: Connection, clip: str, owner: str | None = None) -> Clip | None:
     """owner: only if it is its own; None: whoever's it is."""
-    chosen = select(clips).where(clips.c.id == clip)
+    chosen = _CLIPS.where(clips.c.id == clip)
     if owner is not None:
         chosen = chosen.where(clips.c.owner == owner)
     row = connection.execute(chosen).mappings().first()
@@ -62,7 +69,7 @@ def find_clip(connection: Connection, clip: str, owner: str | None = None) -> Cl
 
 def next_queued(connection: Connection) -> Clip | None:
     """The one that waits for longest."""
-    chosen = select(clips).where(clips.c.state == State.QUEUED.value).order_by(clips.c.number).limit(1)
+    chosen = _CLIPS.where(clips.c.state == State.QUEUED.value).order_by(clips.c.number).limit(1)
     row = connection.execute(chosen).mappings().first()
     return None if row is None else _clip(row)
 
@@ -71,7 +78,7 @@ def page_of_clips(
     connection: Connection, before: int | None, limit: int, state: State | None, owner: str | None
 ) -> Sequence[Clip]:
     """The newest first. owner: only its own; None: everybody's."""
-    chosen = select(clips).order_by(clips.c.number.desc()).limit(limit)
+    chosen = _CLIPS.order_by(clips.c.number.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(clips.c.number < before)
     if owner is not None:
@@ -83,7 +90,7 @@ def page_of_clips(
 
 def clips_in(connection: Connection, states: Sequence[State]) -> Sequence[Clip]:
     """The oldest first."""
-    chosen = select(clips).where(clips.c.state.in_([state.value for state in states]))
+    chosen = _CLIPS.where(clips.c.state.in_([state.value for state in states]))
     return [_clip(row) for row in connection.execute(chosen.order_by(clips.c.number)).mappings()]
 
 
@@ -137,9 +144,12 @@ def _clip(row: RowMapping) -> Clip:
         row["container"],
         row["fps"],
         row["frames"],
+        row["webhook_url"],
     )
     video = None if row["video_tag"] is None else Video(row["video_bytes"], row["video_tag"])
     failure = None if row["failure_code"] is None else Failure(row["failure_code"], row["failure_detail"])
+    state = row["delivery_state"]
+    delivery = None if state is None else Delivery(DeliveryState(state), row["attempts"], row["next_attempt"])
     return Clip(
         number=row["number"],
         id=row["id"],
@@ -150,4 +160,5 @@ def _clip(row: RowMapping) -> Clip:
         ended=row["ended"],
         video=video,
         failure=failure,
+        delivery=delivery,
     )

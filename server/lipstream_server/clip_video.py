@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from .clip_state import State
 from .clips import Clips
+from .playable import playable
 from .problem import Problem
+from .video_formats import FORMATS, VideoFormat
 from .video_out import part_path
 
 _PIECE = 1 << 18
@@ -31,16 +32,18 @@ class Found:
     file: IO[bytes]
     size: int
     tag: str | None
+    format: VideoFormat
 
 
 async def answer_video(clips: Clips, clip: str, owner: str | None, request: Request) -> Response:
     """Raises Problem, UnknownClipError."""
     found = await _find(clips, clip, owner)
+    asked_for_head = request.method == "HEAD"
     if found.tag is not None and found.tag in request.headers.get("if-none-match", ""):
         found.file.close()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": found.tag})
     try:
-        part = _wanted(request, found)
+        part = None if asked_for_head else _wanted(request, found)  # ranges are GET's only (RFC 9110, 14.2)
     except Problem:
         found.file.close()
         raise
@@ -48,7 +51,7 @@ async def answer_video(clips: Clips, clip: str, owner: str | None, request: Requ
     headers = {
         "Accept-Ranges": "bytes",
         "Content-Length": str(end - start),
-        "Content-Disposition": f'inline; filename="{clip}.mp4"',
+        "Content-Disposition": f'inline; filename="{clip}.{found.format.name}"',
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store" if found.tag is None else "private, no-cache",
     }
@@ -56,18 +59,21 @@ async def answer_video(clips: Clips, clip: str, owner: str | None, request: Requ
         headers["ETag"] = found.tag
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
+    if asked_for_head:
+        found.file.close()
+        return Response(headers=headers, media_type=found.format.media_type)
     status = HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT
-    return FileAnswer(found.file, start, end, status, headers)
+    return FileAnswer(found, start, end, status, headers)
 
 
 class FileAnswer(StreamingResponse):
-    """Bytes start to end of a file, which is closed whatever becomes of the answer."""
+    """Bytes start to end of what was found, which is closed whatever becomes of the answer."""
 
     def __init__(
-        self, file: IO[bytes], start: int, end: int, status: HTTPStatus, headers: dict[str, str]
+        self, found: Found, start: int, end: int, status: HTTPStatus, headers: dict[str, str]
     ) -> None:
-        super().__init__(_pieces(file, start, end), status.value, headers, "video/mp4")
-        self._file = file
+        super().__init__(_pieces(found.file, start, end), status.value, headers, found.format.media_type)
+        self._file = found.file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -88,46 +94,35 @@ async def _pieces(file: IO[bytes], start: int, end: int) -> AsyncIterator[bytes]
 
 async def _find(clips: Clips, clip: str, owner: str | None) -> Found:
     found = (await clips.report(clip, owner)).clip
+    made = FORMATS[found.order.container]
     if found.state is State.SUCCEEDED and found.video is not None:
-        file = await asyncio.to_thread(clips.files.video(clip).open, "rb")
-        return Found(file, found.video.size, f'"{found.video.tag}"')
+        file = await asyncio.to_thread(clips.files.video(clip, made.name).open, "rb")
+        return Found(file, found.video.size, f'"{found.video.tag}"', made)
     if found.state is State.RUNNING:
-        part = await asyncio.to_thread(_open_part, part_path(clips.files.work(clip)))
-        if part is not None:
-            return part
+        work = clips.files.work(clip, made.name)
+        for path in (
+            part_path(work),
+            work,
+        ):  # the latter for the moment in which it is whole and not given out yet
+            part = await asyncio.to_thread(_open_part, path, made)
+            if part is not None:
+                return part
     detail = f"clip {clip} is {found.state} and has no video"
     if not found.state.final:
         detail += " yet; ask again later, its events tell when"
     raise Problem(HTTPStatus.CONFLICT, "clip_without_video", detail)
 
 
-def _open_part(path: Path) -> Found | None:
+def _open_part(path: Path, made: VideoFormat) -> Found | None:
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return None
-    size = playable(file)
+    size = playable(file, made.name)
     if not size:
         file.close()
         return None
-    return Found(file, size, None)
-
-
-def playable(file: IO[bytes]) -> int:
-    """Bytes up to the end of the last whole fragment of an MP4 file that is being written; 0 before there is one."""
-    whole = position = 0
-    end = file.seek(0, 2)
-    while position + 8 <= end:
-        file.seek(position)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        if size == 1:
-            size = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))[0]
-        if size < 8 or position + size > end:
-            break
-        position += size
-        if kind == b"mdat":
-            whole = position
-    return whole
+    return Found(file, size, None, made)
 
 
 def _wanted(request: Request, found: Found) -> tuple[int, int] | None:

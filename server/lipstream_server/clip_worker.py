@@ -92,7 +92,7 @@ class ClipWorker:
         length = self._settings.window or service.settings.windows.lengths[-1]
         engine = service.engine
         size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.mark)
-        audio, work = files.audio(clip.id), files.work(clip.id)
+        audio, work = files.audio(clip.id), files.work(clip.id, order.container)
         with service.avatars.used(order.avatar):
             stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
             hearing = await asyncio.to_thread(Hearing, audio)

@@ -17,7 +17,7 @@ from .api_keys import ApiKey
 from .avatar_table import find_avatar
 from .busy import BusyError, TooManyClipsError
 from .clip_state import Clip, Order, State, TransitionError, Video
-from .clip_steps import UnknownClipError, change, insert, known, start_next
+from .clip_steps import UnknownClipError, change, drop, insert, known, start_next
 from .clip_table import (
     Key,
     clips_in,
@@ -32,6 +32,7 @@ from .data_directory import DataDirectory, move, remove, size_of, sync
 from .engine import UnknownAvatarError
 from .settings import ClipSettings
 from .storage import Storage, keep_needed
+from .webhook_table import forget_outgoing
 
 _ID_BYTES = 12
 _FINAL = tuple(state for state in State if state.final)
@@ -47,13 +48,16 @@ class Report:
 
 
 class Clips:
-    """Its storage is open while it is used. bell: rings, once, when anything has changed."""
+    """Its storage is open while it is used. bell: rings, once, when anything has changed. ended: set when a clip has; whoever waits
+    for it clears it.
+    """
 
     def __init__(self, storage: Storage, settings: ClipSettings, retry_seconds: float) -> None:
         self._storage, self._settings, self._retry_seconds = storage, settings, retry_seconds
         self._tasks: dict[str, asyncio.Task[Video]] = {}
         self._done: dict[str, int] = {}
         self.bell = asyncio.Event()
+        self.ended = asyncio.Event()
 
     @property
     def files(self) -> DataDirectory:
@@ -117,7 +121,7 @@ class Clips:
     async def remove(self, clip: str, owner: str | None) -> None:
         """Whatever its state. Raises UnknownClipError."""
         await self.report(clip, owner)
-        await self._storage.transact(remove_clip, clip)
+        await self._storage.transact(drop, clip)
         await self._stop(clip)
         await self._storage.run(remove, self.files.clip(clip))
         self._ring()
@@ -138,11 +142,14 @@ class Clips:
         """What became of it: nothing where it is gone, no change where it cannot take this step."""
         changed = await self._storage.transact(change, clip.id, step)
         self._ring()
+        if changed is not None and changed.state.final:
+            self.ended.set()
         return changed
 
     async def finish(self, clip: Clip, video: Video) -> None:
         await self._storage.run(self._finish, clip, video)
         self._ring()
+        self.ended.set()
 
     async def tidy(self, clip: Clip) -> None:
         """Remove the files that its state has no use for."""
@@ -215,7 +222,8 @@ class Clips:
             )
 
     def _finish(self, clip: Clip, video: Video) -> None:
-        move(self.files.work(clip.id), self.files.video(clip.id))
+        container = clip.order.container
+        move(self.files.work(clip.id, container), self.files.video(clip.id, container))
         self._storage.transact_here(change, clip.id, lambda now: clip_state.succeed(now, video, time.time()))
 
     def _tidy(self, clip: str) -> None:
@@ -228,6 +236,7 @@ class Clips:
     def _sweep(self) -> None:
         now = time.time()
         self._storage.transact_here(forget_keys, now - self._settings.key_seconds)
+        self._storage.transact_here(forget_outgoing, now - self._settings.key_seconds)
         finished = list(self._storage.transact_here(clips_in, _FINAL))
         excess = size_of(self.files.clips) - self._settings.keep_bytes
         for clip in finished:  # the oldest first

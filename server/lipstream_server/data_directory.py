@@ -1,6 +1,6 @@
 """Where a server keeps what outlives it. Every name below it is made here or checked here, none comes from a request.
 
-lipstream.db  token_secret  avatars/ID  avatars/ID.jpg  clips/ID/audio  clips/ID/video.mp4  incoming/  lock
+lipstream.db  token_secret  avatars/ID  avatars/ID.jpg  clips/ID/audio  clips/ID/video.mp4 (or .webm)  incoming/  lock
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ class DataDirectory:
     def audio(self, clip: str) -> Path:
         return self.clip(clip) / "audio"
 
-    def video(self, clip: str) -> Path:
-        return self.clip(clip) / "video.mp4"
+    def video(self, clip: str, container: str) -> Path:
+        return self.clip(clip) / f"video.{_checked(container)}"
 
-    def work(self, clip: str) -> Path:
+    def work(self, clip: str, container: str) -> Path:
         """Where the video is made; `video_out` adds names beside it."""
-        return self.clip(clip) / "work.mp4"
+        return self.clip(clip) / f"work.{_checked(container)}"
 
     def temporary(self) -> Path:
         """A new name for something that comes in."""

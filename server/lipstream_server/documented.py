@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from .answers import ProblemAnswer
+from .webhook_message import WebhookMessage
 
 Responses = dict[int | str, dict[str, Any]]
 _PROBLEM = "#/components/schemas/ProblemAnswer"
@@ -90,26 +91,63 @@ def _guard(operation: dict[str, Any]) -> None:
             before["description"] += f", {refusal['description'].partition(': ')[2]}"
 
 
+def _without_bodies(answers: dict[str, Any]) -> dict[str, Any]:
+    """HEAD has the answers of GET, without their content."""
+    return {
+        status: {name: said for name, said in answer.items() if name != "content"}
+        for status, answer in answers.items()
+    }
+
+
+def document_webhooks(app: FastAPI) -> None:
+    """What is sent to others, who answer with a 2xx."""
+
+    @app.webhooks.post("clip", status_code=HTTPStatus.NO_CONTENT)
+    def clip(
+        message: WebhookMessage,
+        webhook_id: Annotated[
+            str, Header(description="The same for every attempt.", examples=["msg_5f2b8c0d9e1a4b7c6d3e2f10"])
+        ],
+        webhook_timestamp: Annotated[
+            int, Header(description="Of this attempt, seconds since 1970.", examples=[1795521600])
+        ],
+        webhook_signature: Annotated[
+            str,
+            Header(
+                description="`v1,` and the base64 of the HMAC-SHA256 of id, timestamp and body, with dots between them.",
+                examples=["v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="],
+            ),
+        ],
+    ) -> None:
+        """A clip with a `webhook_url` has ended. It may come more than once: until it is answered with 2xx."""
+
+
 def document(app: FastAPI) -> None:
     """Add the schema that all refusals share, and what is refused at the gate."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                webhooks=app.webhooks.routes,
             )
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas["ProblemAnswer"] = ProblemAnswer.model_json_schema()
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             made["components"]["securitySchemes"] = {"key": _KEY}
-            for name, path in made["paths"].items():
-                for operation in path.values():
+            for name, path in {**made["paths"], **made["webhooks"]}.items():
+                for method, operation in path.items():
                     if name.startswith("/v1/"):
                         _guard(operation)
                     said = operation.get("responses", {})
                     if "HTTPValidationError" in str(said.get("422")):
                         del said["422"]
+                    if method == "head":
+                        operation["responses"] = _without_bodies(said)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .mark import Mark
 from .soundtrack import Soundtrack
-from .video_out import Mp4Writer
+from .video_out import VideoWriter
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FilmSize:
 
 
 class Film:
-    """A context manager; what it leaves at `output`, and what after an error, is `Mp4Writer`'s rule."""
+    """A context manager; what it leaves at `output`, and what after an error, is `VideoWriter`'s rule."""
 
     def __init__(self, audio: Path, output: Path, size: FilmSize) -> None:
         self._audio, self._output, self._size = audio, output, size
@@ -45,7 +45,7 @@ class Film:
             self._sound = opening.enter_context(Soundtrack(self._audio))
             rate, channels = self._sound.sample_rate, self._sound.channels
             self._writer = opening.enter_context(
-                Mp4Writer(self._output, size.width, size.height, rate, channels)
+                VideoWriter(self._output, size.width, size.height, rate, channels, size.fps)
             )
             self._open = opening.pop_all()
         return self

@@ -106,6 +106,9 @@ class Metrics:
             "Seconds by which clocks of sessions were set back because the server was behind.",
             registry=registry,
         )
+        self._webhooks = Counter(
+            "lipstream_webhooks", "Attempts to send a webhook, by outcome.", ["outcome"], registry=registry
+        )
         self._restarts_counted = 0
         self._restarts = Counter(
             "lipstream_engine_restarts", "Times that the engine had to be started again.", registry=registry
@@ -174,6 +177,10 @@ class Metrics:
 
     def first_picture(self, seconds: float) -> None:
         self._first.observe(seconds)
+
+    def webhook(self, outcome: str) -> None:
+        """An attempt: delivered, failed (there will be another one) or given_up."""
+        self._webhooks.labels(outcome).inc()
 
     def engine_restarted(self, times: int) -> None:
         """times: until now."""

@@ -43,7 +43,7 @@ class Rendered:
 def render(
     portrait: Annotated[str, typer.Argument(help="a picture of a face, or the name of a bundled avatar")],
     audio: Annotated[Path, typer.Argument(help="a recording; any file with a sound track")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the file to write, .mp4 or .webm")],
     model: Annotated[
         Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
     ] = None,

@@ -19,6 +19,7 @@ from .settings import ServerSettings
 from .signing import Sign, open_signing
 from .storage import Storage
 from .uploads import Uploads
+from .webhook_sender import WebhookSender
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 60.0
@@ -48,10 +49,14 @@ class Rest:
         return ClipOrders(self.service, self.clips, self.uploads)
 
     async def work(self, service: Service) -> None:
-        """Make clips, and remove old ones, until it is cancelled. service: ready."""
+        """Make clips, tell of them, and remove old ones, until it is cancelled. service: ready."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(ClipWorker(service, self.clips, self._sign).run(), name="clips")
             tasks.create_task(self._sweep(service), name="sweep")
+            if self._settings.webhooks.secret is not None:
+                metrics = service.watch.metrics
+                sender = WebhookSender(self.storage, self._settings.webhooks, self.clips.ended, metrics)
+                tasks.create_task(sender.run(), name="webhooks")
             tasks.create_task(_look_at_device(service), name="device state")
 
     async def _sweep(self, service: Service) -> None:

@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from .drain import DRAIN_SECONDS
 from .talk import TalkSettings
 from .tokens import TOKEN_PREFIX
+from .webhook_signature import secret_bytes
+from .webhook_target import is_pattern
 from .windows import WindowSettings
 
 _KEY = re.compile(r"[A-Za-z0-9_.~+/=-]{24,200}")
@@ -100,6 +102,29 @@ class SigningSettings:
 
 
 @dataclass(frozen=True)
+class WebhookSettings:
+    """secret: what webhooks are signed with, `whsec_` and base64 (Standard Webhooks); without it there are none. hosts: that
+    webhooks may go to, example.com or *.example.com, at whatever address and also without TLS; without any, to every host whose
+    addresses are all public, over https. seconds: that an attempt may take. pauses: in seconds, after each attempt that
+    failed, a fifth more or less; when all were waited for it is given up.
+    """
+
+    secret: SecretStr | None = None
+    hosts: tuple[str, ...] = ()
+    seconds: float = 10.0
+    pauses: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0, 3600.0)
+
+    def __post_init__(self) -> None:
+        if self.secret is not None:
+            secret_bytes(self.secret.get_secret_value())
+        for host in self.hosts:
+            if not is_pattern(host):
+                raise ValueError(
+                    f"webhooks.hosts takes names in lower case such as example.com or *.example.com, got {host!r}"
+                )
+
+
+@dataclass(frozen=True)
 class EngineSettings:
     """When an engine that runs in a process of its own counts as lost, and how often it is brought back.
 
@@ -155,6 +180,7 @@ class ServerSettings:
     uploads: UploadSettings = field(default_factory=UploadSettings)
     signing: SigningSettings = field(default_factory=SigningSettings)
     clips: ClipSettings = field(default_factory=ClipSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)

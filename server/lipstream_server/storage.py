@@ -18,7 +18,8 @@ from sqlalchemy.exc import OperationalError
 from . import clip_state
 from .avatar_table import all_avatars, remove_avatar
 from .clip_state import Clip, State
-from .clip_table import clip_ids, clips_in, save_clip
+from .clip_steps import keep
+from .clip_table import clip_ids, clips_in
 from .data_directory import DataDirectory, StorageFullError, remove
 from .database import open_database
 
@@ -106,7 +107,7 @@ def recover(connection: Connection, files: DataDirectory, now: float) -> None:
         after = recovered(clip, files, now)
         if after != clip:
             log.warning("clip %s was %s and is %s", clip.id, clip.state, after.state)
-            save_clip(connection, after)
+            keep(connection, clip, after)
         keep_needed(files, after)
     known = clip_ids(connection)
     for folder in files.clips.iterdir():
@@ -117,9 +118,9 @@ def recover(connection: Connection, files: DataDirectory, now: float) -> None:
 
 def recovered(clip: Clip, files: DataDirectory, now: float) -> Clip:
     if clip.state is State.SUCCEEDED:
-        video = files.video(clip.id)
+        video = files.video(clip.id, clip.order.container)
         whole = clip.video is not None and video.is_file() and video.stat().st_size == clip.video.size
-        return clip if whole else clip_state.lose(clip, "video.mp4", now)
+        return clip if whole else clip_state.lose(clip, video.name, now)
     if clip.state.final:
         return clip
     if not files.audio(clip.id).is_file():
@@ -131,7 +132,7 @@ def keep_needed(files: DataDirectory, clip: Clip) -> None:
     """Remove what the state of a clip has no use for: its recording once it is finished, what was made of it until then."""
     needed = set() if clip.state.final else {files.audio(clip.id)}
     if clip.state is State.SUCCEEDED:
-        needed = {files.video(clip.id)}
+        needed = {files.video(clip.id, clip.order.container)}
     folder = files.clip(clip.id)
     for path in folder.iterdir() if folder.is_dir() else ():
         if path not in needed:

@@ -54,9 +54,24 @@ clips = Table(
     Column("failure_code", Text),
     Column("failure_detail", Text),
     Column("owner", Text),  # likewise
+    Column("webhook_url", Text),
     Index("clips_by_state", "state", "number"),
     Index("clips_by_owner", "owner", "number"),
     sqlite_autoincrement=True,
+)
+
+# A row comes with the last state of a clip that has a webhook, and outlives the clip until it was sent.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("clip", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt", Float),
+    Index("deliveries_by_time", "state", "next_attempt"),
 )
 
 idempotency_keys = Table(

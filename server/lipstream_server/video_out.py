@@ -1,14 +1,12 @@
-"""Frames and sound into an MP4 file that every player opens.
+"""Frames and sound into an MP4 or a WebM file, which its name tells.
 
-While it is being made the file is a fragmented MP4 under a name of its own (`talk.part.mp4` for
-`talk.mp4`), so that even a killed process leaves something that plays. At the end its packets are
-copied, unchanged, into an ordinary MP4 with the index in front, and that takes the real name.
+While it is being made the file has a name of its own (`talk.part.mp4` for `talk.mp4`) and consists of
+fragments, so that even a killed process leaves something that plays. At the end its packets are copied,
+unchanged, into an ordinary file with the index in front, and that takes the real name.
 """
 
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,37 +15,15 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from .mp4_tracks import Pictures, Samples, Sound, VideoError
-from .provenance import MADE_BY_AI, xmp_box
-
-# The index (moov) waits for the first fragment: only then is the delay of the sound encoder known and
-# can be written as an edit list; an index written at once shifts the pictures by that delay instead.
-# `frag_every_frame` looks simpler, but with two tracks it repeats time stamps and frames get lost.
-# `flush_packets`: a fragment that is finished is in the file, for whoever plays it meanwhile.
-_FRAGMENTED = {
-    "movflags": "delay_moov+default_base_moof+frag_keyframe",
-    "frag_duration": "1000000",
-    "flush_packets": "1",
-}
-_INDEX_FIRST = {"movflags": "faststart"}
+from .video_formats import VideoError, VideoFormat, format_of
+from .video_tracks import Pictures, Samples, Sound
 
 
-@dataclass(frozen=True)
-class Mp4Settings:
-    """How the file is encoded: frames a second, x264 quality and preset, AAC bits a second, tags."""
-
-    fps: int = 25
-    crf: int = 18
-    preset: str = "veryfast"
-    audio_bit_rate: int = 128_000
-    metadata: Mapping[str, str] = field(default_factory=lambda: MADE_BY_AI)
-
-
-class Mp4Writer:
+class VideoWriter:
     """A context manager that writes `path` as frames and samples come.
 
     width, height: pixels, both even (4:2:0 colour). sample_rate, channels: what `write` will be given;
-    the rate is kept where AAC knows it (the usual ones from 8 to 96 kHz), else resampled to 48 kHz.
+    an MP4 keeps the rate where AAC knows it (the usual ones from 8 to 96 kHz), else it becomes 48 kHz.
 
     Leaving the block puts the finished file at `path`. Leaving it early keeps what was done: after
     Ctrl-C or SystemExit it takes the name `path` too; after an error it does so only if `path` did not
@@ -62,25 +38,22 @@ class Mp4Writer:
         height: int,
         sample_rate: int,
         channels: int = 1,
-        settings: Mp4Settings | None = None,
+        fps: int = 25,
     ) -> None:
-        settings = settings or Mp4Settings()
         self.path = Path(path)
         self.part = part_path(self.path)
         self.saved: Path | None = None
+        self._format = made = format_of(self.path)
         _check_place(self.path)
-        self._metadata = dict(settings.metadata)
-        self._container = av.open(str(self.part), "w", format="mp4", options=_FRAGMENTED)
+        self._container = av.open(str(self.part), "w", format=made.name, options=dict(made.growing))
         # Everything that touches the container runs in this one thread. Ctrl-C is raised in the main
         # thread only, so it cannot fall between encoding a packet and writing it, which would tear a
         # hole into the video.
-        self._worker = ThreadPoolExecutor(1, "mp4")
+        self._worker = ThreadPoolExecutor(1, "video")
         try:
-            self._container.metadata.update(self._metadata)
-            self._pictures = Pictures(
-                self._container, width, height, settings.fps, settings.crf, settings.preset
-            )
-            self._sound = Sound(self._container, sample_rate, channels, settings.fps, settings.audio_bit_rate)
+            self._container.metadata.update(made.tags)
+            self._pictures = Pictures(self._container, made.pictures, width, height, fps)
+            self._sound = Sound(self._container, made.sound, sample_rate, channels, fps)
         except BaseException:
             self._discard()
             raise
@@ -140,7 +113,7 @@ class Mp4Writer:
         self._container.close()
         whole = self.part.with_suffix(f".whole{self.part.suffix}")
         try:
-            copy_packets(self.part, whole, self._metadata)
+            copy_packets(self.part, whole, self._format)
             os.replace(whole, self.part)
         finally:
             whole.unlink(missing_ok=True)
@@ -158,22 +131,23 @@ def part_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
-def copy_packets(source: Path, target: Path, metadata: Mapping[str, str]) -> None:
-    """Write the packets of `source`, not decoded, as an MP4 with its index in front and the label last."""
-    with av.open(str(source)) as old, av.open(str(target), "w", format="mp4", options=_INDEX_FIRST) as new:
-        new.metadata.update(metadata)
+def copy_packets(source: Path, target: Path, made: VideoFormat) -> None:
+    """Write the packets of `source`, not decoded, as a finished file."""
+    with (
+        av.open(str(source)) as old,
+        av.open(str(target), "w", format=made.name, options=dict(made.whole)) as new,
+    ):
+        new.metadata.update(made.tags)
         tracks = [new.add_stream_from_template(stream) for stream in old.streams]
         for packet in old.demux():
             if packet.dts is not None:  # the demuxer ends every track with an empty packet
                 packet.stream = tracks[packet.stream.index]
                 new.mux(packet)
     with target.open("ab") as file:
-        file.write(xmp_box())
+        file.write(made.end)
 
 
 def _check_place(path: Path) -> None:
-    if path.suffix.lower() not in (".mp4", ".m4v"):
-        raise VideoError(f"the video is an MP4 file: expected a name that ends in .mp4, got {path.name!r}")
     if path.is_dir():
         raise VideoError(f"expected the name of a file to write, {path} is a folder")
     if not path.parent.is_dir():

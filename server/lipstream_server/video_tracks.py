@@ -1,50 +1,44 @@
-"""The two tracks of a talking video: H.264 pictures and AAC sound, each with exact time stamps."""
+"""The two tracks of a talking video, pictures and sound, each with exact time stamps."""
 
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
+from av import AudioStream, VideoStream
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
-from .errors import MediaError
+from .video_formats import Codec, VideoError
 
 Samples = NDArray[np.float32] | NDArray[np.int16]
 """Sound (n,) or (n, channels): float32 in [-1, 1], or int16."""
 
-# The rates that an AAC header can name (ISO/IEC 14496-3, table 1.18); others are resampled.
-AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _FALLBACK_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _BT709 = 1  # ISO/IEC 23091-2: the code of BT.709 for primaries, transfer and matrix alike
-_LIMITED = 1  # FFmpeg's AVCOL_RANGE_MPEG: 16 to 235, what players expect of H.264
+_LIMITED = 1  # FFmpeg's AVCOL_RANGE_MPEG: 16 to 235, what players expect
 _KEY_EVERY_SECONDS = 2  # how finely a player can seek
 # x264 gives other bits for another number of threads; a fixed number makes equal frames equal files.
 _THREADS = 2
 
 
-class VideoError(MediaError):
-    """A video cannot be written like this."""
-
-
 class Pictures:
-    """The video track: RGB frames in, H.264 packets out, frame number `i` at time `i / fps`."""
+    """The video track: RGB frames in, packets out, frame number `i` at time `i / fps`."""
 
-    def __init__(
-        self, container: OutputContainer, width: int, height: int, fps: int, crf: int, preset: str
-    ) -> None:
+    def __init__(self, container: OutputContainer, codec: Codec, width: int, height: int, fps: int) -> None:
         if width < 2 or height < 2 or width % 2 or height % 2:
             raise VideoError(f"a 4:2:0 video has an even width and height, got {width} x {height}")
         self.fps = fps
         self.count = 0
         self._shape = (height, width, 3)
-        self._track = container.add_stream("libx264", rate=fps)
+        self._track = cast(VideoStream, container.add_stream(codec.name, rate=fps))
         self._track.width, self._track.height, self._track.pix_fmt = width, height, "yuv420p"
-        self._track.options = {"preset": preset, "crf": str(crf), "threads": str(_THREADS)}
-        codec = self._track.codec_context
-        codec.gop_size = _KEY_EVERY_SECONDS * fps
-        codec.color_primaries = codec.color_trc = codec.colorspace = _BT709
-        codec.color_range = _LIMITED
+        self._track.options = {**codec.options, "threads": str(_THREADS)}
+        context = self._track.codec_context
+        context.gop_size = _KEY_EVERY_SECONDS * fps
+        context.color_primaries = context.color_trc = context.colorspace = _BT709
+        context.color_range = _LIMITED
 
     def check(self, frames: NDArray[np.uint8]) -> None:
         """Raise VideoError unless frames are uint8 (F, H, W, 3) of this track's size."""
@@ -68,10 +62,10 @@ class Pictures:
 
 
 class Sound:
-    """The audio track: samples in, AAC packets out, never longer than the pictures."""
+    """The audio track: samples in, packets out, never longer than the pictures."""
 
     def __init__(
-        self, container: OutputContainer, sample_rate: int, channels: int, fps: int, bit_rate: int
+        self, container: OutputContainer, codec: Codec, sample_rate: int, channels: int, fps: int
     ) -> None:
         if channels not in _LAYOUTS:
             raise VideoError(f"expected sound of 1 or 2 channels, got {channels}; mix it down first")
@@ -80,9 +74,11 @@ class Sound:
         self._rate, self._channels, self._fps = sample_rate, channels, fps
         self._waiting = np.zeros((0, channels), np.float32)
         self._count = 0
-        kept = sample_rate if sample_rate in AAC_RATES else _FALLBACK_RATE
-        self._track = container.add_stream("aac", rate=kept, layout=_LAYOUTS[channels])
-        self._track.bit_rate = bit_rate
+        kept = sample_rate if sample_rate in codec.rates else _FALLBACK_RATE
+        self._track = cast(
+            AudioStream, container.add_stream(codec.name, rate=kept, layout=_LAYOUTS[channels])
+        )
+        self._track.bit_rate = codec.bit_rate
 
     def check(self, samples: Samples) -> NDArray[np.float32]:
         """The samples as float32 (n, channels) in [-1, 1]; raises VideoError when they do not fit."""
