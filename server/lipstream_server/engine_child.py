@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import parent_process
-from multiprocessing.connection import Connection
 
 from .engine import DeviceState, EngineError, OutOfMemoryError, Picture, Request, Restorable, Stream
-from .engine_wire import Answer, Asked, Began, Call, Fault, Known, Told, receive, send
+from .engine_pipe import EngineEnd
+from .engine_wire import Answer, Asked, Began, Call, Fault, Known, Told
 from .hearing_table import HearingTable
 
 LIFE_BITS = 32
@@ -104,20 +104,20 @@ class Host:
         return stream
 
 
-def serve(connection: Connection, make: Callable[[], Restorable], life: int) -> None:
+def serve(pipe: EngineEnd, make: Callable[[], Restorable], life: int) -> None:
     """Answer calls until the server closes its end, or is gone."""
     threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
     try:
         engine = make()
         answer: object = Facts.of(engine)
     except Exception as error:
-        send(connection, fault(error))
+        pipe.send(fault(error))
         return
     host = Host(engine, life)
     while True:
         try:
-            send(connection, answer)
-            call = receive(connection)
+            pipe.send(answer)
+            call = pipe.receive()
         except (EOFError, OSError):
             return
         assert isinstance(call, Call)
