@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from multiprocessing import parent_process
 
 from .engine import DeviceState, EngineError, OutOfMemoryError, Picture, Request, Restorable, Stream
 from .engine_pipe import EngineEnd
 from .engine_wire import Answer, Asked, Began, Call, Fault, Known, Told
 from .hearing_table import HearingTable
+from .parent import follow_parent
 
 LIFE_BITS = 32
 
@@ -106,7 +104,7 @@ class Host:
 
 def serve(pipe: EngineEnd, make: Callable[[], Restorable], life: int) -> None:
     """Answer calls until the server closes its end, or is gone."""
-    threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
+    follow_parent()
     try:
         engine = make()
         answer: object = Facts.of(engine)
@@ -139,11 +137,3 @@ def fault(error: Exception) -> object:
     if isinstance(code, int):
         return Fault(str(error), code)
     return Fault("".join(traceback.format_exception(error)), None)
-
-
-def _follow_parent() -> None:
-    """A server that was killed cannot tell; an engine in the middle of a window would not see it either."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

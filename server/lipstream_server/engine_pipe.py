@@ -47,7 +47,6 @@ class ServerEnd:
         self._gone: deque[Slot] = deque()  # whose last picture is gone, which any thread may find
         # With its last user too: who stops an engine cannot close this, because another thread may wait for an answer here.
         self._close = weakref.finalize(self, line.close)
-        self._close.atexit = False
 
     def send(self, value: object, until: float) -> None:
         """Raises OSError where nobody is at the other end."""
@@ -181,4 +180,4 @@ def _limit(line: socket.socket, option: int, until: float | None) -> None:
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError("the other end took too long")
-    line.setsockopt(socket.SOL_SOCKET, option, _TIME.pack(int(left), int(left % 1 * 1e6) + 1))
+    line.setsockopt(socket.SOL_SOCKET, option, _TIME.pack(*divmod(int(left * 1e6) + 1, 10**6)))
