@@ -230,8 +230,10 @@ async def test_a_clip_goes_on_where_it_was(tmp_path: Path) -> None:
         assert min(seen) >= done  # not from the beginning
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
-def test_no_process_is_left_when_the_server_ends(by: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("by", "stopped"), [(signal.SIGTERM, False), (signal.SIGKILL, False), (signal.SIGKILL, True)]
+)
+def test_no_process_is_left_when_the_server_ends(by: signal.Signals, stopped: bool, tmp_path: Path) -> None:
     port = free_port(8790)
     command = [sys.executable, "-m", "lipstream_client", "serve", "--stub", "--port", str(port)]
     with subprocess.Popen(
@@ -241,6 +243,8 @@ def test_no_process_is_left_when_the_server_ends(by: signal.Signals, tmp_path: P
             asyncio.run(_ready(port))
             children = descendants(server.pid)
             assert len(children) >= 2  # the engine, and what it is copied from
+            if stopped:
+                os.kill(children[-1], signal.SIGSTOP)  # descendants come after those that they descend from
         finally:
             server.send_signal(by)
         server.wait(60)

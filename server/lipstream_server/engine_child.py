@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection
 
 from .engine import DeviceState, EngineError, OutOfMemoryError, Picture, Request, Restorable, Stream
-from .engine_wire import Answer, Asked, Began, Call, Fault, Known, Told, receive, send
+from .engine_pipe import EngineEnd
+from .engine_wire import Answer, Asked, Began, Call, Fault, Known, Told
 from .hearing_table import HearingTable
+from .parent import follow_parent
 
 LIFE_BITS = 32
 
@@ -104,20 +102,20 @@ class Host:
         return stream
 
 
-def serve(connection: Connection, make: Callable[[], Restorable], life: int) -> None:
+def serve(pipe: EngineEnd, make: Callable[[], Restorable], life: int) -> None:
     """Answer calls until the server closes its end, or is gone."""
-    threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
+    follow_parent()
     try:
         engine = make()
         answer: object = Facts.of(engine)
     except Exception as error:
-        send(connection, fault(error))
+        pipe.send(fault(error))
         return
     host = Host(engine, life)
     while True:
         try:
-            send(connection, answer)
-            call = receive(connection)
+            pipe.send(answer)
+            call = pipe.receive()
         except (EOFError, OSError):
             return
         assert isinstance(call, Call)
@@ -139,11 +137,3 @@ def fault(error: Exception) -> object:
     if isinstance(code, int):
         return Fault(str(error), code)
     return Fault("".join(traceback.format_exception(error)), None)
-
-
-def _follow_parent() -> None:
-    """A server that was killed cannot tell; an engine in the middle of a window would not see it either."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import signal
-import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 
 from .engine import Restorable
 from .engine_child import Facts, serve
-from .engine_wire import Call, Fault, receive, send
+from .engine_pipe import ServerEnd, open_pipe
+from .engine_wire import Call, Fault
 
 _SPARED = (signal.SIGINT, signal.SIGTERM)
 
@@ -37,7 +37,7 @@ class Life:
 
     number: int
     process: ForkServerProcess
-    connection: Connection
+    pipe: ServerEnd
 
     @classmethod
     def begin(cls, make: Callable[[], Restorable], number: int, preload: Sequence[str]) -> Life:
@@ -46,11 +46,13 @@ class Life:
         """
         context = get_context("forkserver")
         context.set_forkserver_preload(list(preload))
-        ours, theirs = context.Pipe()
+        ours, theirs = open_pipe()
         process = context.Process(target=serve, args=(theirs, make, number), name="engine", daemon=True)
-        with _spared():
-            process.start()
-        theirs.close()
+        try:
+            with _spared():
+                process.start()
+        finally:
+            theirs.close()
         return cls(number, process, ours)
 
     def facts(self, seconds: float) -> Facts:
@@ -70,31 +72,21 @@ class Life:
     def end(self) -> None:
         self.kill()
         self.process.join()
-        self.connection.close()
+        self.pipe.close()
 
     def _wait(self, call: Call | None, seconds: float) -> object:
-        # A timer, and no timeout of the connection: a process that stands still may have sent half an answer, or take no call.
-        late = threading.Event()
-        timer = threading.Timer(seconds, self._kill_late, [late])
-        timer.daemon = True
-        timer.start()
+        until = time.monotonic() + seconds
         try:
             if call is not None:
-                send(self.connection, call)
-            answer = receive(self.connection)
+                self.pipe.send(call, until)
+            answer = self.pipe.receive(until)
         except (EOFError, OSError) as error:
-            raise LostError(self._fate(call, seconds, late.is_set())) from error
-        finally:
-            timer.cancel()
+            raise LostError(self._fate(call, seconds, isinstance(error, TimeoutError))) from error
         if isinstance(answer, Fault):
             raise EngineFaultError(answer)
         if isinstance(answer, Exception):
             raise answer
         return answer
-
-    def _kill_late(self, late: threading.Event) -> None:
-        late.set()
-        self.kill()
 
     def _fate(self, call: Call | None, seconds: float, late: bool) -> str:
         self.kill()  # it may have closed its end and live

@@ -140,7 +140,8 @@ class EngineProcess:
     def open(self, avatar: str, preset: str) -> Opened:
         began: Began = self._call("open", avatar, preset)
         assert began.idle is not None
-        return Opened(self._begun(began, avatar, preset), began.idle)
+        # A copy: these pictures stay as long as the session, and would keep their slot, and all memory of a process that is lost.
+        return Opened(self._begun(began, avatar, preset), began.idle.copy())
 
     def begin(self, avatar: str, preset: str, seed: int) -> Stream:
         return self._begun(self._call("begin", avatar, preset, seed), avatar, preset)
