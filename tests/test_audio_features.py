@@ -69,13 +69,13 @@ def test_the_state_is_a_value(features: WhisperFeatures, reading: Samples) -> No
 
 
 def test_a_clip_and_its_context_are_ready_without_waiting_for_more(features: WhisperFeatures) -> None:
-    """Four frames of a clip need two more of context, and those look `right` frames and 2.5 ms ahead."""
-    needed = (4 + 2 + features.config.right) * 640 + 40
+    """Four frames of a clip need two more of context, and those look `right` frames ahead, less 2 ms."""
+    needed = (4 + 2 + features.config.right) * 640 - 32
     noise = np.random.default_rng(0).normal(size=needed).astype(np.float32) * 0.1
     stream = features.stream()
     assert len(stream.push(noise[:-1])) == 2
     assert len(stream.push(noise[-1:])) == 4
-    assert features.look_ahead_frames == pytest.approx(3 + features.config.right + 40 / 640)
+    assert features.look_ahead_frames == pytest.approx(3 + features.config.right - 32 / 640)
 
 
 def test_memory_does_not_grow_with_the_stream(features: WhisperFeatures) -> None:

@@ -213,7 +213,7 @@ def test_an_engine_that_is_calm_is_never_killed() -> None:
 
 @given(
     st.integers(1, 12).flatmap(lambda hop: st.tuples(st.just(hop), st.integers(0, hop - 1))),
-    st.integers(0, 1000),
+    st.integers(-100, 1000),
     st.integers(0, 100_000),
 )
 def test_how_much_sound_is_needed_is_known_without_asking(

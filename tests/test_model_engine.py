@@ -12,11 +12,12 @@ from PIL import Image
 
 from lipstream_accel.plan_json import to_json
 from lipstream_accel.presets import preset
-from lipstream_models.audio import context_windows
+from lipstream_models.audio import FeatureConfig, context_windows
 from lipstream_models.autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
+from lipstream_server.audio_in import Resampler
 from lipstream_server.engine import (
     OutOfMemoryError,
     PortraitError,
@@ -50,6 +51,20 @@ class Listening:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("frames", [4, 12])
+def test_a_window_is_heard_with_the_piece_that_ends_with_it(
+    engine: ModelEngine, frames: int, rate: int
+) -> None:
+    """Live audio comes in pieces of one frame, of which a resampler keeps the end to itself: no further piece is waited for."""
+    needed = engine.samples_needed(frames)
+    pieces = -(-needed // 640)
+    resampler = Resampler(rate, 16_000)
+    heard = sum(len(resampler.push(np.zeros(rate // 25, np.float32))) for _ in range(pieces))
+    assert heard >= needed
+    assert pieces == frames + 2 + FeatureConfig().right
 
 
 def test_windows_of_a_stream_hear_what_the_whole_recording_gives(

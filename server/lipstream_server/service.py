@@ -107,6 +107,11 @@ class Service:
         return self.sessions >= self.limit
 
     @property
+    def fragment_frames(self) -> int:
+        """Pictures of a fragment now: a second one in it would have to be there 40 ms before its turn."""
+        return 1 if self.sessions <= self.settings.few_sessions else self.settings.fragment_frames
+
+    @property
     def backlog(self) -> float:
         """Seconds of audio of all sessions that came and has not been sent."""
         return sum(talk.backlog for talk in self.talks)

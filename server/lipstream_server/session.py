@@ -204,12 +204,12 @@ class Session:
         self.watch.window(due, made, now)
 
     async def _send(self, media: MediaOut) -> None:
-        most = self._service.settings.fragment_frames
         while not self._stop.is_set():
             self._check_times()
             await self._tell_of_drain()
             async with self._sending:
-                count = 1 if self._talk.beginning else most  # so that the first picture waits for no other
+                # The first picture waits for no other.
+                count = 1 if self._talk.beginning else self._service.fragment_frames
                 burst = self._talk.burst(count, time.monotonic())
                 await self._send_burst(media, burst)
             self._changed.set()

@@ -149,6 +149,8 @@ class EngineSettings:
 @dataclass(frozen=True)
 class ServerSettings:
     """sessions: most sessions at once; measured at warm-up without it. fragment_frames: a fragment's pictures, at most.
+    few_sessions: while no more are open a fragment holds one picture, which so need not be there before its turn; that costs the
+    server a fifth more work.
 
     hello_seconds: to session.start. idle_seconds: without any message of the client. max_seconds: of a session.
     send_seconds: a message that the client has not taken after that ends the session. lag_seconds: a server that is further
@@ -162,6 +164,7 @@ class ServerSettings:
 
     sessions: int | None = None
     fragment_frames: int = 2
+    few_sessions: int = 8
     hello_seconds: float = 10.0
     idle_seconds: float = 300.0
     max_seconds: float = 4 * 3600.0

@@ -29,8 +29,8 @@ class WindowSettings:
     lengths: tuple[int, ...] = (4, 8, 16)
     ahead: float = 1.0
     tail: int = 6
-    slack: float = 0.03
-    load: float = 0.85
+    slack: float = 0.02
+    load: float = 0.95
     most_lead: float = 0.5
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ export const SLOW = 0.94;
 const TOO_FAR = 1.0; // seconds behind where it should be from which it jumps
 const SLACK = 0.12; // two fragments more than wanted are no reason to hurry
 const FIRST = 0.2;
-const LEAST = 0.14; // a fragment is 0.08 long
+const LEAST = 0.14; // a fragment is up to 0.08 long
 const MOST = 0.8;
 
 /**

@@ -14,6 +14,10 @@ from .sliding import FPS, FRAME, Rows, Samples, Slider, SlidingStream, WindowGri
 from .whisper import WhisperEncoder, load_whisper
 
 STEPS = FRAME // (2 * HOP)  # encoder steps per video frame
+_UNHEARD = 72
+"""Samples at the end of a window that are mirrored instead of waited for: the 2.5 ms by which its last mel frame reaches beyond its
+last video frame, and 2 ms that a resampler keeps to itself. Live audio comes in pieces of 40 ms, one of which they would cost.
+"""
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class FeatureConfig:
     batch: int = 32
 
     def grid(self) -> WindowGrid:
-        """Every mel frame of a window is made from the real samples around it."""
-        return WindowGrid(self.hop, self.offset, self.left, self.right, PAST, PAST - HOP, self.batch)
+        """Every mel frame of a window is made from the real samples around it, but for the end of the last one (`_UNHEARD`)."""
+        return WindowGrid(
+            self.hop, self.offset, self.left, self.right, PAST, PAST - HOP - _UNHEARD, self.batch
+        )
 
 
 class WhisperFeatures(nn.Module):
@@ -89,7 +95,8 @@ class WhisperFeatures(nn.Module):
     def _encode(self, windows: Samples) -> Rows:
         """(B, window samples) -> (B * hop, blocks, channels)."""
         config = self.config
-        mel = self.mel(torch.from_numpy(windows).to(self.mel.window.device))  # (B, 80, 4 window)
+        heard = np.pad(windows, ((0, 0), (0, _UNHEARD)), mode="reflect")
+        mel = self.mel(torch.from_numpy(heard).to(self.mel.window.device))  # (B, 80, 4 window)
         states = self.encoder(mel.to(self.encoder.conv1.weight.dtype))
         hop = slice(config.left * STEPS, (config.left + config.hop) * STEPS)
         chosen = torch.stack(
