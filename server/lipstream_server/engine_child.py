@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from .hearing_table import HearingTable
 from .parent import follow_parent
 
 LIFE_BITS = 32
+SPARED = (signal.SIGINT, signal.SIGTERM)
+"""Signals that are meant for the server and that an engine does not hear."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class Host:
 
 def serve(pipe: EngineEnd, make: Callable[[], Restorable], life: int) -> None:
     """Answer calls until the server closes its end, or is gone."""
+    # Once more: the fork server may have been started by somebody else, who heard them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SPARED)
     follow_parent()
     try:
         engine = make()

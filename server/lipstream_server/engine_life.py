@@ -11,11 +11,9 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import ForkServerProcess
 
 from .engine import Restorable
-from .engine_child import Facts, serve
+from .engine_child import SPARED, Facts, serve
 from .engine_pipe import ServerEnd, open_pipe
 from .engine_wire import Call, Fault
-
-_SPARED = (signal.SIGINT, signal.SIGTERM)
 
 
 class LostError(RuntimeError):
@@ -103,7 +101,7 @@ def _spared() -> Iterator[None]:
     service manager's SIGTERM to all of the service, and sessions still need their engine then.
     """
     resource_tracker.ensure_running()  # it would unblock them while the first process is started
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SPARED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SPARED)
     try:
         yield
     finally:
