@@ -107,8 +107,9 @@ class Host:
 
 def serve(pipe: EngineEnd, make: Callable[[], Restorable], life: int) -> None:
     """Answer calls until the server closes its end, or is gone."""
-    # Once more: the fork server may have been started by somebody else, who heard them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SPARED)
+    # Also where the fork server was started by somebody who heard them, and by threads that imports began before this.
+    for each in SPARED:
+        signal.signal(each, signal.SIG_IGN)
     follow_parent()
     try:
         engine = make()
