@@ -232,8 +232,8 @@ def test_what_the_server_cannot_have_got_is_refused() -> None:
         _, engine = open_pipe(MANY)
         engine.close()
         server = ServerEnd(ours, mmap.mmap(-1, LEAST))
-        for sizes, slots in ((0, [(LEAST - 10, 11)]), (2**60, [])):
-            head = sizes.to_bytes(8, "little") + len(slots).to_bytes(4, "little")
+        for size, slots in ((0, [(LEAST - 10, 11)]), (2**60, []), (0, [])):
+            head = size.to_bytes(8, "little") + len(slots).to_bytes(4, "little")
             theirs.send(head + b"".join(n.to_bytes(8, "little") for slot in slots for n in slot))
             with pytest.raises(OSError, match="expected a"):
                 server.receive(soon())

@@ -63,12 +63,13 @@ class ServerEnd:
         """What was received stays."""
         self._close()
 
-    def _view(self, place: int, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    def _view(self, place: int, size: int) -> memoryview:
         if place + size > len(self._memory):
             raise OSError(f"expected a slot of {len(self._memory)} bytes, got {size} bytes at {place}")
-        view = np.frombuffer(self._memory, np.uint8, size, place)
-        weakref.finalize(view, self._gone.append, (place, size)).atexit = False
-        return view
+        # An array, which all that is made of it keeps; a memoryview would be gone before the pictures.
+        owner = np.frombuffer(self._memory, np.uint8, size, place)
+        weakref.finalize(owner, self._gone.append, (place, size)).atexit = False
+        return owner.data
 
 
 class EngineEnd:
@@ -152,8 +153,8 @@ def _receive(line: socket.socket, until: float | None = None) -> tuple[list[Slot
     _read(line, data, _SIZES.size, until)
     size, count = _SIZES.unpack_from(data)
     begin = _SIZES.size + count * _SLOT.size
-    if begin + size > _MOST:
-        raise OSError(f"expected a message of at most {_MOST} bytes, got one of {begin + size}")
+    if not _SIZES.size < begin + size <= _MOST:
+        raise OSError(f"expected a message of {_SIZES.size + 1} to {_MOST} bytes, got one of {begin + size}")
     _read(line, data, begin + size, until)
     return list(_SLOT.iter_unpack(data[_SIZES.size : begin])), bytes(data[begin:])
 
