@@ -57,7 +57,7 @@ class ServerEnd:
         """Arrays of LEAST bytes and more can only be read. Raises EOFError, OSError where the other end is gone."""
         slots, head = _receive(self._line, until)
         views = [self._view(*slot) for slot in slots]
-        return pickle.loads(head or views.pop(0).data, buffers=views)  # noqa: S301  # from our own process
+        return pickle.loads(head or views.pop(0), buffers=views)  # noqa: S301  # from our own process
 
     def close(self) -> None:
         """What was received stays."""
