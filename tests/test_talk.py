@@ -184,6 +184,23 @@ def test_windows_grow_where_short_ones_do_not_keep_up() -> None:
         WindowSettings(lengths=(8, 4))
 
 
+def test_a_window_too_short_to_keep_up_is_asked_for_at_the_last_moment() -> None:
+    planner = Planner(
+        WindowSettings(), FPS, lambda frames: frames * 640, {4: 0.2, 8: 0.25, 16: 0.4}.__getitem__
+    )
+    assert planner.steady == 8
+    assert (
+        planner.next(Progress(8 * 640, None, 4, 0, False)) is None
+    )  # nothing is shown: 8 frames are waited for
+    assert planner.next(Progress(12 * 640, None, 4, 0, False)) == Window(4, 8)
+    assert planner.next(Progress(24 * 640, None, 20, 13, True)) is None  # 280 ms are left
+    assert planner.next(Progress(24 * 640, None, 20, 15, True)) == Window(20, 4)  # 200 ms
+    slow = Planner(WindowSettings(), FPS, lambda frames: frames * 640, {4: 0.5, 8: 0.6, 16: 0.6}.__getitem__)
+    assert slow.steady == 16
+    assert slow.next(Progress(8 * 640, None, 4, 0, False)) == Window(4, 4)  # 16 frames would come too late
+    assert slow.next(Progress(12 * 640, None, 4, 0, False)) == Window(4, 8)
+
+
 class Confusion(RuleBasedStateMachine):
     """Any commands in any order, at any pace of the model: what goes out stays well formed."""
 

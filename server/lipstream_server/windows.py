@@ -121,17 +121,20 @@ class Planner:
         """
         if at.frames is not None and ready >= at.frames:
             return 0.0
+        return min(max(0.0, self._wait(at, ready / self.fps, burst, since)), self.settings.most_lead)
+
+    def waits_for_audio(self, at: Progress) -> bool:
+        """Whether the next frame cannot have been asked for, because the client has not sent what it needs to hear."""
+        return at.frames is None and at.sent >= at.requested and self._longest(at, self._start(at)) is None
+
+    def _wait(self, at: Progress, shown: float, burst: float, since: float) -> float:
+        """Seconds until the next steady window is bound to be there, less those for which there is something to show."""
         length = self.steady
         missing = 0.0
         if at.frames is None:
             lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
             missing = max(0.0, whole_bursts(lacking, burst) - since) if lacking > 0 else 0.0
-        wait = missing + self._cost(length) + self.settings.slack - ready / self.fps
-        return min(max(0.0, wait), self.settings.most_lead)
-
-    def waits_for_audio(self, at: Progress) -> bool:
-        """Whether the next frame cannot have been asked for, because the client has not sent what it needs to hear."""
-        return at.frames is None and at.sent >= at.requested and self._longest(at, self._start(at)) is None
+        return missing + self._cost(length) + self.settings.slack - shown
 
     def _start(self, at: Progress) -> int:
         """Frames that would come too late are skipped: those shown by the time that a window takes."""
@@ -174,5 +177,11 @@ class Planner:
         return max(can, default=None)
 
     def _urgent(self, at: Progress, length: int) -> bool:
-        left = (at.requested - at.sent) / self.fps if at.showing else 0.0
-        return left <= self._cost(length) + self.settings.slack + self.settings.load * length / self.fps
+        """Whether a window is asked for that is too short to keep up: while frames are shown, at the last moment at which it comes
+        in time. Before that none is, because it would make those after it late, unless the first frame would wait too long for
+        a steady one.
+        """
+        left = (at.requested - at.sent) / self.fps
+        if at.showing:
+            return left <= self._cost(length) + self.settings.slack
+        return self._wait(at, left, 0.0, 0.0) > self.settings.most_lead
