@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from .engine import Engine, EngineGoneError, EngineLostError, Made, OutOfMemoryError, Request
+from .gaps import Gaps
 from .metrics import BatchFigures, Kind, Metrics
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 BACKGROUND = math.inf
 """The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
-_MOMENT = 0.05  # seconds that a session takes to ask again, at most
 _REMEMBERED = 5  # measurements whose median is taken: what disturbed one window says nothing of the next
 
 
@@ -98,7 +98,7 @@ class Scheduler:
         self._arrived = asyncio.Event()
         self._costs: dict[int, deque[float]] = {}
         self._after: deque[float] = deque(maxlen=_REMEMBERED)
-        self._free_from = 0.0
+        self._gaps = Gaps()
         self._smaller = _Smaller(most, smaller_seconds)
         self._restarts = engine.health.restarts
         self._disturbed = (
@@ -182,10 +182,8 @@ class Scheduler:
             await self._make(batch)
 
     async def _asked_meanwhile(self) -> bool:
-        """Whether something was asked for in the moment that a session is left to ask for its next window: without it, a session
-        that is behind would have to wait for a window of the background between any two of its own.
-        """
-        rest = self._free_from - time.monotonic()
+        """Whether something was asked for, or may have been, while a window of the background was left to wait (see `Gaps`)."""
+        rest = self._gaps.wait(time.monotonic())
         if rest <= 0:
             return False
         self._arrived.clear()
@@ -224,11 +222,15 @@ class Scheduler:
         self._notice_restarts(now)
         if batch[0].preset:
             self._metrics.batch(self._figures(batch, made, now - begin, now))
-        if batch[0].deadline != BACKGROUND:  # which waits for long, and says nothing of what sessions wait
+        if batch[0].deadline == BACKGROUND:  # which waits for long, and says nothing of what sessions wait
+            self._gaps.background(now, now - begin)
+        else:
             since = min(each.since for each in batch)
             if since > self._disturbed:
                 self._measure(batch[0].request.frames, now - since)
-            self._free_from = now + _MOMENT
+            frames = batch[0].request.frames
+            for each in batch:
+                self._gaps.session(now, each.deadline, frames / self.engine.fps, self.cost(frames))
         for each, result in zip(batch, made, strict=True):
             if not each.result.done():
                 each.result.set_result(result)

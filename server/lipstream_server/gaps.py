@@ -1,0 +1,53 @@
+"""When a window of the background may be made, so that no session's window comes late for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+
+MOMENT = 0.05
+"""Seconds that a session takes to ask again, at most."""
+_REMEMBERED = 5
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A session's next window: it is asked for by `begin`, if at all, and has to be begun then."""
+
+    begin: float
+
+
+class Gaps:
+    """Times in seconds of time.monotonic. patience: after so many seconds without a window of the background one is made in any
+    case, so that clips get on beside a session that never pauses; it delays one window of that by its own length.
+    """
+
+    def __init__(self, patience: float = 10.0) -> None:
+        self._patience = patience
+        self._expected: list[Expected] = []
+        self._costs: deque[float] = deque(maxlen=_REMEMBERED)
+        self._free_from = 0.0
+        self._last = 0.0
+
+    def session(self, now: float, deadline: float, seconds: float, cost: float) -> None:
+        """A session's window came now. deadline: of its first frame; seconds: that it lasts; cost: what one like it takes."""
+        self._free_from = now + MOMENT
+        self._expected = [each for each in self._expected if each.begin > now]
+        self._expected.append(Expected(deadline + seconds - cost))
+
+    def background(self, now: float, seconds: float) -> None:
+        """A window of the background was made, in so many seconds."""
+        self._costs.append(seconds)
+        self._last = now
+
+    def wait(self, now: float) -> float:
+        """Seconds for which the next one of the background has to wait, unless a session asks for something before; 0 for none."""
+        rest = max(0.0, self._free_from - now)
+        if rest or now - self._last > self._patience:
+            return rest
+        cost = median(self._costs) if self._costs else 0.0
+        hindered = [
+            each.begin for each in self._expected if now < each.begin + MOMENT and each.begin < now + cost
+        ]
+        return max(hindered, default=now - MOMENT) + MOMENT - now
