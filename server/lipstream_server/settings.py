@@ -154,7 +154,8 @@ class ServerSettings:
 
     hello_seconds: to session.start. idle_seconds: without any message of the client. max_seconds: of a session.
     send_seconds: a message that the client has not taken after that ends the session. lag_seconds: a server that is further
-    behind the clock sets it back. load: the share of real time that sessions may take together. encoders: threads that encode.
+    behind the clock sets it back. load: the share of real time that sessions may take together; the
+    rest is for encoding, which on a CPU takes the same cores. encoders: threads that encode.
     errors: how many of its mistakes a session outlives. most_batch: windows that are made together. retry_seconds: after which
     whoever was refused is told to try again. preset: of sessions and clips that name none; without it the model's own.
     drain_seconds: that sessions may go on when the server is told to stop. stuck_seconds: a window in work for so much longer
@@ -170,7 +171,7 @@ class ServerSettings:
     max_seconds: float = 4 * 3600.0
     send_seconds: float = 5.0
     lag_seconds: float = 1.0
-    load: float = 0.85
+    load: float = 0.75
     most_batch: int = 8
     encoders: int = 4
     errors: int = 100
