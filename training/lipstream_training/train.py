@@ -16,7 +16,8 @@ from pathlib import Path
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 
 
-GPU_FRAMES = 256  # a step of the diffusion model on a GPU
+GPU_FRAMES = 512  # a step of the diffusion model on a GPU
+GPU_PARTS = 64  # a step of the decoder there
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,16 @@ def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[s
         ],
         [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]],
     ]
-    on_device = [] if device == "cpu" else ["--device", device, "--frames", str(GPU_FRAMES)]
-    diffusion = ["diffusion_training", "--latents", latents, *into, *on_device]
+    on_cpu = device == "cpu"
+    frames = [] if on_cpu else ["--device", device, "--frames", str(GPU_FRAMES)]
+    batch = [] if on_cpu else ["--device", device, "--batch", str(GPU_PARTS)]
+    decoder = ["autoencoder_training", "--clips", clips, *into, *batch]
+    diffusion = ["diffusion_training", "--latents", latents, *into, *frames]
     teacher = str(run / "guided.safetensors")
     distillation = ["--steps", str(scale.distillation_steps), "--shift", "8", "--teacher", teacher]
     return [
         *renders,
-        [["autoencoder_training", "--clips", clips, *into, "--steps", str(scale.autoencoder_steps)]],
+        [[*decoder, "--steps", str(scale.autoencoder_steps)]],
         [["encode_clips", "--clips", clips, *into, "--out", latents]],
         *([] if (run / "audio_projection.pt").exists() else hearing),
         [[*diffusion, "--steps", str(scale.diffusion_steps)]],
@@ -92,7 +96,9 @@ def main() -> None:
         "--parts", type=int, default=os.cpu_count() or 1, help="processes that render side by side"
     )
     parser.add_argument("--tiny", action="store_true", help="a few clips and steps, to try the stages")
-    parser.add_argument("--device", default="cpu", help="where the diffusion model trains, for instance cuda")
+    parser.add_argument(
+        "--device", default="cpu", help="where decoder and diffusion model train, for instance cuda"
+    )
     arguments = parser.parse_args()
     scale = TINY if arguments.tiny else Scale()
     for commands in stages(arguments.run, scale, arguments.parts, arguments.device):
