@@ -13,7 +13,7 @@ import yaml
 
 from lipstream_bench.env_example import MARK, settings
 from lipstream_bench.image.context import included, sources
-from lipstream_bench.image.dockerfile import DockerfileError, Stage, command, pairs, parse
+from lipstream_bench.image.dockerfile import DockerfileError, Stage, argument, command, pairs, parse
 from lipstream_server.effective import effective
 from lipstream_server.env_file import env_lines
 from lipstream_server.serve_settings import ServeSettings
@@ -241,6 +241,14 @@ def test_stages_arguments_and_continuations_are_read() -> None:
     assert (first.name, first.base, second.base) == ("x", "b:2", "x")
     assert [(step.line, step.name, step.said) for step in first.steps] == [(4, "RUN", "a && b")]
     assert pairs(second.steps[0], {}) == {"A": "1", "B": "two words"}
+
+
+def test_quotes_round_the_default_of_an_argument_are_not_part_of_it() -> None:
+    step = parse('FROM a\nARG X="two words"', {})[0].steps[0]
+    assert argument(step, {}, {}) == {"X": "two words"}
+    assert argument(step, {}, {"X": "else"}) == {"X": "else"}
+    with pytest.raises(DockerfileError, match="line 2: expected one name"):
+        argument(parse("FROM a\nARG X=two words", {})[0].steps[0], {}, {})
 
 
 def test_dockerignore_lets_in_only_what_it_names() -> None:

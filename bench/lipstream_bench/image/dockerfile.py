@@ -77,8 +77,11 @@ def parse(text: str, arguments: Mapping[str, str]) -> tuple[Stage, ...]:
 
 
 def argument(step: Step, known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """What an ARG adds: the build's own value, or the default, or nothing."""
-    name, has_default, default = step.said.partition("=")
+    """What an ARG adds: the build's own value, or the default, or nothing. Quotes round a default are not part of it."""
+    words = shlex.split(step.said)
+    if len(words) != 1:
+        raise DockerfileError(f"line {step.line}: expected one name, and perhaps a value, got {step.said!r}")
+    name, has_default, default = words[0].partition("=")
     if name in given:
         return {name: given[name]}
     return {name: substitute(default, known, step.line)} if has_default else {}
