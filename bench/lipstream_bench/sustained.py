@@ -116,6 +116,8 @@ async def _watch(client: StreamClient, record: Record, began: asyncio.Queue[floa
             if message.delay is not None and len(record.parts) < len(record.delays):
                 record.parts.append(message.delay)
         elif isinstance(message, UtteranceEnded):
+            if shows:  # it was never shown, and its beginning is not the next one's
+                began.get_nowait()
             shows = False
 
 
