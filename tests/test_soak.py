@@ -3,6 +3,9 @@
 `python -m lipstream_bench.soak --minutes 60` is the long one.
 """
 
+import json
+from collections import Counter
+
 import pytest
 
 from lipstream_bench.server_process import serving
@@ -29,3 +32,11 @@ def test_what_grows_is_told() -> None:
     assert flat.grown() == []
     assert len(leaking.grown()) == 2
     assert "NOT FLAT: tasks 14 -> 25" in str(leaking)
+
+
+def test_what_a_soak_found_can_be_written_down() -> None:
+    sample = Sample(1.0, 100.0, 10, 8, 20)
+    soaked = Soaked([sample] * 6, Counter({"ends": 2, "vanishes": 1}), 3)
+    said = json.loads(json.dumps(soaked.said()))
+    assert (said["grown"], said["sessions"], said["clips"]) == ([], {"ends": 2, "vanishes": 1}, 3)
+    assert said["samples"][0]["memory_mb"] == 100.0

@@ -85,6 +85,17 @@ class Soaked:
             found.append(f"memory {before:.0f} -> {after:.0f} MB")
         return found
 
+    def said(self) -> dict[str, object]:
+        """For JSON, with the verdict."""
+        # A Counter is not what `asdict` thinks: it would make one of pairs.
+        samples = [asdict(sample) for sample in self.samples]
+        return {
+            "grown": self.grown(),
+            "samples": samples,
+            "sessions": dict(self.sessions),
+            "clips": self.clips,
+        }
+
     def __str__(self) -> str:
         first, last = self.samples[0], self.samples[-1]
         ways = ", ".join(f"{count} {way}" for way, count in sorted(self.sessions.items()))
@@ -229,8 +240,7 @@ def main() -> None:
         speech = read_audio(recording_path())
         soaked = asyncio.run(soak(server, arguments.minutes, arguments.sessions, speech, arguments.seed))
     if arguments.json is not None:
-        said = {"machine": machine(), "grown": soaked.grown(), **asdict(soaked)}
-        arguments.json.write_text(json.dumps(said, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"machine": machine(), **soaked.said()}, indent=2) + "\n")
     print(soaked)
     raise SystemExit(1 if soaked.grown() else 0)
 
