@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from statistics import median
 
 MOMENT = 0.05
 """Seconds that a session takes to ask again, at most."""
 _REMEMBERED = 5
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A session's next window: it is asked for by `begin`, if at all, and has to be begun then."""
-
-    begin: float
 
 
 class Gaps:
@@ -25,7 +17,9 @@ class Gaps:
 
     def __init__(self, patience: float = 10.0) -> None:
         self._patience = patience
-        self._expected: list[Expected] = []
+        self._expected: list[
+            float
+        ] = []  # when sessions' next windows are asked for, if at all, and have to be begun
         self._costs: deque[float] = deque(maxlen=_REMEMBERED)
         self._free_from = 0.0
         self._last = 0.0
@@ -33,8 +27,8 @@ class Gaps:
     def session(self, now: float, deadline: float, seconds: float, cost: float) -> None:
         """A session's window came now. deadline: of its first frame; seconds: that it lasts; cost: what one like it takes."""
         self._free_from = now + MOMENT
-        self._expected = [each for each in self._expected if each.begin > now]
-        self._expected.append(Expected(deadline + seconds - cost))
+        self._expected = [begin for begin in self._expected if begin > now]
+        self._expected.append(deadline + seconds - cost)
 
     def background(self, now: float, seconds: float) -> None:
         """A window of the background was made, in so many seconds."""
@@ -47,7 +41,5 @@ class Gaps:
         if rest or now - self._last > self._patience:
             return rest
         cost = median(self._costs) if self._costs else 0.0
-        hindered = [
-            each.begin for each in self._expected if now < each.begin + MOMENT and each.begin < now + cost
-        ]
+        hindered = [begin for begin in self._expected if begin - cost < now < begin + MOMENT]
         return max(hindered, default=now - MOMENT) + MOMENT - now

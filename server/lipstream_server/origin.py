@@ -27,7 +27,7 @@ def allowed_host(host: str, allowed: Sequence[str]) -> bool:
     name = _name(host)
     if name == "localhost" or name.endswith(".localhost") or "*" in allowed:
         return True
-    return _is_address(name) or name in (each.lower() for each in allowed)
+    return is_address(name) or name in (each.lower() for each in allowed)
 
 
 def _name(host: str) -> str:
@@ -38,7 +38,7 @@ def _name(host: str) -> str:
     return host.partition(":")[0].rstrip(".")
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
     try:
         ip_address(name)
     except ValueError:

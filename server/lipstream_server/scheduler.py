@@ -225,10 +225,9 @@ class Scheduler:
         if batch[0].deadline == BACKGROUND:  # which waits for long, and says nothing of what sessions wait
             self._gaps.background(now, now - begin)
         else:
-            since = min(each.since for each in batch)
+            since, frames = min(each.since for each in batch), batch[0].request.frames
             if since > self._disturbed:
-                self._measure(batch[0].request.frames, now - since)
-            frames = batch[0].request.frames
+                self._measure(frames, now - since)
             for each in batch:
                 self._gaps.session(now, each.deadline, frames / self.engine.fps, self.cost(frames))
         for each, result in zip(batch, made, strict=True):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
+from .origin import is_address
+
 MOST_CHARACTERS = 2048
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII, without the backslash, which programs read differently
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
@@ -79,7 +81,7 @@ def target_of(url: str, hosts: Sequence[str]) -> Target:
     if parts.username is not None or parts.password is not None:
         raise WebhookUrlError("expected an address without a name and a password; put a secret into its path")
     host = (parts.hostname or "").removesuffix(".")
-    if parts.scheme not in _PORTS or not (_NAME.fullmatch(host) or literal(host)):
+    if parts.scheme not in _PORTS or not (_NAME.fullmatch(host) or is_address(host)):
         raise WebhookUrlError("expected an https address such as https://example.com/hooks/lipstream")
     named = allowed(host, hosts)
     if hosts and not named:
@@ -88,7 +90,7 @@ def target_of(url: str, hosts: Sequence[str]) -> Target:
         raise WebhookUrlError(
             f"expected https, got http; {host!r} is no host that the operator allows by name"
         )
-    if not named and literal(host) and not public(host):
+    if not named and is_address(host) and not public(host):
         raise WebhookUrlError(f"expected a public address, got {host!r}")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(host, port or _PORTS[parts.scheme], parts.scheme == "https", path, named)
@@ -101,15 +103,7 @@ def allowed(host: str, hosts: Sequence[str]) -> bool:
 
 def is_pattern(text: str) -> bool:
     """Whether it can be one of them."""
-    return bool(_NAME.fullmatch(text.removeprefix("*."))) or literal(text)
-
-
-def literal(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return bool(_NAME.fullmatch(text.removeprefix("*."))) or is_address(text)
 
 
 def public(address: str) -> bool:

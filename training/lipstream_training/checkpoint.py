@@ -47,8 +47,11 @@ class MovingAverage:
         # Early on the average follows quickly, so that a short run is not held back by its first weights.
         decay = min(self.decay, (1 + step) / (10 + step))
         # All at once: for each of hundreds by itself a GPU is waited for longer than it works.
-        parameters = [p.detach() for p in module.parameters()]
-        torch._foreach_lerp_(list(self.values.values()), parameters, 1 - decay)
+        named = dict(module.named_parameters())
+        values = [
+            self.values[name] for name in named
+        ]  # by name: a state that was loaded may be in another order
+        torch._foreach_lerp_(values, [p.detach() for p in named.values()], 1 - decay)
 
     def state_for(self, module: torch.nn.Module) -> dict[str, torch.Tensor]:
         """A full state dict: averaged parameters, the module's own buffers."""
