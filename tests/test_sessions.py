@@ -19,7 +19,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.service import session_limit
 from lipstream_server.settings import ServerSettings
 from lipstream_server.stub_engine import COLOURS, StubEngine
 from lipstream_server.windows import WindowSettings
@@ -177,13 +176,6 @@ async def test_media_keeps_time() -> None:
             await client.next()
         shown = len(tagged(client, Tag.JPEG)) / 25
         assert 0.4 <= shown <= 1.3
-
-
-def test_as_many_sessions_as_batches_of_them_fit_into_real_time() -> None:
-    assert session_limit(0.5, 0.6, 0.54) == 1
-    assert session_limit(0.1, 0.12, 0.54) == 23
-    assert session_limit(2.0, 3.0, 0.54) == 1
-    assert session_limit(0.0, 0.0, 0.54) == 64
 
 
 async def test_a_server_that_is_stopped_lets_its_sessions_go() -> None:

@@ -131,26 +131,24 @@ def draw(found: Load, path: Path) -> None:
     """Held pictures and lateness against the number of sessions, with the number that is admitted."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    held_axes, late_axes = figure.subplots(2, 1, sharex=True)
     sessions = [step.sessions for step in found.steps]
-    held = [100 * step.late_frames / max(1, step.spoken_frames) for step in found.steps]
-    axes.plot(sessions, held, "o-", color="tab:blue", label="pictures held, %")
-    axes.plot(
-        sessions,
-        [step.lateness_ms.get("p99", 0.0) for step in found.steps],
-        "s-",
-        color="tab:orange",
-        label="p99 lateness, ms",
+    held_axes.plot(
+        sessions, [100 * step.late_frames / max(1, step.spoken_frames) for step in found.steps], "o-"
     )
-    axes.axhline(_FRAME_MS, color="tab:orange", linestyle=":", label="one frame")
-    axes.axvline(found.admits + 0.5, color="tab:red", linestyle="--", label="refused from here on")
-    axes.set_xlabel("sessions that speak without a pause")
-    axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(bottom=0)
-    axes.set_xticks(sessions)
-    axes.legend()
-    axes.grid(alpha=0.3)
+    held_axes.axhline(100 * _LATE_SHARE, color="tab:orange", linestyle=":", label="1 %")
+    held_axes.set_ylabel("pictures held, %")
+    late_axes.plot(sessions, [step.lateness_ms.get("p99", 0.0) for step in found.steps], "o-")
+    late_axes.axhline(_FRAME_MS, color="tab:orange", linestyle=":", label="one frame")
+    late_axes.set_ylabel("fragments late, ms, p99")
+    late_axes.set_xlabel("sessions that speak without a pause")
+    late_axes.set_xticks(sessions)
+    for axes in (held_axes, late_axes):
+        axes.axvline(found.admits + 0.5, color="tab:red", linestyle="--", label="refused from here on")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend()
     figure.savefig(path, dpi=110)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
+from statistics import median
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
@@ -28,6 +29,7 @@ from .engine import (
 from .live_codecs import h264_encoder
 from .scheduler import Scheduler
 from .settings import ServerSettings
+from .sharing import Sharing
 from .storage import Storage
 from .talk import Talk
 from .watch import Watch
@@ -35,7 +37,6 @@ from .windows import Planner
 
 Unready = Literal["loading", "restarting", "lost"]
 log = logging.getLogger(__name__)
-_MOST_SESSIONS = 64
 _ROUNDS = 2  # the first ones pay for what is made lazily
 _MEASURED = 3
 _UNREADY: Mapping[Unready, str] = MappingProxyType(
@@ -65,6 +66,8 @@ class Service:
         self.talks: set[Talk] = set()  # of the sessions that are there
         self.sessions = 0
         self.limit = settings.sessions or 1
+        self._alone: dict[int, float] = {}
+        self._sharing: Sharing | None = None
         self._warm = False
         self._checking: asyncio.Task[None] | None = None
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
@@ -126,9 +129,18 @@ class Service:
             self.settings.windows,
             engine.fps,
             engine.samples_needed,
-            scheduler.cost,
+            self.cost,
             lambda: scheduler.after,
         )
+
+    def cost(self, frames: int) -> float:
+        """Seconds from asking for a window of so many frames to having it: as lately seen, and at least what was measured at
+        warm-up for as many sessions as there are now. For when one begins, it is too late to learn from the windows that follow
+        what a device takes which others share: its delay is decided.
+        """
+        alone = self._alone.get(frames, 0.0)
+        slower = 1.0 if self._sharing is None else self._sharing.slower(self.sessions)
+        return max(self.scheduler.cost(frames), alone * slower)
 
     @contextmanager
     def place(self, avatar: str | None = None) -> Iterator[None]:
@@ -166,8 +178,8 @@ class Service:
             for _ in range(_MEASURED):
                 await self.scheduler.rest()  # what follows a window is not part of what the next one costs
                 await self.scheduler.generate(request, time.monotonic())
-        if self.settings.sessions is None:
-            self.limit = await self.scheduler.call(self._measure, opened)
+            self._alone[frames] = self.scheduler.cost(frames)
+        await self._share(opened)
         await self.look_at_device()
         build = self.watch.metrics.build
         build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
@@ -186,22 +198,28 @@ class Service:
             except Exception:
                 log.exception("the engine could not be checked")
 
-    def _measure(self, opened: Opened) -> int:
-        """Sessions that one device can hold, from what a batch of one window and one of two windows cost."""
-        frames = self.settings.windows.lengths[-1]
-        request = silent_window(self.engine, opened, frames)
-        costs = []
-        for batch in (1, 2):
-            begin = time.perf_counter()
-            try:
-                made = self.engine.generate([request] * batch)
-            except OutOfMemoryError:
-                if batch == 1:
-                    raise
-                return 1
-            self.engine.look_back([each.stream for each in made])
-            costs.append(time.perf_counter() - begin)
-        return session_limit(costs[0], costs[1], self.settings.load * frames / self.engine.fps)
+    async def _share(self, opened: Opened) -> None:
+        """How many sessions there may be follows from windows as one that is alone begins with them: it may be in the middle of an
+        utterance, whose delay is decided, when others come.
+        """
+        frames = self.planner().steady
+        self._sharing = await self.scheduler.call(self._measure, silent_window(self.engine, opened, frames))
+        if self.settings.sessions is None:
+            self.limit = self._sharing.most_sessions(self.settings.load * frames / self.engine.fps)
+
+    def _measure(self, request: Request) -> Sharing:
+        """What a window costs alone and in a batch of two, with what the device does after it."""
+        one = median(self._time([request]) for _ in range(_MEASURED))
+        try:
+            two = median(self._time([request] * 2) for _ in range(_MEASURED))
+        except OutOfMemoryError:
+            return Sharing(one, 2 * one, 1)
+        return Sharing(one, two, self.settings.most_batch)
+
+    def _time(self, batch: list[Request]) -> float:
+        begin = time.perf_counter()
+        self.engine.look_back([each.stream for each in self.engine.generate(batch)])
+        return time.perf_counter() - begin
 
 
 def unready(service: Service | None) -> tuple[Unready, str]:
@@ -216,12 +234,6 @@ def busy(service: Service | None, retry_seconds: float) -> BusyError:
     """The refusal that says so."""
     status, why = unready(service)
     return BusyError(why, retry_seconds, status)
-
-
-def session_limit(one: float, two: float, budget: float) -> int:
-    """How many windows fit into `budget` seconds, where one costs `one` and two together cost `two`; at least one session."""
-    each = max(two - one, one / 20, 1e-6)
-    return max(1, min(_MOST_SESSIONS, 1 + int((budget - one) / each)))
 
 
 def silent_window(engine: Engine, opened: Opened, frames: int) -> Request:
