@@ -1,11 +1,12 @@
 """Parts of frames that the decoder is trained on: whatever is cut out, mirrored and recoloured, its masks fit it."""
 
 import numpy as np
+import pytest
 import torch
 
 from lipstream_training.autoencoder_batch import Batch, sample_batch
 from lipstream_training.dataset import Clip, ClipTruth
-from lipstream_training.device_frames import DeviceFrames
+from lipstream_training.frame_stores import DeviceFrames, FrameStore, MappedFrames
 
 SIDE, CROP = 64, 32
 
@@ -30,18 +31,32 @@ def assert_masks_fit(batch: Batch) -> None:
     assert torch.equal(batch.mouth > 0, green)
 
 
-def test_masks_fit_parts_that_are_cut_on_the_host() -> None:
-    batch = sample_batch(CLIPS, 40, np.random.default_rng(0), CROP)
-    assert batch.images.shape == (40, 3, CROP, CROP)
+STORES: list[FrameStore] = [MappedFrames.of(CLIPS), DeviceFrames.of(CLIPS, "cpu")]
+
+
+def sampled(store: FrameStore, size: int, crop: int | None = CROP) -> Batch:
+    return sample_batch(store, size, torch.Generator().manual_seed(0), crop)
+
+
+@pytest.mark.parametrize("crop", [CROP, None])
+@pytest.mark.parametrize("store", STORES)
+def test_masks_fit_what_is_cut(store: FrameStore, crop: int | None) -> None:
+    batch = sampled(store, 40, crop)
+    assert batch.images.shape == (40, 3, crop or SIDE, crop or SIDE)
     assert_masks_fit(batch)
 
 
-def test_masks_fit_parts_that_are_cut_on_the_device() -> None:
-    batch = DeviceFrames.stacked(CLIPS, "cpu").sample(40, CROP, torch.Generator().manual_seed(0))
-    assert batch.images.shape == (40, 3, CROP, CROP)
-    assert_masks_fit(batch)
+def test_wherever_the_frames_are_a_batch_is_the_same() -> None:
+    mapped, held = (sampled(store, 40) for store in STORES)
+    assert torch.equal(mapped.images, held.images)
 
 
-def test_most_parts_show_the_mouth() -> None:
-    batch = DeviceFrames.stacked(CLIPS, "cpu").sample(200, CROP, torch.Generator().manual_seed(1))
-    assert (batch.mouth.amax(dim=(1, 2, 3)) > 0).float().mean() > 0.7
+def test_a_frame_is_found_in_its_clip() -> None:
+    long = [clip((0, 0, 8, 8), (0, 0, n, 9), frames=n) for n in (3, 5, 4)]
+    widths = (MappedFrames.of(long).take(torch.arange(12))[..., 0] > 0).any(dim=1).sum(dim=1)
+    assert widths.tolist() == 3 * [3] + 5 * [5] + 4 * [4]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_most_parts_show_the_mouth(store: FrameStore) -> None:
+    assert (sampled(store, 200).mouth.amax(dim=(1, 2, 3)) > 0).float().mean() > 0.7

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .dataset import Clip
+from .frame_stores import FrameStore
 
 
 @dataclass(frozen=True)
@@ -19,57 +18,62 @@ class Batch:
     face: Tensor
     mouth: Tensor
 
-    def to(self, device: torch.device | str) -> Batch:
-        return Batch(self.images.to(device), self.face.to(device), self.mouth.to(device))
+
+@dataclass(frozen=True)
+class Draw:
+    """Random numbers for a batch of so many frames, on the generator's device."""
+
+    size: int
+    generator: torch.Generator
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """(size, *shape)"""
+        device = self.generator.device
+        drawn = torch.rand(self.size, *shape, generator=self.generator, device=device)
+        return drawn * (high - low) + low
+
+    def below(self, count: int) -> Tensor:
+        """(size,) whole numbers."""
+        return torch.randint(count, (self.size,), generator=self.generator, device=self.generator.device)
 
 
-def sample_batch(clips: list[Clip], size: int, rng: np.random.Generator, crop: int | None = None) -> Batch:
+def sample_batch(frames: FrameStore, size: int, generator: torch.Generator, crop: int | None = None) -> Batch:
     """``size`` random frames; with ``crop`` a square part of each, mirrored and recoloured at random, mostly of the face.
 
-    The autoencoder has no global statistic, so what it learns on parts holds for whole frames.
+    The autoencoder has no global statistic, so what it learns on parts holds for whole frames. ``generator`` is of the
+    store's device.
     """
-    images, face, mouth = [], [], []
-    for index in rng.integers(len(clips), size=size):
-        clip = clips[index]
-        frame = int(rng.integers(len(clip.frames)))
-        image = torch.from_numpy(np.array(clip.frames[frame])).permute(2, 0, 1).float() / 127.5 - 1
-        masks = [
-            box_mask(boxes[frame], image.shape[1:]) for boxes in (clip.truth.face_box, clip.truth.mouth_box)
-        ]
-        if crop is not None:
-            part = crop_around(clip.truth.mouth_box[frame], image.shape[-1], crop, rng)
-            image, masks = image[part], [mask[part] for mask in masks]
-            if rng.random() < 0.5:
-                image, masks = image.flip(-1), [m.flip(-1) for m in masks]
-            image = jitter_colour(image, rng)
-        images.append(image)
-        face.append(masks[0])
-        mouth.append(masks[1])
-    return Batch(torch.stack(images), torch.stack(face), torch.stack(mouth))
+    draw = Draw(size, generator)
+    chosen = draw.below(len(frames.mouth_box))
+    pictures = frames.take(chosen)
+    y, x = (torch.arange(side, device=pictures.device).expand(size, -1) for side in pictures.shape[1:3])
+    if crop is not None:
+        y, x = part_around(frames.mouth_box[chosen], pictures.shape[1], crop, draw)
+    rows = torch.arange(size, device=pictures.device)[:, None, None]
+    images = pictures[rows, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2).float() / 127.5 - 1
+    if crop is not None:
+        images = recoloured(images, draw)
+    face, mouth = (box_masks(boxes[chosen], y, x) for boxes in (frames.face_box, frames.mouth_box))
+    return Batch(images, face, mouth)
 
 
-def crop_around(
-    box: np.ndarray, side: int, crop: int, rng: np.random.Generator
-) -> tuple[slice, slice, slice]:
-    """A square of ``crop`` pixels: four times in five near the mouth and eyes, else anywhere."""
-    middle = np.array([box[1] + box[3], box[0] + box[2]]) / 2 + rng.uniform([-0.5, -0.3], [0.2, 0.3]) * crop
-    corner = middle - crop / 2 if rng.random() < 0.8 else rng.uniform(0, side - crop, 2)
-    top, left = (int(v) for v in corner.clip(0, side - crop))
-    return slice(None), slice(top, top + crop), slice(left, left + crop)
+def part_around(mouth_box: Tensor, side: int, crop: int, draw: Draw) -> tuple[Tensor, Tensor]:
+    """Pixel rows and columns (N, crop) of a square: four times in five near the mouth and eyes, else anywhere; half of them
+    mirrored.
+    """
+    left, top, right, bottom = mouth_box.T
+    near = torch.stack([(top + bottom) / 2, (left + right) / 2], dim=1) - crop / 2
+    near = near + crop * torch.stack([draw.uniform(-0.5, 0.2), draw.uniform(-0.3, 0.3)], dim=1)
+    corner = torch.where(draw.uniform(0, 1, 1) < 0.8, near, draw.uniform(0, side - crop, 2))
+    corner = corner.clamp(0, side - crop).long()
+    places = torch.arange(crop, device=corner.device)
+    across = torch.where(draw.uniform(0, 1, 1) < 0.5, places.flip(0), places)
+    return corner[:, :1] + places, corner[:, 1:] + across
 
 
-def box_mask(box: np.ndarray, shape: torch.Size) -> Tensor:
-    """(1, H, W) with ones inside the box of pixels left, top, right, bottom."""
-    mask = torch.zeros(1, *shape)
-    left, top, right, bottom = (int(v) for v in box.round())
-    mask[:, max(top, 0) : bottom, max(left, 0) : right] = 1
-    return mask
-
-
-def jitter_colour(image: Tensor, rng: np.random.Generator) -> Tensor:
-    gain = torch.tensor(rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3), dtype=torch.float32)
-    shift = float(rng.uniform(-0.1, 0.1))
-    return (image * gain[:, None, None] + shift).clamp(-1, 1)
+def recoloured(images: Tensor, draw: Draw) -> Tensor:
+    gain = draw.uniform(0.85, 1.15, 1, 1, 1) * draw.uniform(0.95, 1.05, 3, 1, 1)
+    return (images * gain + draw.uniform(-0.1, 0.1, 1, 1, 1)).clamp(-1, 1)
 
 
 def box_masks(boxes: Tensor, y: Tensor, x: Tensor) -> Tensor:

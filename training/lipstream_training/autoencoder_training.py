@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +24,7 @@ from lipstream_models.precision import autocast
 from .autoencoder_batch import Batch, sample_batch
 from .checkpoint import MovingAverage, load_state, log_line, save_state
 from .dataset import Clip, load_clips
-from .device_frames import DeviceFrames
+from .frame_stores import DeviceFrames, FrameStore, MappedFrames
 from .principal_components import set_components
 from .workers import ALONE, Workers, launch
 
@@ -148,17 +147,14 @@ def train(
             optimizer.load_state_dict(state["optimizer"])
         average.values = {name: value.to(device) for name, value in state["average"].items()}
         first = state["step"]
-    check = sample_batch(held_out, 24, np.random.default_rng(1)).to(device)
-    held = None if device == "cpu" else DeviceFrames.stacked(clips, device)
+    check = sample_batch(stored(held_out, device), 24, torch.Generator(device).manual_seed(1))
+    frames = stored(clips, device)
     start = time.monotonic()
     for step in range(first, options.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * schedule(step, options)
-        if held is None:
-            rng = np.random.default_rng([2, step, workers.rank])
-            batch = sample_batch(clips, options.batch, rng, options.crop)
-        else:
-            batch = held.sample(options.batch, options.crop, torch.Generator(device).manual_seed(step))
+        generator = torch.Generator(device).manual_seed(step * workers.count + workers.rank)
+        batch = sample_batch(frames, options.batch, generator, options.crop)
         trainee.train()
         output = trainee(batch.images)
         loss = reconstruction_loss(output, batch, options)
@@ -187,8 +183,13 @@ def train(
             )
         if done:
             return
-        if held is None and root is not None and (step + 1) % options.save_every == 0:
-            clips = load_clips(root)  # rendering may still be adding to them
+        if device == "cpu" and root is not None and (step + 1) % options.save_every == 0:
+            frames = stored(load_clips(root), device)  # rendering may still be adding to them
+
+
+def stored(clips: list[Clip], device: str) -> FrameStore:
+    """A CPU's memory need not hold them all; a GPU's does."""
+    return MappedFrames.of(clips) if device == "cpu" else DeviceFrames.of(clips, device)
 
 
 @dataclass(frozen=True)
