@@ -15,7 +15,8 @@ from lipstream_training import autoencoder_training
 from lipstream_training.autoencoder_training import AutoencoderTraining, psnr, trained_autoencoder
 from lipstream_training.checkpoint import DIFFUSION, DISTILLED, load_state, save_state
 from lipstream_training.dataset import Clip, ClipTruth
-from lipstream_training.diffusion_training import DiffusionTraining, Training, begun, diffuse
+from lipstream_training.diffusion_loss import DiffusionTraining, diffuse
+from lipstream_training.diffusion_training import Training, begun
 from lipstream_training.guidance_distillation import Guide
 from lipstream_training.muon import Muon, muon_and_adamw, orthogonal
 from lipstream_training.principal_components import set_components
