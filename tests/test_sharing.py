@@ -1,15 +1,20 @@
 """How many sessions share a device, and what that does to their windows."""
 
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream_server.protocol import SessionStart, UtteranceStarted
+from lipstream_server.service import Service
 from lipstream_server.settings import ServerSettings
 from lipstream_server.sharing import MOST_SESSIONS, Sharing
+from lipstream_server.storage import Storage
 from lipstream_server.stub_engine import StubEngine
 from lipstream_server.windows import WindowSettings
-from live_server import connected, get, running, tone
+from live_server import get, running
 
 SECONDS = st.floats(0.0, 2.0)
 
@@ -64,17 +69,42 @@ async def test_a_server_counts_its_places_in_windows_that_sessions_begin_with(
         assert f"lipstream_sessions_limit {sessions}.0" in (await get(address, "/metrics"))[2]
 
 
-async def test_where_others_are_the_first_picture_waits_for_what_their_windows_take() -> None:
-    engine = StubEngine(seconds_per_window=0.06)
-    settings = ServerSettings(sessions=2, windows=WindowSettings(lengths=(8,)))
+@asynccontextmanager
+async def warm(settings: ServerSettings, folder: Path) -> AsyncIterator[Service]:
+    """Windows cost 50 ms, in whatever batch; four frames last 160."""
+    async with (
+        Storage(folder) as storage,
+        Service(StubEngine(seconds_per_window=0.05), settings, storage) as service,
+    ):
+        await service.warm_up()
+        yield service
 
-    async def waited(address: str) -> float:
-        async with connected(address, SessionStart()) as client:
-            await client.send(tone(2.0))
-            return (await client.until(UtteranceStarted)).waited_ms
 
-    async with running(engine, settings) as address:
-        alone = await waited(address)
-        async with connected(address, SessionStart()):
-            beside = await waited(address)
-    assert beside > alone
+def costs(service: Service, sessions: int) -> list[float]:
+    """Of a window, with no session, one, two ... open, in windows of one that is alone."""
+    found = []
+    with ExitStack() as places:
+        for _ in range(sessions + 1):
+            found.append(round(service.cost(4) / 0.05))
+            places.enter_context(service.place())
+    return found
+
+
+FOUR = WindowSettings(lengths=(4,))
+
+
+async def test_who_is_alone_counts_on_one_more_that_may_come(tmp_path: Path) -> None:
+    async with warm(ServerSettings(windows=FOUR), tmp_path) as service:
+        assert service.limit > 2
+        assert costs(service, 2) == [1, 2, 2]
+
+
+async def test_who_must_stay_alone_counts_on_nobody(tmp_path: Path) -> None:
+    async with warm(ServerSettings(windows=FOUR, load=0.4), tmp_path) as service:
+        assert service.limit == 1
+        assert costs(service, 0) == [1]
+
+
+async def test_a_number_set_by_hand_is_no_reason_to_wait_for_others(tmp_path: Path) -> None:
+    async with warm(ServerSettings(windows=FOUR, sessions=6), tmp_path) as service:
+        assert costs(service, 2) == [1, 1, 2]

@@ -71,27 +71,29 @@ def search(measure: Callable[[int], bool], most: int = _MOST) -> int:
 
 
 def measured(options: list[str], seconds: float, most: int = _MOST) -> Load:
-    """options: of `lipstream serve`."""
+    """options: of `lipstream serve`. Every step has a server of its own: as it is while it takes so many, and beyond, told to."""
     speech = read_audio(recording_path())
     steps: list[Overhead] = []
 
-    def step(server: ServerProcess, sessions: int) -> bool:
-        steps.append(asyncio.run(load(server, sessions, seconds, "fmp4", speech)))
+    with serving(options, free_port(_PORT)) as server:
+        admits, asked, refused = asyncio.run(knock(server))
+
+    def step(sessions: int) -> bool:
+        more = [] if sessions <= admits else ["--sessions", str(sessions)]
+        with serving([*options, *more], free_port(_PORT)) as server:
+            steps.append(asyncio.run(load(server, sessions, seconds, "fmp4", speech)))
         print(json.dumps(asdict(steps[-1])), flush=True)
         return good(steps[-1])
 
-    with serving([*options, "--sessions", str(most)], free_port(_PORT)) as server:
-        holds = search(lambda sessions: step(server, sessions), most)
-    with serving(options, free_port(_PORT)) as server:
-        admits, asked, refused = asyncio.run(knock(server, max(holds, 1) + _BEYOND))
+    holds = search(step, most)
     return Load(holds, admits, asked, refused, sorted(steps, key=lambda each: each.sessions))
 
 
-async def knock(server: ServerProcess, sessions: int) -> tuple[int, int, int]:
-    """Open sessions, until two have been refused at least; how many were taken, asked for, and refused properly."""
+async def knock(server: ServerProcess) -> tuple[int, int, int]:
+    """Open sessions until so many are refused as are asked beyond; how many were taken, asked for, and refused properly."""
     taken = asked = refused = 0
     async with AsyncExitStack() as open_sessions:
-        while (asked < sessions or asked - taken < 2) and asked < _MOST + 2:
+        while asked - taken < _BEYOND and asked < _MOST + _BEYOND:
             asked += 1
             try:
                 await open_sessions.enter_async_context(StreamClient(server.url, backoff=Backoff(attempts=1)))

@@ -135,12 +135,19 @@ class Service:
 
     def cost(self, frames: int) -> float:
         """Seconds from asking for a window of so many frames to having it: as lately seen, and at least what was measured at
-        warm-up for as many sessions as there are now. For when one begins, it is too late to learn from the windows that follow
-        what a device takes which others share: its delay is decided.
+        warm-up for as many sessions as share the device. When an utterance begins its delay is decided; what its windows take is
+        learnt too late.
         """
         alone = self._alone.get(frames, 0.0)
-        slower = 1.0 if self._sharing is None else self._sharing.slower(self.sessions)
+        slower = 1.0 if self._sharing is None else self._sharing.slower(self._sharers)
         return max(self.scheduler.cost(frames), alone * slower)
+
+    @property
+    def _sharers(self) -> int:
+        """The sessions that there are, and one that may come, where the measured places are a promise that all are in time. Where
+        the number was set by hand, who is alone does not wait for somebody that may never come.
+        """
+        return self.sessions if self.settings.sessions else min(self.sessions + 1, self.limit)
 
     @contextmanager
     def place(self, avatar: str | None = None) -> Iterator[None]:
