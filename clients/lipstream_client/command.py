@@ -12,6 +12,7 @@ a termination signal with 143, both after every `with` block on the way has fini
 
 import difflib
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from types import FrameType, MappingProxyType
 
 from . import __version__
+from .core_sharing import share_cores
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ _USAGE_ERROR = 2
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments (by default the process's) name, then leave with its exit code."""
+    share_cores(os.environ)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments, COMMANDS))
 
 
