@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream_server.service import Service
+from lipstream_server.service import Service, silent_window
 from lipstream_server.settings import ServerSettings
 from lipstream_server.sharing import MOST_SESSIONS, Sharing
 from lipstream_server.storage import Storage
@@ -103,6 +103,15 @@ async def test_who_must_stay_alone_counts_on_nobody(tmp_path: Path) -> None:
     async with warm(ServerSettings(windows=FOUR, load=0.4), tmp_path) as service:
         assert service.limit == 1
         assert costs(service, 0) == [1]
+
+
+async def test_a_machine_that_was_busy_at_warm_up_is_not_held_against_who_is_alone(tmp_path: Path) -> None:
+    async with warm(ServerSettings(windows=FOUR, load=0.4), tmp_path) as service:
+        service.engine.seconds_per_window = 0.0  # type: ignore[attr-defined]
+        request = silent_window(service.engine, await service.open(None, None), 4)
+        for _ in range(5):
+            await service.scheduler.generate(request, 0.0)
+        assert service.cost(4) < 0.04
 
 
 async def test_a_number_set_by_hand_is_no_reason_to_wait_for_others(tmp_path: Path) -> None:

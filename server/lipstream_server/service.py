@@ -134,13 +134,14 @@ class Service:
         )
 
     def cost(self, frames: int) -> float:
-        """Seconds from asking for a window of so many frames to having it: as lately seen, and at least what was measured at
-        warm-up for as many sessions as share the device. When an utterance begins its delay is decided; what its windows take is
+        """Seconds from asking for a window of so many frames to having it: as lately seen, and where sessions share the device at
+        least what follows for as many from the warm-up. When an utterance begins its delay is decided; what its windows take is
         learnt too late.
         """
-        alone = self._alone.get(frames, 0.0)
-        slower = 1.0 if self._sharing is None else self._sharing.slower(self._sharers)
-        return max(self.scheduler.cost(frames), alone * slower)
+        seen, sharers = self.scheduler.cost(frames), self._sharers
+        if self._sharing is None or sharers <= 1:
+            return seen
+        return max(seen, self._alone.get(frames, 0.0) * self._sharing.slower(sharers))
 
     @property
     def _sharers(self) -> int:
