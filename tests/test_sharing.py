@@ -80,9 +80,9 @@ async def warm(settings: ServerSettings, folder: Path) -> AsyncIterator[Service]
         yield service
 
 
-def costs(service: Service, sessions: int) -> list[float]:
+def costs(service: Service, sessions: int) -> list[int]:
     """Of a window, with no session, one, two ... open, in windows of one that is alone."""
-    found = []
+    found: list[int] = []
     with ExitStack() as places:
         for _ in range(sessions + 1):
             found.append(round(service.cost(4) / 0.05))
