@@ -168,9 +168,11 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(address: str, start: SessionStart | None = None, **more: Any) -> AsyncIterator[Client]:
+async def connected(
+    address: str, start: SessionStart | None = None, scheme: str = "ws", **more: Any
+) -> AsyncIterator[Client]:
     """start: sent at once, and session.ready read. more: for the handshake."""
-    async with connect(f"ws://{address}{PATH}", max_size=None, compression=None, **more) as socket:
+    async with connect(f"{scheme}://{address}{PATH}", max_size=None, compression=None, **more) as socket:
         client = Client(socket)
         if start is not None:
             await client.send(start)

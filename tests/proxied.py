@@ -30,10 +30,6 @@ class Proxied:
     caddyfile: Path
     environment: dict[str, str]
 
-    @property
-    def trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.root))
-
     def reload(self) -> None:
         """As an operator does who has changed the file."""
         subprocess.run(
@@ -75,10 +71,11 @@ async def proxied(address: str, folder: Path) -> AsyncIterator[Proxied]:
 
 async def _answering(proxy: Proxied) -> None:
     """Its certificate is made after the authority's."""
+    trust = ssl.create_default_context(cafile=str(proxy.root))
     async with asyncio.timeout(60):
         while True:
             try:
-                _, writer = await asyncio.open_connection(*proxy.host.split(":"), ssl=proxy.trust)
+                _, writer = await asyncio.open_connection(*proxy.host.split(":"), ssl=trust)
             except OSError:
                 await asyncio.sleep(0.05)
             else:

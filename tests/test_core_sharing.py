@@ -24,9 +24,9 @@ def test_it_is_said_before_the_library_that_reads_it_is_loaded(tmp_path: Path) -
     """OMP_DISPLAY_ENV makes libgomp print what it read; PyTorch's is loaded with a command's own imports."""
     environment = {**os.environ, "OMP_DISPLAY_ENV": "VERBOSE"}
     environment.pop("GOMP_SPINCOUNT", None)
-    lipstream = Path(sys.executable).with_name("lipstream")
+    words = ["render", "no.jpg", "no.wav", "-o", tmp_path / "x.mp4"]
     done = subprocess.run(
-        [lipstream, "render", "no.jpg", "no.wav", "-o", tmp_path / "x.mp4"],
+        [sys.executable, "-m", "lipstream_client", *words],
         env=environment,
         capture_output=True,
         text=True,

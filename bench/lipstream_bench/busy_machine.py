@@ -26,8 +26,8 @@ def rendered(seconds: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         audio, video = Path(folder) / "speech.wav", Path(folder) / "talk.mp4"
         write_wave(audio, read_audio(recording_path()), seconds)
-        lipstream = Path(sys.executable).with_name("lipstream")
-        command: list[str | Path] = [lipstream, "render", avatar_path("mila"), audio, "-o", video]
+        words = ["render", avatar_path("mila"), audio, "-o", video]
+        command = [sys.executable, "-m", "lipstream_client", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     (figure,) = re.findall(r"([\d.]+) frames a second", done.stdout + done.stderr)
     return float(figure)

@@ -54,8 +54,7 @@ class Load:
 
 def good(step: Overhead) -> bool:
     """Whether p99 of lateness, of pictures and of fragments, is at most one frame."""
-    held = step.late_frames / max(1, step.spoken_frames)
-    return held <= _LATE_SHARE and step.lateness_ms.get("p99", 0.0) <= _FRAME_MS and step.skipped_ms == 0
+    return step.held <= _LATE_SHARE and step.lateness_ms.get("p99", 0.0) <= _FRAME_MS and step.skipped_ms == 0
 
 
 def search(measure: Callable[[int], bool], most: int = _MOST) -> int:
@@ -117,7 +116,7 @@ def table(found: Load) -> str:
         [
             str(step.sessions),
             f"{step.lateness_ms.get('p50', 0):.0f}, {step.lateness_ms.get('p99', 0):.0f}",
-            f"{100 * step.late_frames / max(1, step.spoken_frames):.1f} %",
+            f"{100 * step.held:.1f} %",
             f"{step.delay_ms.get('p50', 0):.0f}, {step.delay_ms.get('p95', 0):.0f}",
             f"{step.cores:.2f}",
             f"{step.memory_mb:.0f}",
@@ -136,9 +135,7 @@ def draw(found: Load, path: Path) -> None:
     figure = Figure(figsize=(7, 5), layout="constrained")
     held_axes, late_axes = figure.subplots(2, 1, sharex=True)
     sessions = [step.sessions for step in found.steps]
-    held_axes.plot(
-        sessions, [100 * step.late_frames / max(1, step.spoken_frames) for step in found.steps], "o-"
-    )
+    held_axes.plot(sessions, [100 * step.held for step in found.steps], "o-")
     held_axes.axhline(100 * _LATE_SHARE, color="tab:orange", linestyle=":", label="1 %")
     held_axes.set_ylabel("pictures held, %")
     late_axes.plot(sessions, [step.lateness_ms.get("p99", 0.0) for step in found.steps], "o-")

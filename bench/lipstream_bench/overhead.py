@@ -35,6 +35,11 @@ class Overhead:
     cores: float
     memory_mb: float
 
+    @property
+    def held(self) -> float:
+        """The share of pictures in whose place the one before was shown."""
+        return self.late_frames / max(1, self.spoken_frames)
+
 
 async def load(
     server: ServerProcess, sessions: int, seconds: float, container: Container, speech: bytes

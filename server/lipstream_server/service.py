@@ -148,7 +148,7 @@ class Service:
         """The sessions that there are, and one that may come, where the measured places are a promise that all are in time. Where
         the number was set by hand, who is alone does not wait for somebody that may never come.
         """
-        return self.sessions if self.settings.sessions else min(self.sessions + 1, self.limit)
+        return min(self.sessions + 1, self.limit) if self.settings.sessions is None else self.sessions
 
     @contextmanager
     def place(self, avatar: str | None = None) -> Iterator[None]:

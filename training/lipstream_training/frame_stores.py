@@ -28,22 +28,21 @@ class FrameStore(Protocol):
 
 @dataclass(frozen=True)
 class MappedFrames:
-    """clips: whose frames are read when they are asked for. ends: how many frames there are up to each clip's end."""
+    """clips: whose frames are read when they are asked for. begins: the number of each clip's first frame."""
 
     clips: Sequence[Clip]
-    ends: Tensor
+    begins: Tensor
     face_box: Tensor
     mouth_box: Tensor
 
     @classmethod
     def of(cls, clips: Sequence[Clip]) -> Self:
-        ends = torch.tensor([len(clip.frames) for clip in clips]).cumsum(0)
-        return cls(clips, ends, boxes(clips, "face_box"), boxes(clips, "mouth_box"))
+        begins = torch.tensor([0, *(len(clip.frames) for clip in clips[:-1])]).cumsum(0)
+        return cls(clips, begins, boxes(clips, "face_box"), boxes(clips, "mouth_box"))
 
     def take(self, chosen: Tensor) -> Tensor:
-        clips = torch.searchsorted(self.ends, chosen, right=True)
-        begins = self.ends[clips] - torch.tensor([len(self.clips[i].frames) for i in clips.tolist()])
-        places = zip(clips.tolist(), (chosen - begins).tolist(), strict=True)
+        clips = torch.searchsorted(self.begins, chosen, right=True) - 1
+        places = zip(clips.tolist(), (chosen - self.begins[clips]).tolist(), strict=True)
         return torch.from_numpy(np.stack([self.clips[clip].frames[frame] for clip, frame in places]))
 
 
