@@ -240,12 +240,18 @@ def main() -> None:
         help="a step and worker; a GPU takes 256",
     )
     parser.add_argument("--shift", type=float, default=DiffusionTraining.timestep_shift, help="of timesteps")
+    parser.add_argument("--rate", type=float, default=DiffusionTraining.learning_rate, help="learning rate")
+    parser.add_argument("--mouth-weight", type=float, default=WindowOptions.mouth_weight)
     parser.add_argument("--teacher", type=Path, help="a bundled model's file whose guidance is to be learned")
     parser.add_argument("--guidance", type=float, default=Job.guidance, help="the scale of that guidance")
     parser.add_argument("--device", default="cpu", help="cuda: one worker on one GPU")
     arguments = parser.parse_args()
     options = DiffusionTraining(
-        steps=arguments.steps, frames_per_step=arguments.frames, timestep_shift=arguments.shift
+        steps=arguments.steps,
+        frames_per_step=arguments.frames,
+        learning_rate=arguments.rate,
+        timestep_shift=arguments.shift,
+        windows=WindowOptions(mouth_weight=arguments.mouth_weight),
     )
     arguments.run.mkdir(parents=True, exist_ok=True)
     cores = (os.cpu_count() or 1) if arguments.device == "cpu" else 1
