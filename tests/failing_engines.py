@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lipstream_server.engine import Made, OutOfMemoryError, Request
-from lipstream_server.stub_engine import StubEngine, StubStream
+from lipstream_server.engines.stub_engine import StubEngine, StubStream
 
 
 def calm() -> StubEngine:

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.app import create_app
 from lipstream_server.engine import Engine
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.listener import bind, server
 from lipstream_server.page import Page
 from lipstream_server.protocol import (
@@ -28,10 +29,9 @@ from lipstream_server.protocol import (
     StatsRequest,
     UtteranceEnd,
 )
+from lipstream_server.sessions.talk import TalkSettings
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.talk import TalkSettings
-from lipstream_server.windows import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]

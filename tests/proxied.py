@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
 from live_server import until
 
 CADDYFILE = Path(__file__).parents[1] / "docker" / "Caddyfile"

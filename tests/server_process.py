@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lipstream_server.demo import free_port, ready
+from lipstream_server.commands.demo import free_port, ready
 
 ROOT = Path(__file__).parents[1]
 

@@ -18,8 +18,8 @@ from keyed_server import AVATARS, Keyed, bearer, browser, keyed, keys
 from lipstream_client.errors import RefusedError
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient
-from lipstream_server.demo import ready
-from lipstream_server.keys_command import KeysMissingError, asks_for_keys
+from lipstream_server.commands.demo import ready
+from lipstream_server.commands.keys import KeysMissingError, asks_for_keys
 from lipstream_server.protocol import (
     PATH,
     SessionStart,

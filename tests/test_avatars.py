@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from lipstream_server.app import create_app
-from lipstream_server.avatars import Avatars, cropped
+from lipstream_server.avatars.avatars import Avatars, cropped
 from lipstream_server.engine import Opened, Picture, PortraitError
+from lipstream_server.engines.stub_engine import COLOURS, StubEngine
 from lipstream_server.protocol import SessionReady, SessionStart, Tag, Tagged
 from lipstream_server.scheduler import Scheduler
 from lipstream_server.settings import AvatarSettings, ServerSettings, UploadSettings
-from lipstream_server.storage import Storage
-from lipstream_server.stub_engine import COLOURS, StubEngine
+from lipstream_server.storage.storage import Storage
 from live_server import CALM, ask, connected, get, read_answer, running
 from portraits import encoded
 from rest_client import ask_json, post

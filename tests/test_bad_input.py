@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lipstream_server.engine import Made, Request
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.protocol import (
     CloseCode,
     Error,
@@ -21,9 +22,8 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
+from lipstream_server.sessions.talk import TalkSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.talk import TalkSettings
 from live_server import (
     CALM,
     AudioAppend,

@@ -15,15 +15,15 @@ from PIL import Image
 
 from lipstream_client.streaming import stream_audio
 from lipstream_client.sync import BytesSink
-from lipstream_server import clip_worker
-from lipstream_server.clip_state import Clip, Video
-from lipstream_server.clips import Clips
+from lipstream_server.clips import worker as clip_worker
+from lipstream_server.clips.clips import Clips
+from lipstream_server.clips.state import Clip, Video
 from lipstream_server.engine import EngineError, Made, Request
-from lipstream_server.playable import playable
+from lipstream_server.engines.stub_engine import StubEngine, StubStream
+from lipstream_server.media.playable import playable
+from lipstream_server.media.video_formats import FileContainer
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ClipSettings, ServerSettings, UploadSettings
-from lipstream_server.stub_engine import StubEngine, StubStream
-from lipstream_server.video_formats import FileContainer
-from lipstream_server.windows import WindowSettings
 from live_server import CALM, ask, running, tone, until
 from portraits import encoded
 from rest_client import CLIPS, ask_json, finished, post, wav

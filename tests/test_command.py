@@ -12,7 +12,7 @@ import pytest
 
 from lipstream_client import __version__
 from lipstream_client.command import COMMANDS, Command, load, run
-from lipstream_server.video_formats import VideoError
+from lipstream_server.media.video_formats import VideoError
 
 
 def a_command(monkeypatch: pytest.MonkeyPatch, function: object) -> dict[str, Command]:

@@ -136,7 +136,7 @@ def test_the_dockerfile_copies_what_there_is_and_ends_as_nobody_special() -> Non
                 seen |= {path.as_posix() for paths in found.values() for path in paths}
     assert "models/lipstream_models/bundled/model.safetensors" in seen
     assert "clients/lipstream_client/web/index.html" in seen
-    assert any(path.startswith("server/lipstream_server/migrations/versions/") for path in seen)
+    assert any(path.startswith("server/lipstream_server/storage/migrations/versions/") for path in seen)
     assert not [path for path in seen if "__pycache__" in path or path.startswith(("tests/", "docker/.env"))]
     assert image_says("USER") == ["10001:10001"]
     assert image_says("STOPSIGNAL") == ["SIGTERM"]

@@ -20,8 +20,9 @@ from lipstream_bench.server_process import descendants
 from lipstream_client.errors import RefusedError
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient
-from lipstream_server.demo import free_port
-from lipstream_server.engine_process import EngineProcess
+from lipstream_server.commands.demo import free_port
+from lipstream_server.engines.process import EngineProcess
+from lipstream_server.engines.stub_engine import COLOURS, StubEngine
 from lipstream_server.protocol import (
     AudioFormat,
     Error,
@@ -34,7 +35,6 @@ from lipstream_server.protocol import (
     UtteranceStarted,
 )
 from lipstream_server.settings import EngineSettings, ServerSettings
-from lipstream_server.stub_engine import COLOURS, StubEngine
 from live_server import connected, get, running, until
 from rest_client import wav
 

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lipstream_server.engine import EngineLostError, Request
-from lipstream_server.engine_pipe import LEAST, EngineEnd, ServerEnd, open_pipe
-from lipstream_server.engine_process import EngineProcess
-from lipstream_server.engine_slots import Slots, shared_file
+from lipstream_server.engines.pipe import LEAST, EngineEnd, ServerEnd, open_pipe
+from lipstream_server.engines.process import EngineProcess
+from lipstream_server.engines.slots import Slots, shared_file
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.settings import EngineSettings
-from lipstream_server.stub_engine import StubEngine
 
 MANY = 2**24
 WINDOW = (8, 64, 64, 3)
@@ -286,7 +286,9 @@ def test_it_works_where_there_are_no_files_of_memory(monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 def test_nothing_is_left_of_fifty_lives(caplog: pytest.LogCaptureFixture) -> None:
     """Neither files nor memory, although the last pictures of each are gone only after it."""
-    caplog.set_level(logging.CRITICAL, "lipstream_server.engine_process")  # what is captured keeps its errors
+    caplog.set_level(
+        logging.CRITICAL, "lipstream_server.engines.process"
+    )  # what is captured keeps its errors
     often = EngineSettings(most_losses=1, losses_seconds=1e-6)  # no pause: each is the first
     with EngineProcess(StubEngine, often).start() as engine:
         samples = np.zeros(engine.samples_needed(8), np.float32)

@@ -23,12 +23,12 @@ from lipstream_server.engine import (
     Stream,
     UnknownAvatarError,
 )
-from lipstream_server.engine_life import EngineFaultError
-from lipstream_server.engine_process import EngineProcess
-from lipstream_server.hearing_table import HearingTable
-from lipstream_server.losses import Losses
+from lipstream_server.engines.hearing_table import HearingTable
+from lipstream_server.engines.life import EngineFaultError
+from lipstream_server.engines.losses import Losses
+from lipstream_server.engines.process import EngineProcess
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.settings import EngineSettings
-from lipstream_server.stub_engine import StubEngine
 
 QUICK = EngineSettings(window_seconds=0.5, call_seconds=30.0, most_losses=4)
 SAMPLES = np.random.default_rng(0).normal(0, 0.3, 16_000 * 4).astype(np.float32)

@@ -28,7 +28,7 @@ from lipstream_models.quality.syncnet import (
 )
 from lipstream_models.quality.video_clip import at_rate, find_videos, read_clip
 from lipstream_models.weights_file import WeightsError
-from lipstream_server.video_out import VideoWriter
+from lipstream_server.media.video_out import VideoWriter
 
 CPU = torch.device("cpu")
 

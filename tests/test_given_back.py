@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from lipstream_server.media_out import Mp4Out
+from lipstream_server.media.media_out import Mp4Out
 from lipstream_server.protocol import SessionStart, UtteranceStarted
-from lipstream_server.session import Session
+from lipstream_server.sessions.session import Session
 from live_server import Client, SessionEnd, connected, running, tone
 
 

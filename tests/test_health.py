@@ -9,10 +9,10 @@ import pytest
 
 from lipstream_server.app import create_app
 from lipstream_server.engine import Made, Request
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.listener import bind, server
 from lipstream_server.protocol import SessionStart
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import StubEngine
 from live_server import UtteranceEnd, connected, get, running, tone, until
 
 

@@ -19,9 +19,9 @@ import pytest_asyncio
 
 from lipstream_models.portrait import PictureError, load_portrait
 from lipstream_server.engine import Picture
-from lipstream_server.model_pictures import portrait_error
+from lipstream_server.engines.model_pictures import portrait_error
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.settings import AvatarSettings, ClipSettings, UploadSettings
-from lipstream_server.stub_engine import StubEngine
 from live_server import CALM, ask, running
 from rest_client import CLIPS, form, post, wav
 

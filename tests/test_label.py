@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
 
-from lipstream_server.mark import Mark
+from lipstream_server.engines.stub_engine import StubEngine
+from lipstream_server.media.mark import Mark
+from lipstream_server.media.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI
+from lipstream_server.media.signing import SigningError, open_signing
 from lipstream_server.protocol import Container, SessionReady, SessionStart, Tag, Tagged
-from lipstream_server.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI
 from lipstream_server.settings import ServerSettings, SigningSettings
-from lipstream_server.signing import SigningError, open_signing
-from lipstream_server.stub_engine import StubEngine
 from live_server import SessionEnd, ask, connected, running
 from rest_client import CLIPS, finished, post, wav
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lipstream_bench.load import Load, draw, good, knock, search, table
 from lipstream_bench.overhead import Overhead
 from lipstream_bench.server_process import serving
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
 
 
 @given(st.integers(0, 64), st.integers(1, 64))

@@ -11,6 +11,7 @@ from lipstream_client.errors import StreamError
 from lipstream_client.media_frames import Picture, Sound, decode_media, media_frames
 from lipstream_client.stream_client import StreamClient
 from lipstream_client.sync import SyncStreamClient, stream_to_file, talk
+from lipstream_server.engines.stub_engine import COLOURS
 from lipstream_server.protocol import (
     Container,
     Pong,
@@ -22,7 +23,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.stub_engine import COLOURS
 from live_server import running, tone
 from test_stream import decode
 

@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.live_codecs import SOUND_RATE
-from lipstream_server.media_out import open_media
+from lipstream_server.media.live_codecs import SOUND_RATE
+from lipstream_server.media.media_out import open_media
 from lipstream_server.protocol import Container, Tag, Tagged
 
 SIDE, FPS = 64, 25

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.metrics import Metrics
 from lipstream_server.protocol import Error, SessionStart, UtteranceEnded, UtteranceStarted
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.windows import WindowSettings
 from live_server import CALM, SessionEnd, UtteranceEnd, ask, connected, get, running, tone, until_ready
 from rest_client import CLIPS, finished, post, wav
 

@@ -17,7 +17,6 @@ from lipstream_models.autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
-from lipstream_server.audio_in import Resampler
 from lipstream_server.engine import (
     OutOfMemoryError,
     PortraitError,
@@ -25,7 +24,8 @@ from lipstream_server.engine import (
     UnknownAvatarError,
     UnknownPresetError,
 )
-from lipstream_server.model_engine import ModelEngine, ModelSettings, ModelStream
+from lipstream_server.engines.model_engine import ModelEngine, ModelSettings, ModelStream
+from lipstream_server.media.audio_in import Resampler
 from portraits import astronaut, encoded, landscape, pixels
 from test_engine import AUTOENCODER, NETWORK
 
@@ -158,7 +158,7 @@ def test_names_that_are_not_there_are_refused(engine: ModelEngine) -> None:
 
 
 def test_a_file_of_a_model_that_is_none_is_named(tmp_path: Path) -> None:
-    from lipstream_server.model_engine import load_engine
+    from lipstream_server.engines.model_engine import load_engine
 
     with pytest.raises(ValueError, match=str(tmp_path)):
         load_engine(ModelSettings(model=tmp_path))

@@ -2,7 +2,7 @@
 
 import io
 
-from lipstream_server.progress import Pace, progress
+from lipstream_server.commands.progress import Pace, progress
 
 
 class Clock:

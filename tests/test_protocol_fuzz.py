@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.protocol import (
     MAX_MESSAGE_BYTES,
     PATH,
@@ -36,10 +37,9 @@ from lipstream_server.protocol import (
     Stats,
     UtteranceEnded,
 )
+from lipstream_server.sessions.talk import TalkSettings
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.talk import TalkSettings
-from lipstream_server.windows import WindowSettings
 from live_server import (
     AudioAppend,
     Client,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lipstream_server.engine import Made, OutOfMemoryError, Request, Stream
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.scheduler import BACKGROUND, Scheduler, Waiting, choose
-from lipstream_server.stub_engine import StubEngine
 
 
 def request(engine: StubEngine, preset: str = "exact", frames: int = 4, avatar: str = "red") -> Request:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
+from lipstream_server.engines.stub_engine import COLOURS, StubEngine
 from lipstream_server.protocol import (
     PATH,
     Container,
@@ -19,9 +20,8 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import COLOURS, StubEngine
-from lipstream_server.windows import WindowSettings
 from live_server import (
     CALM,
     Client,

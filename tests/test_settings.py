@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipstream_client.command import COMMANDS, run
-from lipstream_server.config_command import lines
+from lipstream_server.commands.config import lines
 from lipstream_server.effective import PREFIX, SettingsError, effective, variable
 from lipstream_server.serve_settings import ServeSettings
 from lipstream_server.setting_tree import leaves

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.service import Service, silent_window
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ServerSettings
 from lipstream_server.sharing import MOST_SESSIONS, Sharing
-from lipstream_server.storage import Storage
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.windows import WindowSettings
+from lipstream_server.storage.storage import Storage
 from live_server import get, running
 
 SECONDS = st.floats(0.0, 2.0)

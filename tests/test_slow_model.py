@@ -2,7 +2,7 @@
 
 import pytest
 
-from lipstream_server.windows import Planner, Progress, WindowSettings
+from lipstream_server.sessions.windows import Planner, Progress, WindowSettings
 
 FPS, PER_FRAME, AHEAD = 25, 640, 28
 COSTS = {4: 0.2, 8: 0.31, 16: 0.55}  # seconds

@@ -12,7 +12,7 @@ from lipstream_bench.server_process import serving
 from lipstream_bench.soak import Sample, Soaked, soak
 from lipstream_client.recording import read_audio
 from lipstream_models.bundled import recording_path
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
 
 
 @pytest.mark.slow

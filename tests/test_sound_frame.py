@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.sound_frame import Format, from_frame, to_frame
+from lipstream_server.media.sound_frame import Format, from_frame, to_frame
 
 
 @pytest.mark.parametrize("kind", ["flt", "fltp"])

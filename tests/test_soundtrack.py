@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lipstream_server.soundtrack import Soundtrack, SoundtrackError
+from lipstream_server.media.soundtrack import Soundtrack, SoundtrackError
 
 
 def record(path: Path, samples: NDArray[np.int16], rate: int, layout: str) -> Path:

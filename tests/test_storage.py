@@ -11,16 +11,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, Table, create_engine, insert
 
-from lipstream_server import clip_state, database
-from lipstream_server.api_keys import ApiKey
-from lipstream_server.avatar_table import KeptAvatar, add_avatar, page_of_avatars, remove_unneeded
-from lipstream_server.clip_state import Clip, Failure, Order, State, TransitionError, Video
-from lipstream_server.clip_table import add_clip, find_clip, save_clip
-from lipstream_server.data_directory import DataDirectory, DataDirectoryError
-from lipstream_server.database import intact, open_database
-from lipstream_server.key_table import add_api_key, all_api_keys, remove_api_key
-from lipstream_server.storage import Storage
-from lipstream_server.tables import metadata
+from lipstream_server.access.api_keys import ApiKey
+from lipstream_server.access.key_table import add_api_key, all_api_keys, remove_api_key
+from lipstream_server.avatars.table import KeptAvatar, add_avatar, page_of_avatars, remove_unneeded
+from lipstream_server.clips import state as clip_state
+from lipstream_server.clips.state import Clip, Failure, Order, State, TransitionError, Video
+from lipstream_server.clips.table import add_clip, find_clip, save_clip
+from lipstream_server.storage import database
+from lipstream_server.storage.data_directory import DataDirectory, DataDirectoryError
+from lipstream_server.storage.database import intact, open_database
+from lipstream_server.storage.storage import Storage
+from lipstream_server.storage.tables import metadata
 
 ORDER = Order("amara", "realtime", 0, 64, 64, "mp4", 25, 100)
 STEPS = {

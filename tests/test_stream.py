@@ -6,8 +6,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.protocol import SessionReady, SessionStart, UtteranceEnded, UtteranceStarted
-from lipstream_server.stub_engine import StubEngine
 from live_server import SessionEnd, UtteranceEnd, connected, running, tone
 
 

@@ -26,7 +26,7 @@ from lipstream_client.errors import StreamError
 from lipstream_client.figures import Figures
 from lipstream_client.microphone import load_device, microphone
 from lipstream_client.status import status
-from lipstream_server.demo import DemoError, free_port, started, wait_until_ready
+from lipstream_server.commands.demo import DemoError, free_port, started, wait_until_ready
 from live_server import bind, get, running, tone
 from test_stream import decode
 

@@ -16,8 +16,8 @@ from lipstream_client.figures import Figures
 from lipstream_client.sinks import FileSink, PlayerSink, find_player, open_player
 from lipstream_client.streaming import connection, paced, stream, stream_audio
 from lipstream_client.sync import BytesSink
+from lipstream_server.sessions.talk import TalkSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.talk import TalkSettings
 from live_server import CALM, running, tone
 from test_stream import decode
 

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.talk import BacklogFullError, Burst, Due, Talk, TalkSettings
-from lipstream_server.windows import Planner, Progress, Window, WindowSettings
+from lipstream_server.engines.stub_engine import StubEngine
+from lipstream_server.sessions.talk import BacklogFullError, Burst, Due, Talk, TalkSettings
+from lipstream_server.sessions.windows import Planner, Progress, Window, WindowSettings
 
 RATE, FPS, BURST = 16_000, 25, 2
 PER_FRAME = 48_000 // FPS

@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.protocol import UtteranceEnded, UtteranceStarted
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.talk import BacklogFullError, Burst, Due, Talk, TalkSettings
-from lipstream_server.windows import Planner, WindowSettings
+from lipstream_server.sessions.talk import BacklogFullError, Burst, Due, Talk, TalkSettings
+from lipstream_server.sessions.windows import Planner, WindowSettings
 
 RATE, FPS, PER_FRAME, UNIT = 48_000, 25, 1920, 2.0**-22
 SETTINGS = TalkSettings(backlog=4.0, gap=0.6)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream_server.api_keys import KEY_PREFIX, digest, make_key
-from lipstream_server.rates import Rates
-from lipstream_server.tokens import Token, TokenError, read, sign
+from lipstream_server.access.api_keys import KEY_PREFIX, digest, make_key
+from lipstream_server.access.rates import Rates
+from lipstream_server.access.tokens import Token, TokenError, read, sign
 
 SECRET = bytes(range(32))
 TOKEN = Token(key="key_1", avatar="amara", seconds=60.0, expires=1000.0)

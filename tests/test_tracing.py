@@ -15,11 +15,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from lipstream_server.engines.stub_engine import StubEngine
 from lipstream_server.protocol import SessionReady, SessionStart, UtteranceEnded, UtteranceStarted
+from lipstream_server.sessions.tracing import TracingError, open_tracer
+from lipstream_server.sessions.windows import WindowSettings
 from lipstream_server.settings import ServerSettings
-from lipstream_server.stub_engine import StubEngine
-from lipstream_server.tracing import TracingError, open_tracer
-from lipstream_server.windows import WindowSettings
 from live_server import Interrupt, SessionEnd, UtteranceEnd, connected, running, tone
 from server_process import serving
 
@@ -110,9 +110,7 @@ async def test_a_collector_is_sent_everything_by_the_time_the_server_has_ended(t
 
 
 def test_without_tracing_nothing_of_it_is_loaded() -> None:
-    code = (
-        "import sys, lipstream_server.app, lipstream_server.serve; print('opentelemetry.sdk' in sys.modules)"
-    )
+    code = "import sys, lipstream_server.app, lipstream_server.commands.serve; print('opentelemetry.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lipstream_server.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI, XMP_UUID
-from lipstream_server.video_formats import VideoError
-from lipstream_server.video_out import VideoWriter
+from lipstream_server.media.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI, XMP_UUID
+from lipstream_server.media.video_formats import VideoError
+from lipstream_server.media.video_out import VideoWriter
 
 SIZE = 64
 SUFFIXES = (".mp4", ".webm")
@@ -29,7 +29,7 @@ Sound = NDArray[np.float32]
 ENDLESS = """
 import sys, time
 import numpy as np
-from lipstream_server.video_out import VideoWriter
+from lipstream_server.media.video_out import VideoWriter
 
 noise = np.random.default_rng(0)
 with VideoWriter(sys.argv[1], 64, 64, 16000) as writer:

@@ -17,8 +17,8 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from lipstream_server.settings import WebhookSettings
-from lipstream_server.webhook_post import WebhookPostError, post
-from lipstream_server.webhook_target import Target, WebhookUrlError, public, target_of
+from lipstream_server.webhooks.post import WebhookPostError, post
+from lipstream_server.webhooks.target import Target, WebhookUrlError, public, target_of
 from live_server import CALM, running
 from rest_client import CLIPS, wav
 from rest_client import post as post_clip

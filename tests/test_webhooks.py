@@ -14,16 +14,16 @@ import pytest
 
 from lipstream_client.rest import RestClient
 from lipstream_client.webhook import verify_webhook
-from lipstream_server import clip_state
-from lipstream_server.clip_state import Clip, Delivery, DeliveryState, Order, State
-from lipstream_server.clip_steps import change
-from lipstream_server.clip_table import add_clip, find_clip, remove_clip, save_clip
+from lipstream_server.clips import state as clip_state
+from lipstream_server.clips.state import Clip, Delivery, DeliveryState, Order, State
+from lipstream_server.clips.steps import change
+from lipstream_server.clips.table import add_clip, find_clip, remove_clip, save_clip
 from lipstream_server.engine import EngineError
 from lipstream_server.settings import ServerSettings, WebhookSettings
-from lipstream_server.storage import Storage
-from lipstream_server.webhook_post import Answer
-from lipstream_server.webhook_sender import attempted
-from lipstream_server.webhook_table import due, forget_outgoing
+from lipstream_server.storage.storage import Storage
+from lipstream_server.webhooks.post import Answer
+from lipstream_server.webhooks.sender import attempted
+from lipstream_server.webhooks.table import due, forget_outgoing
 from live_server import CALM, ask, running, until
 from rest_client import CLIPS, ask_json, finished, post, wav
 from server_process import serving

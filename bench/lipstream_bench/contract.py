@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
 
 from .server_process import serving
 

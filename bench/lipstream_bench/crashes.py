@@ -23,8 +23,8 @@ import typer
 
 from lipstream_client.errors import StreamError
 from lipstream_client.rest import Clip, RestClient
-from lipstream_server.database import intact, open_database
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
+from lipstream_server.storage.database import intact, open_database
 
 from .server_process import serving
 

@@ -20,7 +20,7 @@ from lipstream_client.recording import read_audio
 from lipstream_client.stream_client import StreamClient
 from lipstream_models.bundled import recording_path
 from lipstream_models.quality.markdown import markdown
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
 
 from .machine import machine
 from .overhead import Overhead, load

@@ -15,7 +15,7 @@ from lipstream_models.audio.features import context_windows
 from lipstream_models.engine import Avatar, Engine, Sampling, Stream
 from lipstream_models.quality.animation import framed_avatar
 from lipstream_models.stopwatch import Stopwatch
-from lipstream_server.media_out import Mp4Out
+from lipstream_server.media.media_out import Mp4Out
 from lipstream_training.dataset import Clip
 
 from .peak_memory import PeakMemory

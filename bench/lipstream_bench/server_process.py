@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lipstream_server.demo import started, wait_until_ready
+from lipstream_server.commands.demo import started, wait_until_ready
 
 
 @dataclass(frozen=True)

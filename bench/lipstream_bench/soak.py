@@ -30,7 +30,7 @@ from lipstream_client.recording import RATE, read_audio
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient
 from lipstream_models.bundled import recording_path
-from lipstream_server.demo import free_port
+from lipstream_server.commands.demo import free_port
 from lipstream_server.protocol import AudioFormat, SessionStart, UtteranceEnded
 
 from .machine import machine

@@ -34,13 +34,15 @@ class Command:
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
         "render": Command(
-            "lipstream_server.render:render", "a portrait and a recording become a talking video"
+            "lipstream_server.commands.render:render", "a portrait and a recording become a talking video"
         ),
-        "serve": Command("lipstream_server.serve:serve", "talking heads over a WebSocket, in real time"),
+        "serve": Command(
+            "lipstream_server.commands.serve:serve", "talking heads over a WebSocket, in real time"
+        ),
         "config": Command(
-            "lipstream_server.config_command:config", "the settings of a server, and where each comes from"
+            "lipstream_server.commands.config:config", "the settings of a server, and where each comes from"
         ),
-        "keys": Command("lipstream_server.keys_command:keys", "who may use a server: add, list, rm"),
+        "keys": Command("lipstream_server.commands.keys:keys", "who may use a server: add, list, rm"),
         "stream": Command(
             "lipstream_client.stream_command:stream", "a recording or a microphone through a server"
         ),
@@ -54,7 +56,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "lipstream_client.bench_command:bench_stream", "several such streams at once, and figures"
         ),
         "demo": Command(
-            "lipstream_server.demo:demo", "a server, a bundled face and voice, and the way to the browser"
+            "lipstream_server.commands.demo:demo",
+            "a server, a bundled face and voice, and the way to the browser",
         ),
         "convert": Command(
             "lipstream_models.convert_command:convert_command",

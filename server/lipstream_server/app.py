@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, WebSocket
 
-from .avatar_routes import avatar_routes
+from .access.caller import caller_of
+from .access.gate import Gate, allow_origins
+from .access.token_routes import token_routes
+from .avatars.routes import avatar_routes
 from .busy import BusyError
-from .caller import caller_of
-from .channel import Channel
-from .clip_routes import clip_routes
-from .connection import serve
-from .documented import document, document_webhooks
+from .clips.routes import clip_routes
 from .drain import Drain
 from .engine import Engine
-from .gate import Gate, allow_origins
 from .metrics import Metrics
 from .page import Page, page_routes
 from .probes import probe_routes
-from .problem import speak_problems
 from .protocol import PATH, SUBPROTOCOL
-from .rest import Rest, opened
+from .rest.documented import document, document_webhooks
+from .rest.problem import speak_problems
+from .rest.rest import Rest, opened
 from .scheduler import device_thread
 from .service import Service
+from .sessions.channel import Channel
+from .sessions.connection import serve
 from .settings import ServerSettings
-from .token_routes import token_routes
 from .watch import Watch
 
 if TYPE_CHECKING:

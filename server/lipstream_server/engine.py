@@ -1,4 +1,4 @@
-"""What the server knows of a model: numpy in, numpy out. `stub_engine` and `model_engine` provide it."""
+"""What the server knows of a model: numpy in, numpy out. `engines.stub_engine` and `engines.model_engine` provide it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from fastapi import APIRouter, Request, Response
 
-from .problem import Problem
+from .rest.problem import Problem
 
 INDEX = "index.html"
 SAMPLE_PATH = "/v1/sample"

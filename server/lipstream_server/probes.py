@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Response
 
-from .clip_state import State
-from .clip_table import count_states
+from .clips.state import State
+from .clips.table import count_states
 from .health import readiness, unhealthy
 from .metrics import CONTENT_TYPE, Metrics
-from .rest import Rest
+from .rest.rest import Rest
 from .service import Service
 from .watch import Watch
 

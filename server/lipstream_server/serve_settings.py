@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .data_directory import default_directory
 from .effective import Effective, effective, flag
+from .engines.model_engine import ModelSettings
 from .logs import Format
-from .model_engine import ModelSettings
 from .setting_tree import leaves
 from .settings import ServerSettings
+from .storage.data_directory import default_directory
 
 
 @dataclass(frozen=True)

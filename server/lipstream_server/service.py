@@ -15,7 +15,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from .avatars import Avatars
+from .avatars.avatars import Avatars
 from .busy import BusyError
 from .engine import (
     DeviceState,
@@ -26,14 +26,14 @@ from .engine import (
     Request,
     UnknownPresetError,
 )
-from .live_codecs import h264_encoder
+from .media.live_codecs import h264_encoder
 from .scheduler import Scheduler
+from .sessions.talk import Talk
+from .sessions.windows import Planner
 from .settings import ServerSettings
 from .sharing import Sharing
-from .storage import Storage
-from .talk import Talk
+from .storage.storage import Storage
 from .watch import Watch
-from .windows import Planner
 
 Unready = Literal["loading", "restarting", "lost"]
 log = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from .access.tokens import TOKEN_PREFIX
 from .drain import DRAIN_SECONDS
-from .talk import TalkSettings
-from .tokens import TOKEN_PREFIX
-from .webhook_signature import secret_bytes
-from .webhook_target import is_pattern
-from .windows import WindowSettings
+from .sessions.talk import TalkSettings
+from .sessions.windows import WindowSettings
+from .webhooks.signature import secret_bytes
+from .webhooks.target import is_pattern
 
 _KEY = re.compile(r"[A-Za-z0-9_.~+/=-]{24,200}")
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")

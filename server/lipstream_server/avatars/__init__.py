@@ -1,0 +1,1 @@
+"""Faces: those that came with the engine and those that clients brought."""

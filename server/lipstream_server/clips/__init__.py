@@ -1,0 +1,1 @@
+"""Videos that are made in the background, from the posted form to the finished file."""

@@ -1,0 +1,1 @@
+"""Commands of `lipstream` that are not a client's."""

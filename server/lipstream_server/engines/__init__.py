@@ -1,0 +1,1 @@
+"""What a server may run behind `lipstream_server.engine`: the model, in a process of its own, and a stub."""

@@ -1,0 +1,1 @@
+"""Pictures and sound to files and streams, and sound from them."""

@@ -1,0 +1,1 @@
+"""What all REST routes share: answers, refusals, forms and uploads."""

@@ -1,0 +1,1 @@
+"""Telling somebody else's server that a clip has ended."""
