@@ -65,7 +65,7 @@ def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[s
     decoder = ["autoencoder_training", "--clips", clips, *into, *batch]
     diffusion = ["diffusion_training", "--latents", latents, *into, *frames]
     teacher = str(run / "guided.safetensors")
-    distillation = ["--steps", str(scale.distillation_steps), "--shift", "8", "--teacher", teacher]
+    distillation = ["--steps", str(scale.distillation_steps), "--shift", "30", "--teacher", teacher]
     return [
         *renders,
         [[*decoder, "--steps", str(scale.autoencoder_steps)]],
