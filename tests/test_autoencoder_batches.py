@@ -19,7 +19,10 @@ def clip(mouth: tuple[int, int, int, int], face: tuple[int, int, int, int], fram
     boxes = [np.tile(np.array([box], np.float32), (frames, 1)) for box in (face, mouth)]
     nothing = np.zeros((frames, 52), np.float32)
     sound = np.zeros(640 * frames, np.float32)
-    return Clip("clip", pictures, ClipTruth(sound, nothing, nothing[:, 0], np.zeros(0, np.int64), *boxes))
+    still = np.zeros((1, frames, 64, 64, 2), np.float16)
+    none = np.zeros(0, np.int64)
+    truth = ClipTruth(sound, nothing, nothing[:, 0], none, *boxes, np.zeros(1, np.int64), still)
+    return Clip("clip", pictures, truth)
 
 
 CLIPS = [clip((30, 40, 40, 48), (20, 20, 50, 56)), clip((2, 50, 12, 60), (0, 30, 30, 64))]

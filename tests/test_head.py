@@ -102,3 +102,26 @@ def test_framing_follows_the_scene(renderer: HeadRenderer) -> None:
     far = replace(near, face_fraction=0.5)
     box_near, box_far = renderer.render(who, near, {}).face_box, renderer.render(who, far, {}).face_box
     assert box_near[3] - box_near[1] > 1.15 * (box_far[3] - box_far[1])
+
+
+def test_flow_leads_from_a_frame_to_the_same_places_of_its_portrait(renderer: HeadRenderer) -> None:
+    who, nod = people(1)[0], (0.0, 0.1, 0.0)
+    portrait, frame = renderer.render(who, scene(), {}), renderer.render(who, scene(), {"jawOpen": 0.6}, nod)
+    still, open_ = renderer.pose({}), renderer.pose({"jawOpen": 0.6}, nod)
+    same, moved = renderer.flow([still, open_], still)
+    assert not np.isnan(same).any()
+    np.testing.assert_allclose(same, 0, atol=0.6)  # hidden by half a pixel where surfaces meet
+    for place in ("chin", "nose", "forehead", "mouth_left", "eye_right"):
+        x, y = frame.landmarks[place]
+        expected = np.subtract(portrait.landmarks[place], frame.landmarks[place])
+        np.testing.assert_allclose(moved[int(y), int(x)], expected, atol=0.8)
+    np.testing.assert_array_equal(moved[0, 0], 0)
+    middle = (np.array(frame.landmarks["lip_upper"]) + frame.landmarks["lip_lower"]) / 2
+    inside = np.isnan(moved[..., 0])
+    assert inside[int(middle[1]), int(middle[0])]
+    left, top, right, bottom = frame.mouth_box
+    rows, columns = np.nonzero(inside)
+    assert top - 1 < rows.min()
+    assert rows.max() < bottom + 1
+    assert left - 1 < columns.min()
+    assert columns.max() < right + 1

@@ -13,15 +13,13 @@ from lipstream_models.autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.bundled import read_bundled
 from lipstream_training import autoencoder_training
 from lipstream_training.autoencoder_training import AutoencoderTraining, psnr, trained_autoencoder
-from lipstream_training.checkpoint import DIFFUSION, DISTILLED, load_state, save_state
+from lipstream_training.checkpoint import load_state
 from lipstream_training.dataset import Clip, ClipTruth
 from lipstream_training.diffusion_loss import DiffusionTraining, diffuse
-from lipstream_training.diffusion_training import Training, begun
-from lipstream_training.guidance_distillation import Guide
+from lipstream_training.diffusion_training import Training
 from lipstream_training.muon import Muon, muon_and_adamw, orthogonal
 from lipstream_training.principal_components import set_components
 from lipstream_training.restore import restore
-from lipstream_training.training_windows import Windows
 
 SMALL = AutoencoderConfig(4, (4, 8, 8), (1, 1, 1))
 FEW = AutoencoderTraining(steps=4, batch=2, crop=32, log_every=2, save_every=2)
@@ -37,6 +35,8 @@ def clip() -> Clip:
         np.zeros(0, np.int64),
         box,
         box,
+        np.zeros(1, np.int64),
+        np.zeros((1, 3, 64, 64, 2), np.float16),
     )
     return Clip("clip", rng.integers(0, 255, (3, 64, 64, 3), dtype=np.uint8), truth)
 
@@ -120,44 +120,11 @@ def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
         DiffusionTraining(),
         load_state(tmp_path / "audio_projection.pt"),
         1.0,
-        torch.ones(shipped.network.config.latent_channels, 1, 1, 1),
+        torch.ones(shipped.network.config.sample_channels, 1, 1, 1),
     )
     assert training.resume(load_state(tmp_path / "diffusion.pt")) == 0
     assert torch.equal(weights(training.trainee), weights(shipped.network))
     assert training.spread == shipped.spread
-
-
-def test_a_distillation_begins_as_the_model_that_it_is_to_replace_and_then_goes_on_by_itself(
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(FileNotFoundError, match="train the diffusion model first"):
-        begun(tmp_path, DISTILLED)
-    save_state(tmp_path / "diffusion.pt", {"step": 7, "model": {"weight": torch.ones(2)}})
-    first = begun(tmp_path, DISTILLED)
-    assert first is not None
-    assert (first["step"], first["model"]["weight"].tolist()) == (0, [1, 1])
-    save_state(tmp_path / "distilled.pt", {"step": 3, "model": {"weight": torch.zeros(2)}})
-    later = begun(tmp_path, DISTILLED)
-    assert later is not None
-    assert (later["step"], later["model"]["weight"].tolist()) == (3, [0, 0])
-    plain = begun(tmp_path, DIFFUSION)
-    assert plain is not None
-    assert plain["step"] == 7
-
-
-def test_a_student_of_guidance_learns_what_the_guided_teacher_says() -> None:
-    def teacher(windows: Windows, noisy: Tensor, timestep: Tensor, unconditional: int) -> Tensor:
-        prediction = noisy + windows.audio.mean(dim=(1, 2, 3, 4))[:, None, None, None, None]
-        prediction[:unconditional] = noisy[:unconditional]
-        return prediction
-
-    rows = torch.ones(3)[:, None, None, None, None]
-    heard = torch.tensor([5.0, 1.0, 2.0])[:, None, None, None, None]
-    windows = Windows(rows, rows, rows, heard, rows, rows, (rows,), rows)
-    push = Guide(teacher, 2.5).push(windows, torch.randn(3, 4, 2, 8, 8), torch.zeros(3), unconditional=1)
-    assert push.shape == (3, 4, 2, 8, 8)
-    for row, expected in enumerate([0.0, 1.5, 3.0]):
-        torch.testing.assert_close(push[row], torch.full((4, 2, 8, 8), expected))
 
 
 def test_the_beginning_is_the_best_linear_map() -> None:

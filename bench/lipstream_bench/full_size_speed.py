@@ -66,7 +66,7 @@ class RandomModel:
         """Seconds of one denoising and decoding."""
         side, frames = self.size.side, self.size.defaults.window
         schedule = ddim_schedule(self.size.scheduler, plan.steps)
-        shape = (batch, self.size.network.latent_channels, frames, side, side)
+        shape = (batch, self.size.network.sample_channels, frames, side, side)
         noise = torch.randn(shape, device=self.device, dtype=torch.bfloat16)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():

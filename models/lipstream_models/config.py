@@ -127,13 +127,15 @@ class NetworkConfig(JsonConfig):
     with the width. Hallo's motion modules keep 32 groups (`motion_norm_groups`) whatever the rest has.
     `unused_motion_modules` creates the motion modules of the attention-less blocks, which
     Hallo's checkpoint has but never runs. `input_gain` scales noisy latents by a kept gain for their timestep
-    (`DenoiserLayers.set_input_gain`). `tiled_identity` keeps Hallo's order of identity tokens in the
+    (`DenoiserLayers.set_input_gain`). `flow_channels` are diffused behind the latents and say how the portrait moves
+    (`lipstream_models.warp`). `tiled_identity` keeps Hallo's order of identity tokens in the
     reference net (see `lipstream_models.preparation`).
     """
 
     title: ClassVar[str] = "network"
 
     latent_channels: int = 4
+    flow_channels: int = 0
     block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
     layers_per_block: int = 2
     heads: int = 8
@@ -179,6 +181,11 @@ class NetworkConfig(JsonConfig):
             )
         if problems:
             raise ConfigError("network: " + "; ".join(problems))
+
+    @property
+    def sample_channels(self) -> int:
+        """Channels of what is diffused."""
+        return self.latent_channels + self.flow_channels
 
     @property
     def levels(self) -> int:

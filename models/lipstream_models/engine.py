@@ -98,11 +98,12 @@ def read_plan(path: Path) -> Plan:
 
 @dataclass(frozen=True, eq=False)
 class Avatar:
-    """A registered portrait: what is computed once for all its streams. source: latents (1, C, h, w); foreground:
-    indices (L,) of the face's tokens at the finest level.
+    """A registered portrait: what is computed once for all its streams. picture: (1, 3, H, W) in [-1, 1]; source: its latents
+    (1, C, h, w); foreground: indices (L,) of the face's tokens at the finest level.
     """
 
     portrait: Portrait
+    picture: Tensor
     source: Tensor
     identity: Identity
     region: Tensor
@@ -156,9 +157,11 @@ class Engine:
             self._tensor(np.stack([level.full, level.face, level.lip], axis=-1)[:, None])
             for level in portrait.masks
         )
+        picture = self._pixels(portrait.image[None])
         return Avatar(
             portrait,
-            self._encode(portrait.image[None]),
+            picture,
+            self.model.codec.encode(picture),
             identity_tokens(self.model.network, embedding),
             self._tensor((portrait.face_region[None] / 255).astype(np.float32)).permute(0, 3, 1, 2),
             masks,
@@ -272,10 +275,7 @@ class Engine:
 
     def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
-        latents = latents.transpose(0, 1)
-        if self.model.spread is not None:
-            latents = latents * self.model.spread + stream.avatar.source
-        images = self.model.codec.decode(latents)
+        images = self.model.codec.decode(self._latents(stream.avatar, latents.transpose(0, 1)))
         pixels = (
             ((images.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         )
@@ -286,16 +286,27 @@ class Engine:
             motion = torch.cat([stream.motion[:, motion.shape[1] :], motion], dim=1)
         return replace(stream, motion=motion, windows=stream.windows + 1, past={}), pixels
 
+    def _latents(self, avatar: Avatar, sample: Tensor) -> Tensor:
+        """Latents (F, C, h, w) of what was diffused, (F, C + flow channels, h, w)."""
+        spread, warp = self.model.spread, self.model.warp
+        if spread is None:
+            return sample
+        sample = sample * spread
+        if warp is None:
+            return sample + avatar.source
+        channels = avatar.source.shape[1]
+        return sample[:, :channels] + self.model.codec.encode(warp(avatar.picture, sample[:, channels:]))
+
     def _noise(self, stream: Stream, frames: int) -> Tensor:
         """The same noise for the same seed and window, whatever else is in the batch; drawn on the CPU as Hallo draws it."""
         generator = torch.Generator().manual_seed((stream.sampling.seed * 1_000_003 + stream.windows) % 2**63)
-        channels, height, width = stream.avatar.source.shape[1:]
+        channels = self.model.network.config.sample_channels
+        height, width = stream.avatar.source.shape[2:]
         noise = torch.randn((1, channels, frames, height, width), generator=generator)
         return noise.to(self.model.device, self.model.dtype)
 
-    def _encode(self, images: Frames) -> Tensor:
-        pixels = self._tensor(images.astype(np.float32) / 127.5 - 1)
-        return self.model.codec.encode(pixels.permute(0, 3, 1, 2))
+    def _pixels(self, images: Frames) -> Tensor:
+        return self._tensor(images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         # A copy: portraits are read-only, which torch does not know.

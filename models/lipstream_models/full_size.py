@@ -62,7 +62,7 @@ def price_plan(plan: Plan, model: FullSize, face: float = FACE_SHARE) -> Price:
     guidance, window = model.defaults.guidance, model.defaults.window
     schedule = ddim_schedule(model.scheduler, plan.steps)
     with torch.device("meta"):
-        latents = torch.empty(1, model.network.latent_channels, window, model.side, model.side)
+        latents = torch.empty(1, model.network.sample_channels, window, model.side, model.side)
         foreground = torch.empty(max(1, int(face * model.tokens)), dtype=torch.long)
         network = _network(model.network)
         conditions = conditions_of(model, network, torch.empty, guidance > 1, plan.exact)

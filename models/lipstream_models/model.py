@@ -14,6 +14,7 @@ from .codec import Codec
 from .config import SchedulerConfig
 from .networks import Network
 from .portrait import PortraitSettings
+from .warp import Warp
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Model:
     identify: portrait (H, W, 3) to face embedding (512,); without it the portrait's own geometry embedding is used.
     spread: where given, what is denoised is how far each frame's latents are from the portrait's, in units of this size, so that
     what does not move need not be learned; None: the latents themselves, as in Hallo.
+    warp: where given, the distance is that from the portrait as moved by the flow channels, which follow the latents' and are in
+    the same units.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Model:
     dtype: torch.dtype
     fps: int = 25
     spread: float | None = None
+    warp: Warp | None = None
     identify: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
 
     @property

@@ -25,7 +25,7 @@ class Animation:
 
     `blendshapes` (T, 52) float32 0..1 in the order of `names`; `head_rotation` (T, 3) yaw, pitch, roll in
     radians; `head_translation` (T, 3) decimetres; `gaze` (T, 2) yaw, pitch in radians; `closures`: frames in
-    which a /p b m/ is shut.
+    which a /p b m/ is shut; `mouth` (T, 52): what the phones alone make of the blendshapes, where that was kept.
     """
 
     blendshapes: NDArray[np.float32]
@@ -34,14 +34,24 @@ class Animation:
     gaze: NDArray[np.float32]
     names: tuple[str, ...]
     closures: tuple[int, ...]
+    mouth: NDArray[np.float32] | None = None
 
     def track(self, name: str) -> NDArray[np.float32]:
         """One blendshape over time (T,)."""
         return self.blendshapes[:, self.names.index(name)]
 
 
-def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Style | None = None) -> Animation:
-    """The face that says `speech`, `n_frames` long; the same arguments give the same frames."""
+def animate(
+    speech: Speech,
+    n_frames: int,
+    rng: np.random.Generator,
+    style: Style | None = None,
+    mouth: NDArray[np.float32] | None = None,
+) -> Animation:
+    """The face that says `speech`, `n_frames` long; the same arguments give the same frames.
+
+    `mouth` (T, 52): these instead of what the phones make of the blendshapes.
+    """
     style = style or Style.sample(rng)
     times = frame_times(n_frames)
     start, end = -MARGIN, n_frames / FPS + MARGIN
@@ -50,13 +60,16 @@ def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Styl
     level_fine = np.interp(fine, _hops(level), level, left=0.0, right=0.0)
     travel = np.where(_voiced(speech.phones, fine), 0.78 + 0.32 * level_fine, 1.0)
     travel = gaussian_filter1d(travel, 0.04 / STEP, mode="nearest")
-    mouth = articulate(speech.phones, start, end, style.articulation, travel)
-    spots = (times - mouth.start) / STEP - 0.5
-    face = np.stack([np.interp(spots, np.arange(len(fine)), column) for column in mouth.tracks.T], 1)
+    articulated = articulate(speech.phones, start, end, style.articulation, travel)
+    if mouth is None:
+        spots = (times - articulated.start) / STEP - 0.5
+        columns = [np.interp(spots, np.arange(len(fine)), column) for column in articulated.tracks.T]
+        mouth = np.stack(columns, 1).astype(np.float32)
+    face = mouth.astype(np.float64)
     energy = np.interp(times, _hops(level), gaussian_filter1d(level, 8.0), left=0.0, right=0.0)
     _express(face, times, energy, style, rng)
     rotation, translation = head_motion(energy, style, rng)
-    frames = (int(closure * FPS) for closure in mouth.closures if 0 <= closure < n_frames / FPS)
+    frames = (int(closure * FPS) for closure in articulated.closures if 0 <= closure < n_frames / FPS)
     return Animation(
         np.clip(face, 0, 1).astype(np.float32),
         rotation.astype(np.float32),
@@ -64,6 +77,7 @@ def animate(speech: Speech, n_frames: int, rng: np.random.Generator, style: Styl
         gaze_shifts(times, style.restless, rng).astype(np.float32),
         ARKIT_NAMES,
         tuple(sorted(set(frames))),
+        mouth,
     )
 
 

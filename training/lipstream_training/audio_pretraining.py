@@ -38,14 +38,12 @@ class TrackReader(nn.Module):
         return tracks
 
 
-def load_speech(folder: Path) -> list[tuple[Tensor, Tensor]]:
-    """Per clip: features (T, blocks, channels) and blendshapes (T, 52)."""
+def load_speech(folder: Path, tracks: str = "blendshapes") -> list[tuple[Tensor, Tensor]]:
+    """Per clip: features (T, blocks, channels) and blendshapes, or other ``tracks``, (T, 52)."""
     clips = []
     for path in sorted(folder.glob("[0-9]*.npz")):
         with np.load(path) as arrays:
-            clips.append(
-                (torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["blendshapes"]).float())
-            )
+            clips.append((torch.from_numpy(arrays["features"]), torch.from_numpy(arrays[tracks]).float()))
     return clips
 
 

@@ -25,6 +25,11 @@ POINT = [
     ("1f 1f 4f 1f", ("ao", "scalp", "paint", "fur")),
 ]
 STRAND = [("3f 3f 3f 4f 1f", ("pos", "nrm", "tan_", "strand", "weight")), ("1f", ("ao",))]
+SEAT = ("2f", ("seat",))
+SEATS = 64
+"""A side of the map of seats."""
+SEEN_PARTS = (0, 1, 4)
+"""Parts that a closed mouth shows too: skin, eyes, lashes."""
 
 
 class RenderError(LipstreamError):
@@ -32,14 +37,23 @@ class RenderError(LipstreamError):
 
 
 class Layer:
-    """One set of triangles: the array that draws it, the array that casts its shadow, and its buffers."""
+    """One set of triangles at rest, `points` (m,3) with neck weights (m,): the array that draws it, the array that casts its
+    shadow, the one that shows its seats, and its buffers, the seats' last.
+    """
 
-    def __init__(self, drawn: Any, shadow: Any, buffers: list[Any]) -> None:
-        self.drawn, self.shadow, self.buffers = drawn, shadow, buffers
+    def __init__(
+        self, points: Floats, weight: Floats, drawn: Any, shadow: Any, seated: Any, buffers: list[Any]
+    ) -> None:
+        self.points, self.weight = points, weight
+        self.drawn, self.shadow, self.seated, self.buffers = drawn, shadow, seated, buffers
+
+    def seat(self, seats: Floats) -> None:
+        """Give every point a place (m,2)."""
+        self.buffers[-1].write(np.ascontiguousarray(seats, np.float32).tobytes())
 
     def release(self) -> None:
         """Give the GPU memory back."""
-        for held in (self.drawn, self.shadow, *self.buffers):
+        for held in (self.drawn, self.shadow, self.seated, *self.buffers):
             held.release()
 
 
@@ -73,13 +87,27 @@ class Canvas:
         self.backdrop = make(
             vertex_shader=shaders.read("backdrop.vert"), fragment_shader=shaders.read("backdrop.frag")
         )
-        self.programs = [*self.parts, self.hair_program, self.skin_depth, self.hair_depth, self.backdrop]
+        self.seat_program = make(
+            vertex_shader=shaders.read("seat.vert"), fragment_shader=shaders.read("seat.frag")
+        )
+        self.programs = [
+            *self.parts,
+            self.hair_program,
+            self.skin_depth,
+            self.hair_depth,
+            self.backdrop,
+            self.seat_program,
+        ]
 
     def _targets(self, samples: int) -> None:
         square = (self.size, self.size)
         colour = self.ctx.renderbuffer(square, 4, samples=samples)
         self.target = self.ctx.framebuffer([colour], self.ctx.depth_renderbuffer(square, samples=samples))
         self.resolved = self.ctx.framebuffer([self.ctx.renderbuffer(square, 4)])
+        seats = (SEATS, SEATS)
+        self.seat_target = self.ctx.framebuffer(
+            [self.ctx.renderbuffer(seats, 4, dtype="f4")], self.ctx.depth_renderbuffer(seats)
+        )
         self.shadow = self.ctx.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
         self.shadow.compare_func = "<="
         self.shadow.filter = (moderngl.LINEAR, moderngl.LINEAR)
@@ -107,6 +135,16 @@ class Canvas:
             chosen = mesh.triangles[codes == part][np.argsort(-depth[codes == part], kind="stable")]
             self.head.append(self._array(self.parts[part], POINT, buffers, chosen))
         self.head_shadow = self._array(self.skin_depth, POINT, buffers, mesh.triangles[codes != PARTS - 1])
+        self.head_seats = self.ctx.buffer(reserve=len(mesh.source) * 8, dynamic=True)
+        self.seated = {
+            known: self._array(
+                self.seat_program,
+                [*POINT, SEAT],
+                [*buffers, self.head_seats],
+                mesh.triangles[np.isin(codes, SEEN_PARTS) == known],
+            )
+            for known in (True, False)
+        }
         masks = np.ascontiguousarray(mesh.masks[::-1])
         self.masks = self.ctx.texture(masks.shape[1::-1], 4, masks.tobytes())
         self.masks.build_mipmaps()
@@ -140,7 +178,10 @@ class Canvas:
         painted = self._buffer(np.ones((len(moving), 7)))
         buffers = [self._buffer(moving), self._buffer(static), painted]
         drawn = self._array(self.parts[PARTS], POINT, buffers, triangles)
-        self.cloth = Layer(drawn, self._array(self.skin_depth, POINT, buffers, triangles), buffers)
+        shadow = self._array(self.skin_depth, POINT, buffers, triangles)
+        buffers.append(self._buffer(np.zeros((len(moving), 2))))
+        seated = self._array(self.seat_program, [*POINT, SEAT], buffers, triangles)
+        self.cloth = Layer(moving[:, :3], static[:, -1], drawn, shadow, seated, buffers)
 
     def wear_hair(self, grown: HairGeometry | None, weight: Floats | None) -> None:
         """Hair geometry with its neck weights (m,), or none."""
@@ -151,7 +192,10 @@ class Canvas:
             fixed = np.column_stack([grown.positions, grown.normals, grown.tangents, grown.strand, weight])
             buffers = [self._buffer(fixed), self._buffer(np.ones(len(weight)))]
             drawn = self._array(self.hair_program, STRAND, buffers, grown.triangles)
-            self.hair = Layer(drawn, self._array(self.hair_depth, STRAND, buffers, grown.triangles), buffers)
+            shadow = self._array(self.hair_depth, STRAND, buffers, grown.triangles)
+            buffers.append(self._buffer(np.zeros((len(weight), 2))))
+            seated = self._array(self.seat_program, [*STRAND, SEAT], buffers, grown.triangles)
+            self.hair = Layer(grown.positions, weight, drawn, shadow, seated, buffers)
 
     def paint(self, skin: Floats, cloth: Floats, hair: Floats) -> None:
         """Vertex paint: skin (n,7) at the shared positions, occlusion of cloth (m,) and hair (k,)."""
@@ -194,6 +238,30 @@ class Canvas:
     def depth(self) -> Floats:
         """The shadow map's depths (SHADOW_SIZE, SHADOW_SIZE) in 0..1, row 0 at the bottom."""
         return np.frombuffer(self.shadow.read(), np.float32).reshape(SHADOW_SIZE, SHADOW_SIZE)
+
+    def seat(self, seats: Floats) -> None:
+        """Give the head's shared positions a place (n,2)."""
+        self.head_seats.write(np.ascontiguousarray(seats[self.source], np.float32).tobytes())
+
+    def draw_seats(self) -> Floats:
+        """Draw the layers as they are posed, each point with its seat for a colour.
+
+        Returns (SEATS, SEATS, 4), row 0 at the top: seat x and y; 1 where a closed mouth shows it too; 1 where anything is.
+        """
+        self.seat_target.use()
+        self.seat_target.clear()
+        self.ctx.enable_only(moderngl.DEPTH_TEST)
+        self.seat_program["known"].value = 1.0
+        for layer in (self.hair, self.cloth):
+            if layer is not None:
+                layer.seated.render()
+        self.ctx.enable(moderngl.CULL_FACE)
+        for known, array in self.seated.items():
+            self.seat_program["known"].value = float(known)
+            array.render()
+        self.ctx.disable(moderngl.CULL_FACE)
+        values = np.frombuffer(self.seat_target.read(components=4, dtype="f4", alignment=1), np.float32)
+        return np.ascontiguousarray(values.reshape(SEATS, SEATS, 4)[::-1])
 
     def draw(self) -> Image:
         """Draw the frame and read it back, (size,size,3) uint8, row 0 at the top."""

@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-# Names of a run's diffusion models: one that is sampled with guidance, and one that was taught to need none.
 DIFFUSION = "diffusion"
-DISTILLED = "distilled"
+"""A run's diffusion model."""
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

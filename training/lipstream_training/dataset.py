@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+REFERENCES = 2
+"""Portraits of a clip."""
+
 
 @dataclass(frozen=True)
 class ClipTruth:
     """What is known exactly about a rendered clip of T frames at 25 fps.
 
     audio: (N,) float32 mono 16 kHz, N = 640 T; blendshapes: (T, 52); lip_opening: (T,); closures: frame indices of /p b m/;
-    face_box, mouth_box: (T, 4) pixels left, top, right, bottom.
+    face_box, mouth_box: (T, 4) pixels left, top, right, bottom; references: (R,) frames that may serve as portraits; flow:
+    (R, T, S, S, 2) float16, see `HeadRenderer.flow`.
     """
 
     audio: NDArray[np.float32]
@@ -23,6 +27,8 @@ class ClipTruth:
     closures: NDArray[np.int64]
     face_box: NDArray[np.float32]
     mouth_box: NDArray[np.float32]
+    references: NDArray[np.int64]
+    flow: NDArray[np.float16]
 
 
 @dataclass(frozen=True)

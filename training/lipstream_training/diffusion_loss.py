@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lipstream_models.precision import autocast
 
-from .guidance_distillation import Guide
 from .training_windows import WindowOptions, Windows
 
 
@@ -67,7 +66,6 @@ def step_loss(
     generator: torch.Generator,
     options: DiffusionTraining,
     channel_weights: Tensor,
-    guide: Guide | None = None,
 ) -> Tensor:
     """Mean squared error of the clean latents, weighted over the picture and the channels, and over timesteps as in Min-SNR
     (Hang et al. 2023). ``alphas`` and ``generator`` are of the windows' device.
@@ -81,10 +79,7 @@ def step_loss(
     noisy = diffuse(windows.latents, noise, alpha)
     with autocast(generator.device):
         prediction = trainee(windows, noisy, timestep, unconditional)
-    target = windows.latents
-    if guide is not None:
-        target = target + guide.push(windows, noisy, timestep, unconditional)
     importance = (1 / (1 - alpha)).clamp(max=options.weight_cap)
     weight = windows.weight / windows.weight.mean() * importance[:, None, None, None, None] * channel_weights
-    loss: Tensor = ((prediction.float() - target).square() * weight).mean()
+    loss: Tensor = ((prediction.float() - windows.latents).square() * weight).mean()
     return loss

@@ -1,6 +1,6 @@
 """Trains the bundled diffusion model on encoded clips.
 
-python -m lipstream_training.diffusion_training --latents DIR --run DIR [--teacher FILE]
+python -m lipstream_training.diffusion_training --latents DIR --run DIR
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from lipstream_models.networks import Network
 from lipstream_models.scheduler import alphas_cumprod
 
 from .bundled_config import NETWORK
-from .checkpoint import DIFFUSION, DISTILLED, MovingAverage, load_state, log_line, save_state
+from .checkpoint import DIFFUSION, MovingAverage, load_state, log_line, save_state
 from .diffusion_loss import DiffusionTraining, step_loss
-from .guidance_distillation import Guide, guide_from
-from .latent_dataset import LatentClips, channel_weights_of, load_latent_clips, spread_of
+from .latent_dataset import LatentClips, LatentFiles, channel_weights_of, spread_of
 from .muon import muon_and_adamw
 from .trainee import Trainee
 from .training_windows import WindowOptions, sample_windows
@@ -54,21 +53,8 @@ def check(training: Training, clips: LatentClips, alphas: Tensor) -> float:
     rng, generator = np.random.default_rng(3), torch.Generator(training.device).manual_seed(3)
     windows = sample_windows(clips, 8, 12, WindowOptions(), training.spread, rng, generator)
     options, channels = training.options, training.channel_weights
-    losses = [
-        step_loss(forward, windows, alphas, 0, generator, options, channels, training.guide) for _ in range(2)
-    ]
+    losses = [step_loss(forward, windows, alphas, 0, generator, options, channels) for _ in range(2)]
     return float(torch.stack(losses).mean())
-
-
-def begun(run: Path, name: str) -> dict[str, Any] | None:
-    """The state to go on with under that name; a distillation that has not begun takes the run's diffusion model at step 0."""
-    state = load_state(run / f"{name}.pt")
-    if state is None and name == DISTILLED:
-        state = load_state(run / f"{DIFFUSION}.pt")
-        if state is None:
-            raise FileNotFoundError(f"{run / DIFFUSION}.pt: train the diffusion model first")
-        state = {**state, "step": 0}
-    return state
 
 
 def train(
@@ -80,14 +66,9 @@ def train(
     minutes: float,
     workers: Workers,
     device: str = "cpu",
-    guide: Guide | None = None,
 ) -> None:
-    """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books.
-
-    With a guide what is trained is ``DISTILLED``, which begins as the run's diffusion model.
-    """
+    """Every worker takes its own windows of a step; all make the same update, and the first one keeps the books."""
     torch.manual_seed(0)
-    name = DIFFUSION if guide is None else DISTILLED
     training = Training(
         config,
         options,
@@ -95,9 +76,8 @@ def train(
         spread_of(clips),
         channel_weights_of(clips),
         device,
-        guide,
     )
-    first = training.resume(begun(run, name))
+    first = training.resume(load_state(run / f"{DIFFUSION}.pt"))
     alphas = alphas_cumprod().to(device)
     # cuDNN's attention plans every shape anew, and shapes are many here: a step took two seconds with it.
     torch.backends.cuda.enable_cudnn_sdp(False)
@@ -117,11 +97,11 @@ def train(
             figures = {"loss": total.item() / counted, "seconds": seconds}
             if (step + 1) % options.check_every == 0:
                 figures["held_out"] = check(training, held_out, alphas)
-            log_line(run / f"{name}.jsonl", step=step + 1, **figures)
+            log_line(run / f"{DIFFUSION}.jsonl", step=step + 1, **figures)
         if logs:
             total.zero_()
         if workers.first and saves:
-            save_state(run / f"{name}.pt", training.state(step + 1))
+            save_state(run / f"{DIFFUSION}.pt", training.state(step + 1))
         if done:
             return
 
@@ -137,9 +117,7 @@ class Training:
         spread: float,
         channel_weights: Tensor,
         device: str = "cpu",
-        guide: Guide | None = None,
     ) -> None:
-        self.guide = guide
         self.spread = spread
         self.channel_weights = channel_weights.to(device)
         self.device = device
@@ -192,9 +170,7 @@ class Training:
         # Rounded up or down at random: what a binomial draw gives on average, in fewer shapes that a GPU has to prepare for.
         unconditional = min(int(options.unconditional_share * rows + rng.random()), rows - 1)
         weights = self.channel_weights
-        loss = step_loss(
-            self.trainee, windows, alphas, unconditional, generator, options, weights, self.guide
-        )
+        loss = step_loss(self.trainee, windows, alphas, unconditional, generator, options, weights)
         self.trainee.zero_grad(set_to_none=True)
         loss.backward()
         workers.average_gradients(self.trained)
@@ -214,16 +190,13 @@ class Job:
     options: DiffusionTraining
     minutes: float
     device: str
-    teacher: Path | None = None
-    guidance: float = 2.0
 
     def __call__(self, workers: Workers) -> None:
         clips, held_out = (
-            LatentClips.stacked(load_latent_clips(self.latents / name), self.device)
+            LatentClips.stacked(LatentFiles.of(self.latents / name), self.device)
             for name in ("train", "validation")
         )
-        guide = None if self.teacher is None else guide_from(self.teacher, self.guidance, self.device)
-        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device, guide)
+        train(clips, held_out, self.run, self.options, NETWORK, self.minutes, workers, self.device)
 
 
 def main() -> None:
@@ -242,8 +215,6 @@ def main() -> None:
     parser.add_argument("--shift", type=float, default=DiffusionTraining.timestep_shift, help="of timesteps")
     parser.add_argument("--rate", type=float, default=DiffusionTraining.learning_rate, help="learning rate")
     parser.add_argument("--mouth-weight", type=float, default=WindowOptions.mouth_weight)
-    parser.add_argument("--teacher", type=Path, help="a bundled model's file whose guidance is to be learned")
-    parser.add_argument("--guidance", type=float, default=Job.guidance, help="the scale of that guidance")
     parser.add_argument("--device", default="cpu", help="cuda: one worker on one GPU")
     arguments = parser.parse_args()
     options = DiffusionTraining(
@@ -261,8 +232,6 @@ def main() -> None:
         options,
         arguments.minutes,
         arguments.device,
-        arguments.teacher,
-        arguments.guidance,
     )
     launch(arguments.workers or cores, job)
 

@@ -24,14 +24,18 @@ from lipstream_models.portrait import (
     prepare_portrait,
 )
 from lipstream_models.precision import autocast
+from lipstream_models.warp import Warp
 
 from .autoencoder_training import trained_autoencoder
+from .bundled_config import NETWORK
 from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip
+from .flow_components import cells_of, channels_of, leading_flows
 from .latent_dataset import LatentClip, save_latent_clip
 from .workers import Workers, launch
 
-REFERENCES = 3
+FLOW_UNIT = 0.6
+"""What a flow channel is inside faces on average, in the unit of latents: about what those are whose distance is diffused."""
 
 
 def normalised_autoencoder(run: Path) -> Autoencoder:
@@ -43,6 +47,16 @@ def normalised_autoencoder(run: Path) -> Autoencoder:
     autoencoder.latent_mean.copy_(state["mean"])
     autoencoder.latent_std.copy_(state["std"])
     return autoencoder
+
+
+def trained_warp(run: Path) -> Warp:
+    """The components of flow."""
+    state = load_state(run / "warp.pt")
+    if state is None:
+        raise FileNotFoundError(f"{run / 'warp.pt'}: encode the clips first")
+    warp = Warp(NETWORK.flow_channels)
+    warp.load_state_dict(state)
+    return warp
 
 
 def hearing(run: Path) -> FeatureConfig:
@@ -86,36 +100,56 @@ def token_share(boxes: NDArray[np.float32], side: int, latent: int) -> NDArray[n
     return np.asarray(share, np.float16)
 
 
-def references(
-    clip: Clip, landmarker: FaceLandmarker, rng: np.random.Generator
-) -> list[tuple[int, Portrait]]:
-    """Frames that can serve as portraits: those in which a face is found, spread over the clip."""
+def portraits_of(clip: Clip, landmarker: FaceLandmarker) -> dict[int, Portrait]:
+    """Those of the clip's references in which a face is found, by their number."""
     settings = PortraitSettings(framing=None)
-    found = []
-    for part in np.array_split(np.arange(len(clip.frames)), REFERENCES):
-        frame = int(rng.choice(part))
+    found = {}
+    for number, frame in enumerate(clip.truth.references):
         try:
-            found.append((frame, prepare_portrait(np.array(clip.frames[frame]), landmarker, settings)))
+            found[number] = prepare_portrait(np.array(clip.frames[frame]), landmarker, settings)
         except PictureError:
             continue
     return found
 
 
+@torch.no_grad()
+def samples_of(
+    autoencoder: Autoencoder,
+    warp: Warp,
+    portrait: Portrait,
+    latents: NDArray[np.float16],
+    flow: NDArray[np.float16],
+) -> NDArray[np.float16]:
+    """What is diffused for a portrait (T, C + K, h, w): how far latents (T, C, h, w) are from the portrait moved by the flow
+    (T, S, S, 2), and the flow's channels.
+    """
+    channels = channels_of(warp, cells_of(flow))
+    picture = torch.from_numpy(portrait.image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+    moved = torch.cat([autoencoder.encode(warp(picture, part)) for part in channels.split(16)])
+    return torch.cat([torch.from_numpy(latents) - moved, channels], dim=1).numpy().astype(np.float16)
+
+
 def encode_clip(
-    clip: Clip, autoencoder: Autoencoder, whisper: WhisperFeatures, landmarker: FaceLandmarker, seed: int
+    clip: Clip, autoencoder: Autoencoder, warp: Warp, whisper: WhisperFeatures, landmarker: FaceLandmarker
 ) -> LatentClip | None:
-    """None when no frame of the clip shows a face that can be found."""
-    views = references(clip, landmarker, np.random.default_rng([7, seed]))
+    """None when none of the clip's references shows a face that can be found."""
+    views = portraits_of(clip, landmarker)
     if not views:
         return None
     latents = encode_frames(autoencoder, clip.frames)
     side, latent = clip.frames.shape[1], latents.shape[-1]
-    portraits = [portrait for _, portrait in views]
+    numbers, portraits = list(views), list(views.values())
     levels = range(len(portraits[0].masks))
     return LatentClip(
         latents=latents,
         features=whisper.offline(clip.truth.audio).astype(np.float16),
-        reference_frames=np.array([frame for frame, _ in views]),
+        samples=np.stack(
+            [
+                samples_of(autoencoder, warp, portrait, latents, clip.truth.flow[number])
+                for number, portrait in views.items()
+            ]
+        ),
+        reference_frames=clip.truth.references[numbers],
         embeddings=np.stack([p.embedding for p in portraits]).astype(np.float16),
         face_regions=np.stack([p.face_region[..., 0] for p in portraits]),
         masks=tuple(
@@ -130,13 +164,15 @@ def encode_clip(
 
 
 def measure_statistics(run: Path, folders: list[Path]) -> None:
-    """Once a run: clips that are added later are encoded with the same statistics."""
-    if (run / "latent_statistics.pt").exists():
-        return
-    autoencoder = trained_autoencoder(run)
-    normalise(autoencoder, [load_clip(folder) for folder in folders if folder.parent.name == "train"])
-    statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
-    save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(FeatureConfig())})
+    """Once a run: clips that are added later are encoded with the same statistics and the same components of flow."""
+    clips = [load_clip(folder) for folder in folders if folder.parent.name == "train"]
+    if not (run / "latent_statistics.pt").exists():
+        autoencoder = trained_autoencoder(run)
+        normalise(autoencoder, clips)
+        statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
+        save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(FeatureConfig())})
+    if not (run / "warp.pt").exists():
+        save_state(run / "warp.pt", leading_flows(clips, NETWORK.flow_channels, FLOW_UNIT).state_dict())
 
 
 @dataclass(frozen=True)
@@ -148,7 +184,7 @@ class Job:
     out: Path
 
     def __call__(self, workers: Workers) -> None:
-        autoencoder = normalised_autoencoder(self.run)
+        autoencoder, warp = normalised_autoencoder(self.run), trained_warp(self.run)
         whisper, landmarker = WhisperFeatures.bundled(hearing(self.run)), FaceLandmarker()
         for number in range(workers.rank, len(self.folders), workers.count):
             folder = self.folders[number]
@@ -156,7 +192,7 @@ class Job:
             if out.exists():
                 continue
             out.parent.mkdir(parents=True, exist_ok=True)
-            encoded = encode_clip(load_clip(folder), autoencoder, whisper, landmarker, number)
+            encoded = encode_clip(load_clip(folder), autoencoder, warp, whisper, landmarker)
             if encoded is None:
                 print(f"{folder.name}: no face found, left out", flush=True)
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +12,8 @@ from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
 
 from .bundled_config import NETWORK
-from .checkpoint import DIFFUSION, DISTILLED, load_state
-from .encode_clips import hearing, normalised_autoencoder
+from .checkpoint import DIFFUSION, load_state
+from .encode_clips import hearing, normalised_autoencoder, trained_warp
 
 DEFAULTS = SamplingDefaults(
     preset="realtime",
@@ -25,14 +24,13 @@ DEFAULTS = SamplingDefaults(
     last_timestep=400,
     realtime_steps=2,
 )
-GUIDANCE = 2.0  # of a model that was not taught to need none
 
 
-def trained_network(run: Path, name: str) -> tuple[Network, float]:
-    """The averaged weights of a run's diffusion model of that name, and the spread of what it diffuses."""
-    state = load_state(run / f"{name}.pt")
+def trained_network(run: Path) -> tuple[Network, float]:
+    """The averaged weights of a run's diffusion model, and the spread of what it diffuses."""
+    state = load_state(run / f"{DIFFUSION}.pt")
     if state is None:
-        raise FileNotFoundError(f"{run / name}.pt: train the diffusion model first")
+        raise FileNotFoundError(f"{run / DIFFUSION}.pt: train the diffusion model first")
     network = Network(NETWORK)
     values = {**state["model"], **state["average"]}
     network.load_state_dict({name.removeprefix("network."): value for name, value in values.items()})
@@ -43,16 +41,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=None, help="the package's own file without it")
-    parser.add_argument(
-        "--guided", action="store_true", help="the model before its distillation, for instance as its teacher"
-    )
     arguments = parser.parse_args()
     out = arguments.out or bundled_model_path()
-    defaults = replace(DEFAULTS, guidance=GUIDANCE) if arguments.guided else DEFAULTS
     with torch.no_grad():
-        network, spread = trained_network(arguments.run, DIFFUSION if arguments.guided else DISTILLED)
+        network, spread = trained_network(arguments.run)
         autoencoder = normalised_autoencoder(arguments.run)
-        save_bundled(out, network, autoencoder, defaults, spread, hearing(arguments.run))
+        warp = trained_warp(arguments.run)
+        save_bundled(out, network, autoencoder, DEFAULTS, spread, hearing(arguments.run), warp)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .dataset import REFERENCES
+
+FLOW_WEIGHT = 4.0
+"""How much a flow channel's error counts beside the mean latent channel's."""
+
 
 @dataclass(frozen=True)
 class LatentClip:
     """One clip of T frames, encoded.
 
-    latents: (T, C, h, w) float16; features: (T, blocks, channels) float16;
+    latents: (T, C, h, w) float16; samples: (R, T, C + K, h, w) float16, what is diffused for each portrait: how far the latents are
+    from those of the portrait moved by the flow, and the flow's K channels; features: (T, blocks, channels) float16;
     reference_frames: (R,) indices of frames that serve as portraits; embeddings: (R, 512) float16;
     face_regions: (R, S, S) uint8 in {0, 255}, S the side of the picture; masks: per level (R, 3, tokens) float16 (full, face, lip);
     mouth: (T, h, w) float16, share of a latent token inside the mouth box; face: the same for the face box.
     """
 
     latents: NDArray[np.float16]
+    samples: NDArray[np.float16]
     features: NDArray[np.float16]
     reference_frames: NDArray[np.int64]
     embeddings: NDArray[np.float16]
@@ -41,6 +49,7 @@ class LatentClips:
     """
 
     latents: Tensor
+    samples: Tensor
     features: Tensor
     reference_frames: Tensor
     embeddings: Tensor
@@ -51,30 +60,28 @@ class LatentClips:
     mouth_middles: NDArray[np.float64]
 
     @classmethod
-    def stacked(cls, clips: list[LatentClip], device: torch.device | str = "cpu") -> LatentClips:
-        """Raises ValueError when there is no clip, or when their lengths differ."""
-        lengths = sorted({len(clip.latents) for clip in clips})
-        if len(lengths) != 1:
-            raise ValueError(f"expected clips of one length, got {len(clips)} of {lengths} frames")
-        portraits = max(len(clip.reference_frames) for clip in clips)
+    def stacked(cls, clips: Sequence[LatentClip], device: torch.device | str = "cpu") -> LatentClips:
+        """Takes one clip after the other, so that a sequence that loads them holds no more than one of them besides the stack.
 
-        def stack(arrays: list[NDArray[Any]]) -> Tensor:
-            return torch.from_numpy(np.stack(arrays)).to(device)
-
-        def of_portraits(arrays: list[NDArray[Any]]) -> Tensor:
-            return stack([np.resize(array, (portraits, *array.shape[1:])) for array in arrays])
-
-        return cls(
-            latents=stack([clip.latents for clip in clips]),
-            features=stack([clip.features for clip in clips]),
-            reference_frames=of_portraits([clip.reference_frames for clip in clips]),
-            embeddings=of_portraits([clip.embeddings for clip in clips]),
-            face_regions=of_portraits([clip.face_regions for clip in clips]),
-            masks=tuple(of_portraits(list(level)) for level in zip(*(c.masks for c in clips), strict=True)),
-            mouth=stack([clip.mouth for clip in clips]),
-            face=stack([clip.face for clip in clips]),
-            mouth_middles=np.stack([_middles(clip.mouth) for clip in clips]),
-        )
+        Raises ValueError when there is no clip, or when their lengths differ.
+        """
+        stacks: dict[str, Tensor] = {}
+        middles = []
+        for number, clip in enumerate(clips):
+            middles.append(_middles(clip.mouth))
+            for name, array in _arrays(clip).items():
+                if number == 0:
+                    shape = (len(clips), *array.shape)
+                    stacks[name] = torch.empty(shape, dtype=torch.from_numpy(array).dtype, device=device)
+                if array.shape != stacks[name].shape[1:]:
+                    raise ValueError(
+                        f"expected clips of one length, got {name} of {array.shape} beside {tuple(stacks[name].shape[1:])}"
+                    )
+                stacks[name][number] = torch.from_numpy(array)
+        if not middles:
+            raise ValueError("expected clips, got none")
+        masks = tuple(stacks.pop(name) for name in sorted(stacks) if name.startswith("mask_"))
+        return cls(**stacks, masks=masks, mouth_middles=np.stack(middles))
 
     @property
     def count(self) -> int:
@@ -99,18 +106,45 @@ def _middles(mouth: NDArray[np.float16]) -> NDArray[np.float64]:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.array(mouth.shape[1:]) / 2)
 
 
+OF_PORTRAITS = ("samples", "reference_frames", "embeddings", "face_regions")
+
+
+def _arrays(clip: LatentClip) -> dict[str, NDArray[Any]]:
+    """A clip's arrays by name, with ``REFERENCES`` portraits whatever it has."""
+    arrays = _named(clip)
+    for name, array in arrays.items():
+        if name in OF_PORTRAITS or name.startswith("mask_"):
+            arrays[name] = np.resize(array, (REFERENCES, *array.shape[1:]))
+    return arrays
+
+
+def _named(clip: LatentClip) -> dict[str, NDArray[Any]]:
+    arrays = {name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"}
+    return arrays | {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
+
+
 def save_latent_clip(path: Path, clip: LatentClip) -> None:
-    arrays: dict[str, Any] = {
-        name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"
-    }
-    levels: dict[str, Any] = {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
     part = path.with_name(f"part-{path.name}")
-    np.savez(part, **arrays, **levels)
+    arrays: dict[str, Any] = _named(clip)
+    np.savez(part, **arrays)
     part.rename(path)
 
 
-def load_latent_clips(root: Path) -> list[LatentClip]:
-    return [_load(path) for path in sorted(root.glob("*.npz")) if not path.name.startswith("part-")]
+@dataclass(frozen=True)
+class LatentFiles(Sequence[LatentClip]):
+    """The encoded clips of a folder, each loaded when it is asked for."""
+
+    paths: list[Path]
+
+    @classmethod
+    def of(cls, root: Path) -> LatentFiles:
+        return cls([path for path in sorted(root.glob("*.npz")) if not path.name.startswith("part-")])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> LatentClip:  # type: ignore[override]
+        return _load(self.paths[number])
 
 
 def _load(path: Path) -> LatentClip:
@@ -124,11 +158,11 @@ def _load(path: Path) -> LatentClip:
 
 def spread_of(clips: LatentClips) -> float:
     """Root mean square distance of a frame's latents from the portrait's, inside the face: the unit of what is diffused."""
-    squares, weights = 0.0, 0.0
-    for latents, face, references in zip(clips.latents, clips.face, clips.reference_frames, strict=True):
-        frames, inside = latents.float(), face.float()[:, None]
-        for reference in references:
-            distance = (frames - frames[reference]).square().mean(dim=1, keepdim=True)
+    squares, weights, channels = 0.0, 0.0, clips.latents.shape[2]
+    for samples, face in zip(clips.samples, clips.face, strict=True):
+        inside = face.float()[:, None]
+        for sample in samples:
+            distance = sample[:, :channels].float().square().mean(dim=1, keepdim=True)
             squares, weights = squares + float((distance * inside).sum()), weights + float(inside.sum())
     return float(np.sqrt(squares / weights))
 
@@ -142,4 +176,5 @@ def channel_weights_of(clips: LatentClips) -> Tensor:
     """
     middles = clips.latents[:, clips.frames // 2].float()
     weights = middles.std(dim=(0, 2, 3), correction=0)
-    return (weights / weights.mean())[:, None, None, None]
+    flow = torch.full((clips.samples.shape[3] - len(weights),), FLOW_WEIGHT, device=weights.device)
+    return torch.cat([weights / weights.mean(), flow])[:, None, None, None]

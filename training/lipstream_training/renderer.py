@@ -1,13 +1,13 @@
 """An offscreen renderer of synthetic heads (moderngl on EGL; the llvmpipe software rasteriser is enough)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import Anatomy
-from .canvas import Canvas, RenderError
+from .canvas import SEATS, Canvas, RenderError
 from .figure import Figure, dress, shadow_matrix
 from .head_mesh import HeadMesh
 from .identity import Identity
@@ -41,6 +41,15 @@ class Frame:
     face_box: Box
     mouth_box: Box
     landmarks: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A frame's shared positions (n,3) before the head turns, its rotation (3,3) and shift (3,)."""
+
+    points: Floats
+    head: Floats
+    shift: Floats
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,48 @@ class HeadRenderer:
         )
         return self._measured(self.canvas.draw(), opening, points, head, shift)
 
+    def pose(
+        self,
+        blendshapes: Mapping[str, float],
+        head_rotation: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        head_translation: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        gaze: tuple[float, float] = (0.0, 0.0),
+    ) -> Pose:
+        """Where a frame of `render`'s last identity and scene has everything."""
+        points = self._expressed(_with_gaze(blendshapes, gaze))
+        return Pose(
+            points,
+            _rotation(*head_rotation),
+            np.asarray(head_translation, np.float32) - self._camera.origin,
+        )
+
+    def flow(self, poses: Sequence[Pose], portrait: Pose) -> Floats:
+        """How far what each place of each frame shows has moved since the portrait: (T, SEATS, SEATS, 2) pixels, right and down,
+        from the frame to the portrait; NaN inside the mouth, which no portrait is sure to show, 0 in the background.
+        """
+        canvas = self.canvas
+        canvas.seat(self._place(portrait.points, self.anatomy.weight, portrait))
+        for layer in (canvas.cloth, canvas.hair):
+            if layer is not None:
+                layer.seat(self._place(layer.points, layer.weight, portrait))
+        centres = (np.arange(SEATS, dtype=np.float32) + 0.5) * (self.size / SEATS)
+        here = np.stack(np.meshgrid(centres, centres), -1)
+        flows = []
+        for pose in poses:
+            canvas.move(pose.points, self.anatomy.normals.of(pose.points))
+            canvas.set(
+                {
+                    "head": pose.head,
+                    "pivot": self._camera.pivot,
+                    "shift": pose.shift,
+                    "view": self._camera.view,
+                }
+            )
+            seats, known, drawn = np.split(canvas.draw_seats(), (2, 3), axis=-1)
+            flow = np.where(known > 0, seats - here, np.nan)
+            flows.append(np.where(drawn > 0, flow, 0))
+        return np.stack(flows).astype(np.float32)
+
     def _stage(self, scene: Scene) -> None:
         light = scene.light
         self.canvas.set(
@@ -147,9 +198,13 @@ class HeadRenderer:
         return max(0.0, gap) / float(np.linalg.norm(left - right))
 
     def _project(self, points: Floats, rows: NDArray[np.intp], head: Floats, shift: Floats) -> Floats:
-        camera, still = self._camera, points[rows]
-        turned = (still - camera.pivot) @ head.T + camera.pivot
-        world = still + (turned - still) * self.anatomy.weight[rows, None] + shift
+        return self._place(points[rows], self.anatomy.weight[rows], Pose(points, head, shift))
+
+    def _place(self, still: Floats, weight: Floats, pose: Pose) -> Floats:
+        """Pixels (n,2) of points at rest (n,3) that follow the head's turn by weight (n,)."""
+        camera = self._camera
+        turned = (still - camera.pivot) @ pose.head.T + camera.pivot
+        world = still + (turned - still) * weight[:, None] + pose.shift
         flat = (world @ camera.view[:3, :3].T + camera.view[:3, 3])[:, :2] / (EYE_DISTANCE - world[:, 2:])
         return np.asarray((flat * [1, -1] + 1) * self.size / 2, np.float32)
 

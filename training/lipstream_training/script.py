@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .acoustics import recorded
 from .animation import Animation, animate
@@ -20,20 +22,33 @@ CONTEXT = 0.6
 """Seconds of phones kept on either side of a clip that was cut from longer speech."""
 
 
+Listener = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Sound (N,) -> the mouth (T, 52) that it lets expect."""
+
+
 def make_clip(
-    seed: int, seconds: float, split: str = "train", voice: str | None = None
+    seed: int,
+    seconds: float,
+    split: str = "train",
+    voice: str | None = None,
+    listener: Listener | None = None,
 ) -> tuple[Speech, Animation]:
     """`round(25 seconds)` frames of animation and exactly 640 samples of audio for each.
 
     `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The
-    face follows the clean speech; the audio returned is the recorded one (level, room, noise).
+    face follows the clean speech; the audio returned is the recorded one (level, room, noise). With a
+    `listener` the mouth is what that makes of the recording, and all else of the clip as it is without.
     """
     rng = np.random.default_rng([seed, 7])
     n_frames = round(seconds * FPS)
     voices = TRAIN_VOICES if split == "train" else HELDOUT_VOICES
     speech = _talk(n_frames * SAMPLES_PER_FRAME, split, voice or draw_voice(voices, rng), rng)
+    gestures = copy.deepcopy(rng)
     animation = animate(speech, n_frames, rng)
-    return replace(speech, audio=recorded(speech.audio, rng)), animation
+    audio = recorded(speech.audio, rng)
+    if listener is not None:
+        animation = animate(speech, n_frames, gestures, mouth=listener(audio))
+    return replace(speech, audio=audio), animation
 
 
 def _talk(samples: int, split: str, voice: str, rng: np.random.Generator) -> Speech:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,8 @@ def main() -> None:
         speech, animation = make_clip(FIRST_SEED[arguments.split] + number, SECONDS, arguments.split)
         features = whisper.offline(speech.audio).astype(np.float16)
         part = path.with_name(f"part-{path.name}")
-        np.savez(part, features=features, blendshapes=animation.blendshapes)
+        tracks: dict[str, Any] = {"blendshapes": animation.blendshapes, "mouth": animation.mouth}
+        np.savez(part, features=features, **tracks)
         part.rename(path)
 
 

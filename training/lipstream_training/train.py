@@ -18,6 +18,7 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "80
 
 GPU_FRAMES = 512  # a step of the diffusion model on a GPU
 GPU_PARTS = 64  # a step of the decoder there
+FINAL_SHIFT = "30"  # of timesteps: the first one is what the preset "realtime" goes by
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,12 @@ class Scale:
     speech_minutes: float = 60.0
     autoencoder_steps: int = 4000
     projection_steps: int = 6000
+    reader_steps: int = 1500
     diffusion_steps: int = 20000
-    distillation_steps: int = 1150
+    final_steps: int = 2000
 
 
-TINY = Scale(4, 2, 1, 0.5, 20, 20, 20, 20)
+TINY = Scale(4, 2, 1, 0.5, 20, 20, 20, 20, 20)
 
 
 def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[str]]]:
@@ -45,35 +47,34 @@ def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[s
     renders = [
         [
             ["render_clips", "--out", clips, "--split", split, "--clips", str(count)]
-            + (["--seconds", "5.16"] if split == "heldout" else [])
+            + (["--seconds", "5.16"] if split == "heldout" else into)
             + ["--part", str(part), "--parts", str(parts)]
             for part in range(parts)
         ]
         for split, count in counts.items()
     ]
     minutes = {"train": scale.speech_minutes, "heldout": scale.speech_minutes / 15}
+    projection = [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]]
     hearing = [
         [
             ["speech_features", "--out", speech, "--split", split, "--minutes", str(length)]
             for split, length in minutes.items()
         ],
-        [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]],
+        *([] if (run / "audio_projection.pt").exists() else [projection]),
+        [["heard_mouth", "--speech", speech, *into, "--steps", str(scale.reader_steps)]],
     ]
     on_cpu = device == "cpu"
     frames = [] if on_cpu else ["--device", device, "--frames", str(GPU_FRAMES)]
     batch = [] if on_cpu else ["--device", device, "--batch", str(GPU_PARTS)]
     decoder = ["autoencoder_training", "--clips", clips, *into, *batch]
     diffusion = ["diffusion_training", "--latents", latents, *into, *frames]
-    teacher = str(run / "guided.safetensors")
-    distillation = ["--steps", str(scale.distillation_steps), "--shift", "30", "--teacher", teacher]
     return [
+        *([] if (run / "heard_mouth.pt").exists() else hearing),
         *renders,
         [[*decoder, "--steps", str(scale.autoencoder_steps)]],
         [["encode_clips", "--clips", clips, *into, "--out", latents]],
-        *([] if (run / "audio_projection.pt").exists() else hearing),
         [[*diffusion, "--steps", str(scale.diffusion_steps)]],
-        [["export", *into, "--guided", "--out", teacher]],
-        [[*diffusion, *distillation]],
+        [[*diffusion, "--steps", str(scale.diffusion_steps + scale.final_steps), "--shift", FINAL_SHIFT]],
         [["export", *into]],
     ]
 

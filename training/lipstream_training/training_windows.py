@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +77,7 @@ def sample_windows(
     before = clips.latents[column, on_device(start[:, None] + np.arange(-past, 0))].float()
     before = torch.where(on_device(begins)[:, None, None, None, None], reference[:, None], before)
     disturbance = torch.randn(before.shape, generator=generator, device=before.device)
-    latents = clips.latents[column, shown].float()
+    samples = clips.samples[c[:, None], r[:, None], shown].float()
     weight = (
         1
         + options.mouth_weight * clips.mouth[column, shown]
@@ -86,7 +85,7 @@ def sample_windows(
     )
     region = clips.face_regions[c, r].float() / 255
     whole = Windows(
-        latents=((latents - reference[:, None]) / spread).transpose(1, 2),
+        latents=(samples / spread).transpose(1, 2),
         motion=before + on_device(noise)[:, None, None, None, None] * disturbance,
         reference=reference,
         audio=clips.features[column[..., None], on_device(_context(start, frames, clips.frames))].float(),
@@ -101,17 +100,6 @@ def sample_windows(
         [clips.mouth_middles[i, s : s + frames].mean(axis=0) for i, s in zip(clip, start, strict=True)]
     )
     return _cropped(whole, on_device(_corners_near(middles, options.crop, clips.side, rng)), options.crop)
-
-
-def joined(parts: Sequence[Windows]) -> Windows:
-    """Several batches as one."""
-    tensors = {
-        name: torch.cat([getattr(part, name) for part in parts])
-        for name, value in vars(parts[0]).items()
-        if isinstance(value, Tensor)
-    }
-    masks = tuple(torch.cat(level) for level in zip(*(part.masks for part in parts), strict=True))
-    return Windows(masks=masks, **tensors)
 
 
 def _context(start: NDArray[np.int64], frames: int, length: int) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ from ..model import Model, SamplingDefaults
 from ..networks import Network
 from ..portrait import PortraitSettings
 from ..precision import fast_dtype
+from ..warp import Warp
 
 M = TypeVar("M", bound=torch.nn.Module)
 SIDE = 256
@@ -37,13 +38,16 @@ def save_bundled(
     defaults: SamplingDefaults,
     spread: float,
     hearing: FeatureConfig | None = None,
+    warp: Warp | None = None,
 ) -> None:
     """Writes everything that training made as one fp16 file.
 
-    spread: see `Model`; hearing: how the audio features were made.
+    spread, warp: see `Model`; hearing: how the audio features were made.
     """
     tensors = {f"net.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"autoencoder.{name}": value for name, value in autoencoder.state_dict().items()}
+    if warp is not None:
+        tensors |= {f"warp.{name}": value for name, value in warp.state_dict().items()}
     metadata = {
         "network": network.config.to_json(),
         "autoencoder": json.dumps(asdict(autoencoder.config)),
@@ -65,6 +69,7 @@ class BundledWeights:
     scheduler: SchedulerConfig
     hearing: FeatureConfig
     spread: float
+    warp: Warp | None = None
 
 
 def read_bundled(path: Path | None = None) -> BundledWeights:
@@ -78,6 +83,10 @@ def read_bundled(path: Path | None = None) -> BundledWeights:
         autoencoder = Autoencoder(AutoencoderConfig.from_dict(json.loads(metadata["autoencoder"])))
         network.load_state_dict(_part(tensors, "net."))
         autoencoder.load_state_dict(_part(tensors, "autoencoder."))
+        warp = None
+        if network.config.flow_channels:
+            warp = Warp(network.config.flow_channels)
+            warp.load_state_dict(_part(tensors, "warp."))
         hearing = json.loads(metadata["hearing"])
         return BundledWeights(
             network=network,
@@ -86,6 +95,7 @@ def read_bundled(path: Path | None = None) -> BundledWeights:
             scheduler=SchedulerConfig.from_json(metadata["scheduler"]),
             hearing=FeatureConfig(**{**hearing, "layers": tuple(hearing["layers"])}),
             spread=float(json.loads(metadata["spread"])),
+            warp=warp,
         )
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
@@ -135,6 +145,7 @@ def load_bundled(
         device=device,
         dtype=dtype,
         spread=weights.spread,
+        warp=None if weights.warp is None else _placed(weights.warp, device, torch.float32),
     )
 
 

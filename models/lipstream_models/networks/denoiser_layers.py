@@ -64,13 +64,13 @@ class DenoiserLayers(nn.Module):
         super().__init__()
         self.config = config
         width = config.block_out_channels[0]
-        self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
+        self.conv_in = nn.Conv2d(config.sample_channels, width, 3, padding=1)
         self.time_embedding = TimestepEmbedding(width)
         self.down_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in down_shapes(config)])
         self.mid_block = DenoisingBlock(mid_shape(config), config)
         self.up_blocks = nn.ModuleList([DenoisingBlock(shape, config) for shape in up_shapes(config)])
         self.conv_norm_out = GroupNorm(config.norm_groups, width, eps=1e-5)
-        self.conv_out = nn.Conv2d(width, config.latent_channels, 3, padding=1)
+        self.conv_out = nn.Conv2d(width, config.sample_channels, 3, padding=1)
         self.register_buffer(
             "input_gain", torch.ones(SchedulerConfig.num_train_timesteps) if config.input_gain else None
         )
@@ -105,9 +105,9 @@ class DenoiserLayers(nn.Module):
         """conv_in plus the face-locator feature: the first skip."""
         rows, channels, frames, height, width = z.shape
         multiple = self.config.size_multiple
-        if channels != self.config.latent_channels or height % multiple or width % multiple:
+        if channels != self.config.sample_channels or height % multiple or width % multiple:
             raise ConditionsError(
-                f"latents {tuple(z.shape)}: expected {self.config.latent_channels} channels and a height and "
+                f"latents {tuple(z.shape)}: expected {self.config.sample_channels} channels and a height and "
                 f"width that are multiples of {multiple}"
             )
         if frames != conditions.frames:
