@@ -291,11 +291,12 @@ class Engine:
         spread, warp = self.model.spread, self.model.warp
         if spread is None:
             return sample
-        sample = sample * spread
         if warp is None:
-            return sample + avatar.source
+            return sample * spread + avatar.source
         channels = avatar.source.shape[1]
-        return sample[:, :channels] + self.model.codec.encode(warp(avatar.picture, sample[:, channels:]))
+        difference = warp.kept(sample[:, :channels], self.model.defaults.noise_floor)
+        moved = self.model.codec.encode(warp(avatar.picture, sample[:, channels:] * spread))
+        return moved + difference * spread
 
     def _noise(self, stream: Stream, frames: int) -> Tensor:
         """The same noise for the same seed and window, whatever else is in the batch; drawn on the CPU as Hallo draws it."""

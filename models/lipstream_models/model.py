@@ -23,7 +23,7 @@ class SamplingDefaults:
 
     preset: how a file is rendered; steps: DDIM steps; realtime_steps: those of the preset "realtime", None for as many;
     guidance: guidance scale; window: frames a clip window; motion_scale: weights of the audio attention over the whole picture,
-    the face and the lips; last_timestep: what the steps go down to (`DDIMSchedule.trailing`).
+    the face and the lips; last_timestep: what the steps go down to (`DDIMSchedule.trailing`); noise_floor: see `Warp.kept`.
     """
 
     preset: str = "exact"
@@ -33,6 +33,7 @@ class SamplingDefaults:
     motion_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     last_timestep: int = 0
     realtime_steps: int | None = None
+    noise_floor: float = 0.0
 
     def steps_for(self, preset: str) -> int:
         """Steps of a preset where none are asked for."""

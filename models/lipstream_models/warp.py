@@ -34,6 +34,17 @@ class Warp(nn.Module):
         self.register_buffer("basis", torch.zeros(channels, 3 * CELLS**2))
         self.register_buffer("inside", torch.zeros(3))
 
+    @staticmethod
+    def kept(difference: Tensor, floor: float) -> Tensor:
+        """What counts of how far tokens (N, C, h, w) are from the warped portrait's: a token whose mean square is q counts
+        1 - floor / q, and not at all below the floor (the positive part of James and Stein's estimate, 1961).
+
+        Nearly all tokens of a frame show the portrait and nothing else, and there a difference is the network's noise, to be seen
+        as streaks on smooth skin.
+        """
+        energy = difference.float().square().mean(dim=1, keepdim=True)
+        return difference * (1 - floor / energy.clamp(min=floor + 1e-12)).to(difference.dtype)
+
     def field(self, flow: Tensor) -> tuple[Tensor, Tensor]:
         """Flow channels (N, K, h, w) -> (N, 2, 16h, 16w), pixels right and down from each place of a frame to the place of the
         portrait that it shows, and (N, 1, 16h, 16w) in [0, 1], how much of it is a mouth's inside.

@@ -20,9 +20,10 @@ DEFAULTS = SamplingDefaults(
     steps=20,
     guidance=1.0,
     window=16,
-    motion_scale=(1.0, 1.0, 1.4),  # of the lips: what was learnt is a mean, and moves less than mouths do
+    motion_scale=(1.0, 1.0, 1.4),  # of the lips: what is learnt moves a little less than what is shown
     last_timestep=400,
     realtime_steps=2,
+    noise_floor=0.06,
 )
 
 
