@@ -75,8 +75,9 @@ def test_what_is_not_known_is_the_inside_of_a_mouth_and_its_flow_grown_in_from_t
 
 
 def test_of_a_difference_that_is_noise_nothing_is_kept_and_of_a_large_one_nearly_all() -> None:
-    difference = torch.full((1, 4, 1, 3), 0.1)
-    difference[..., 1], difference[..., 2] = 0.2, 10.0
+    difference = torch.full((1, 4, 5, 9), 0.1)
+    difference[..., 3:6], difference[..., 6:] = 0.2, 10.0
     kept = Warp.kept(difference, floor=0.02)
-    torch.testing.assert_close(kept[0, 0, 0], torch.tensor([0.0, 0.1, 9.998]))
+    torch.testing.assert_close(kept[0, 0, 2, ::4], torch.tensor([0.0, 0.1, 9.998]))
+    assert 0.05 < kept[0, 0, 2, 3] < 0.1  # beside what does not count
     torch.testing.assert_close(Warp.kept(difference, floor=0.0), difference)

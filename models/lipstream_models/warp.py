@@ -37,13 +37,16 @@ class Warp(nn.Module):
     @staticmethod
     def kept(difference: Tensor, floor: float) -> Tensor:
         """What counts of how far tokens (N, C, h, w) are from the warped portrait's: a token whose mean square is q counts
-        1 - floor / q, and not at all below the floor (the positive part of James and Stein's estimate, 1961).
+        1 - floor / q, and not at all below the floor (the positive part of James and Stein's estimate, 1961), on average over a
+        token and those around it, so that none ends at an edge.
 
         Nearly all tokens of a frame show the portrait and nothing else, and there a difference is the network's noise, to be seen
         as streaks on smooth skin.
         """
         energy = difference.float().square().mean(dim=1, keepdim=True)
-        return difference * (1 - floor / energy.clamp(min=floor + 1e-12)).to(difference.dtype)
+        share = 1 - floor / energy.clamp(min=floor + 1e-12)
+        share = F.avg_pool2d(share, 3, stride=1, padding=1, count_include_pad=False)
+        return difference * share.to(difference.dtype)
 
     def field(self, flow: Tensor) -> tuple[Tensor, Tensor]:
         """Flow channels (N, K, h, w) -> (N, 2, 16h, 16w), pixels right and down from each place of a frame to the place of the

@@ -20,10 +20,10 @@ DEFAULTS = SamplingDefaults(
     steps=20,
     guidance=1.0,
     window=16,
-    motion_scale=(1.0, 1.0, 1.4),  # of the lips: what is learnt moves a little less than what is shown
+    motion_scale=(1.0, 1.0, 1.25),  # of the lips: what is learnt moves a little less than what is shown
     last_timestep=400,
     realtime_steps=2,
-    noise_floor=0.06,
+    noise_floor=0.03,
 )
 
 
