@@ -30,7 +30,7 @@ def main() -> None:
     folder: Path = arguments.out / arguments.split
     folder.mkdir(parents=True, exist_ok=True)
     whisper = WhisperFeatures.bundled()
-    for number in range(arguments.part, round(arguments.minutes * 60 / SECONDS), arguments.parts):
+    for number in range(arguments.part, max(1, round(arguments.minutes * 60 / SECONDS)), arguments.parts):
         path = folder / f"{number:05d}.npz"
         if path.exists():
             continue

@@ -18,7 +18,8 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "80
 
 GPU_FRAMES = 512  # a step of the diffusion model on a GPU
 GPU_PARTS = 64  # a step of the decoder there
-FINAL_SHIFT = "30"  # of timesteps: the first one is what the preset "realtime" goes by
+FINAL = ["--shift", "30", "--mouth-weight", "10"]
+"""The last steps are of noisy timesteps, of which the preset "realtime" has no others, and of mouths."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[s
         [[*decoder, "--steps", str(scale.autoencoder_steps)]],
         [["encode_clips", "--clips", clips, *into, "--out", latents]],
         [[*diffusion, "--steps", str(scale.diffusion_steps)]],
-        [[*diffusion, "--steps", str(scale.diffusion_steps + scale.final_steps), "--shift", FINAL_SHIFT]],
+        [[*diffusion, "--steps", str(scale.diffusion_steps + scale.final_steps), *FINAL]],
         [["export", *into]],
     ]
 
