@@ -66,3 +66,10 @@ def test_config_survives_json() -> None:
     assert AutoencoderConfig.from_dict(json.loads(json.dumps(asdict(SMALL)))) == SMALL
     with pytest.raises(TypeError, match="width"):
         AutoencoderConfig.from_dict({"width": 3})
+
+
+def test_the_encoder_is_one_linear_map_of_each_patch() -> None:
+    autoencoder = Autoencoder(AutoencoderConfig(5, (4, 8, 8), (1, 1, 1)))
+    images = torch.rand(2, 3, 32, 48) * 2 - 1
+    patches = torch.nn.functional.pixel_unshuffle(images, 16)
+    torch.testing.assert_close(autoencoder.encode_raw(images), autoencoder.encoder(patches))
