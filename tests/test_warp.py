@@ -1,9 +1,16 @@
 """A portrait moved by a flow: nothing by default, whole pixels exactly, and of the inside of a mouth nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from PIL import Image
 
+from lipstream_models.bundled import avatar_path, load_bundled, read_bundled
+from lipstream_models.engine import Engine
+from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.warp import CELL, CELLS, Warp
+from lipstream_training.encode_clips import samples_of
 from lipstream_training.flow_components import cells_of, channels_of, tokens_of
 
 SIDE = 64
@@ -81,3 +88,20 @@ def test_of_a_difference_that_is_noise_nothing_is_kept_and_of_a_large_one_nearly
     torch.testing.assert_close(kept[0, 0, 2, ::4], torch.tensor([0.0, 0.1, 9.998]))
     assert 0.05 < kept[0, 0, 2, 3] < 0.1  # beside what does not count
     torch.testing.assert_close(Warp.kept(difference, floor=0.0), difference)
+
+
+def test_the_engine_makes_of_a_sample_the_latents_that_training_made_it_of() -> None:
+    weights, model = read_bundled(), load_bundled(dtype=torch.float32)
+    assert weights.warp is not None
+    assert model.spread is not None
+    engine = Engine(replace(model, defaults=replace(model.defaults, noise_floor=0.0)))
+    picture = np.array(Image.open(avatar_path("mila")).convert("RGB"))
+    portrait = prepare_portrait(picture, FaceLandmarker(), model.portrait)
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(2, weights.autoencoder.config.latent_channels, 16, 16)).astype(np.float16)
+    flow = np.zeros((2, 64, 64, 2), np.float16)
+    flow[:, 40:60, 20:44] = 3, -9
+    flow[:, 44:48, 28:36] = np.nan
+    samples = samples_of(weights.autoencoder, weights.warp, portrait, latents, flow)
+    back = engine._latents(engine.register(portrait), torch.from_numpy(samples).float() / model.spread)
+    torch.testing.assert_close(back, torch.from_numpy(latents).float(), atol=0.01, rtol=0)

@@ -165,14 +165,17 @@ def encode_clip(
 
 def measure_statistics(run: Path, folders: list[Path]) -> None:
     """Once a run: clips that are added later are encoded with the same statistics and the same components of flow."""
+    statistics_path, warp_path = run / "latent_statistics.pt", run / "warp.pt"
+    if statistics_path.exists() and warp_path.exists():
+        return
     clips = [load_clip(folder) for folder in folders if folder.parent.name == "train"]
-    if not (run / "latent_statistics.pt").exists():
+    if not statistics_path.exists():
         autoencoder = trained_autoencoder(run)
         normalise(autoencoder, clips)
         statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
-        save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(FeatureConfig())})
-    if not (run / "warp.pt").exists():
-        save_state(run / "warp.pt", leading_flows(clips, NETWORK.flow_channels, FLOW_UNIT).state_dict())
+        save_state(statistics_path, {**statistics, "hearing": asdict(FeatureConfig())})
+    if not warp_path.exists():
+        save_state(warp_path, leading_flows(clips, NETWORK.flow_channels, FLOW_UNIT).state_dict())
 
 
 @dataclass(frozen=True)

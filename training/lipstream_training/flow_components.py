@@ -12,6 +12,7 @@ from torch import Tensor
 from lipstream_models.warp import CELL, CELLS, Warp
 
 from .dataset import Clip
+from .principal_components import patches_within
 
 FACE_WEIGHT = 4.0
 MOUTH_WEIGHT = 40.0
@@ -59,8 +60,15 @@ def leading_flows(clips: list[Clip], channels: int, unit: float) -> Warp:
     ]
     tokens = [tokens_of(cells_of(clip.truth.flow[p, frame][None])) for clip, p, frame in frames]
     vectors = np.concatenate([token[0].flatten(1).T.double().numpy() for token in tokens])
-    boxes = [_inside_boxes(clip, frame, tokens[0].shape[-1]) for clip, _, frame in frames]
-    face, mouth = (np.concatenate([box[i] for box in boxes]) for i in range(2))
+    face, mouth = (
+        np.concatenate(
+            [
+                patches_within(getattr(clip.truth, box)[frame], *clip.frames.shape[1:3])
+                for clip, _, frame in frames
+            ]
+        )
+        for box in ("face_box", "mouth_box")
+    )
     warp, count = Warp(channels), 2 * CELLS**2
     flows = channels * 2 // 3
     weights = 1 + FACE_WEIGHT * face + MOUTH_WEIGHT * mouth
@@ -91,12 +99,3 @@ def _mean_inside(frames: list[tuple[Clip, np.int64, int]]) -> Tensor:
         total += clip.frames[frame][inside].sum(axis=0)
         counted += int(inside.sum())
     return torch.from_numpy(total / max(1, counted) / 127.5 - 1).float()
-
-
-def _inside_boxes(clip: Clip, frame: int, side: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which tokens (h w,) are inside the face, and inside the mouth."""
-    y, x = np.mgrid[0:side, 0:side] * float(CELL * CELLS) + CELL * CELLS / 2
-    within = []
-    for left, top, right, bottom in (clip.truth.face_box[frame], clip.truth.mouth_box[frame]):
-        within.append(((x > left) & (x < right) & (y > top) & (y < bottom)).ravel())
-    return within[0], within[1]

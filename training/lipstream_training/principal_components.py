@@ -45,12 +45,17 @@ def weighted_patches(
     height, width, _ = image.shape
     grid = image.reshape(height // FACTOR, FACTOR, width // FACTOR, FACTOR, 3)
     patches = grid.transpose(0, 2, 4, 1, 3).reshape(-1, PATCH)
+    face, mouth = (
+        patches_within(box[frame], height, width) for box in (clip.truth.face_box, clip.truth.mouth_box)
+    )
+    return patches, 1 + face_weight * face + mouth_weight * mouth
+
+
+def patches_within(box: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
+    """Which patches of a picture have their middle in a box of pixels (left, top, right, bottom): (N,)."""
     y, x = np.mgrid[0 : height // FACTOR, 0 : width // FACTOR] * FACTOR + FACTOR / 2
-    weights = np.ones(y.shape)
-    for boxes, weight in ((clip.truth.face_box, face_weight), (clip.truth.mouth_box, mouth_weight)):
-        left, top, right, bottom = boxes[frame]
-        weights += weight * ((x > left) & (x < right) & (y > top) & (y < bottom))
-    return patches, weights.ravel()
+    left, top, right, bottom = box
+    return ((x > left) & (x < right) & (y > top) & (y < bottom)).ravel()
 
 
 def sample_patches(
