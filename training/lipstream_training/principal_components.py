@@ -55,7 +55,8 @@ def patches_within(box: NDArray[np.float32], height: int, width: int) -> NDArray
     """Which patches of a picture have their middle in a box of pixels (left, top, right, bottom): (N,)."""
     y, x = np.mgrid[0 : height // FACTOR, 0 : width // FACTOR] * FACTOR + FACTOR / 2
     left, top, right, bottom = box
-    return ((x > left) & (x < right) & (y > top) & (y < bottom)).ravel()
+    within: NDArray[np.bool_] = ((x > left) & (x < right) & (y > top) & (y < bottom)).ravel()
+    return within
 
 
 def sample_patches(
