@@ -9,6 +9,8 @@ moderngl = pytest.importorskip("moderngl", reason="the head renderer needs moder
 
 from lipstream_training.head_mesh import HeadError, HeadMesh  # noqa: E402
 from lipstream_training.identity import Identity  # noqa: E402
+from lipstream_training.canvas import SEATS
+from lipstream_training.dataset import TEETH
 from lipstream_training.renderer import HeadRenderer, RenderError  # noqa: E402
 from lipstream_training.scene import Scene  # noqa: E402
 
@@ -108,8 +110,9 @@ def test_flow_leads_from_a_frame_to_the_same_places_of_its_portrait(renderer: He
     who, nod = people(1)[0], (0.0, 0.1, 0.0)
     portrait, frame = renderer.render(who, scene(), {}), renderer.render(who, scene(), {"jawOpen": 0.6}, nod)
     still, open_ = renderer.pose({}), renderer.pose({"jawOpen": 0.6}, nod)
-    same, moved = renderer.flow([still, open_], still)
+    (same, moved), layers = renderer.flow([still, open_], still)
     assert not np.isnan(same).any()
+    np.testing.assert_array_equal(layers > 0, np.isnan([same[..., 0], moved[..., 0]]))
     np.testing.assert_allclose(same, 0, atol=0.6)  # hidden by half a pixel where surfaces meet
     for place in ("chin", "nose", "forehead", "mouth_left", "eye_right"):
         x, y = frame.landmarks[place]
@@ -125,3 +128,18 @@ def test_flow_leads_from_a_frame_to_the_same_places_of_its_portrait(renderer: He
     assert rows.max() < bottom + 1
     assert left - 1 < columns.min()
     assert columns.max() < right + 1
+
+
+def test_outlines_enclose_what_is_seen_of_the_inside_and_of_teeth(renderer: HeadRenderer) -> None:
+    renderer.render(people(1)[0], scene(), {})
+    closed, open_ = poses = [renderer.pose({"jawOpen": 0.6 * share}, (0.05, 0.1, 0.0)) for share in (0, 1)]
+    layers = renderer.flow(poses, closed)[1][1]
+    without, outlines = renderer.outlines([closed, open_])
+    assert (without[0] > without[1] - 1).all(), "closed lips meet"
+    rows = (np.arange(SEATS)[:, None] + 0.5) * renderer.size / SEATS
+    upper_lip, lower_lip, upper_teeth, lower_teeth = outlines
+    inside = (upper_lip < rows) & (rows < lower_lip)
+    assert ((layers > 0) != inside).sum() < 0.15 * inside.sum()  # cells at edges, and a lip's own far side
+    teeth = inside & ((rows < upper_teeth) | (rows > lower_teeth))
+    assert ((layers == TEETH) != teeth).sum() < 0.15 * inside.sum()
+    assert (layers == TEETH).sum() > 5

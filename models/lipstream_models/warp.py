@@ -1,9 +1,9 @@
-"""Moves a portrait's pixels along a flow that is a few channels of each latent token.
+"""Moves a portrait's pixels along a flow that is a few channels of each latent token, and paints what it does not show.
 
 What a jaw moves is shown in the portrait already, only elsewhere. Warping the picture (as first-order motion models do, Siarohin
 et al. 2019) keeps it as sharp as it is there. Where it goes may then be a mean of what is possible and nothing is blurred for it;
-a mean of pictures is blurred. The inside of a mouth is what a portrait need not show: a share says where it is, and there nothing
-is left of the portrait.
+a mean of pictures is blurred. The inside of a mouth is what a portrait need not show: other channels say where lips and
+teeth end there, and its colours (`paint_mouth`).
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .autoencoder import FACTOR
+from .mouth import CELL, paint_mouth
 
-CELL = 4
-"""Pixels a side of what one vector of the flow is given for."""
 CELLS = FACTOR // CELL
-EDGE = 2.0
-"""How much steeper the edge of a mouth's inside is than between one cell and the next."""
+PLANES = (2, 2, 2)
+"""Values of each cell: flow in pixels, right and down; distances to the edges of lips and of teeth, see `paint_mouth`."""
+TONES = 6
+"""Values of each token: how far the colours of a mouth's flesh and of its teeth, in [-1, 1], are from their means."""
+DESCRIBED = sum(PLANES) * CELLS**2 + TONES
 
 
 class Warp(nn.Module):
-    """``basis`` (K, 3 CELLS^2): what each of a token's K flow channels stands for, its cells' flow in pixels, right and down, and
-    share of a mouth's inside; ``inside`` (3,): the colour of that, in [-1, 1].
-    """
+    """``basis`` (K, DESCRIBED): what each of a token's K channels stands for; ``inside`` (TONES,): the mean colours."""
 
     basis: Tensor
     inside: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("basis", torch.zeros(channels, 3 * CELLS**2))
-        self.register_buffer("inside", torch.zeros(3))
+        self.register_buffer("basis", torch.zeros(channels, DESCRIBED))
+        self.register_buffer("inside", torch.zeros(TONES))
 
     @staticmethod
     def kept(difference: Tensor, floor: float) -> Tensor:
@@ -48,27 +48,31 @@ class Warp(nn.Module):
         share = F.avg_pool2d(share, 3, stride=1, padding=1, count_include_pad=False)
         return difference * share.to(difference.dtype)
 
-    def field(self, flow: Tensor) -> tuple[Tensor, Tensor]:
-        """Flow channels (N, K, h, w) -> (N, 2, 16h, 16w), pixels right and down from each place of a frame to the place of the
-        portrait that it shows, and (N, 1, 16h, 16w) in [0, 1], how much of it is a mouth's inside.
-        """
-        cells = F.conv2d(flow.float(), self.basis.T[:, :, None, None])
-        whole = F.interpolate(
-            F.pixel_shuffle(cells, CELLS), scale_factor=CELL, mode="bilinear", align_corners=False
-        )
-        share = ((whole[:, 2:] - 0.5) * EDGE + 0.5).clamp(0, 1)
-        return whole[:, :2], share
+    def fields(self, channels: Tensor) -> tuple[Tensor, Tensor]:
+        """Channels (N, K, h, w) -> the flow (N, 2, 4h, 4w) and what `paint_mouth` takes (N, 10, 4h, 4w), for each cell."""
+        tokens = F.conv2d(channels.float(), self.basis.T[:, :, None, None])
+        cells, tones = tokens.split((DESCRIBED - TONES, TONES), dim=1)
+        flow, mouth = F.pixel_shuffle(cells, CELLS).split((PLANES[0], sum(PLANES[1:])), dim=1)
+        colours = F.interpolate(tones, scale_factor=CELLS, mode="bilinear", align_corners=False)
+        return flow, torch.cat([mouth, colours + self.inside[:, None, None]], dim=1)
 
-    def forward(self, portrait: Tensor, flow: Tensor) -> Tensor:
-        """Portrait (1, 3, H, W) and flow channels (N, K, H/16, W/16) -> what N frames show of it (N, 3, H, W)."""
-        field, share = self.field(flow)
-        height, width = field.shape[-2:]
-        y = torch.arange(height, device=field.device).add(0.5)[:, None]
-        x = torch.arange(width, device=field.device).add(0.5)
-        grid = torch.stack(
-            [(field[:, 0] + x) * (2 / width) - 1, (field[:, 1] + y) * (2 / height) - 1], dim=-1
-        )
-        moved = F.grid_sample(
-            portrait.float().expand(len(flow), -1, -1, -1), grid, padding_mode="border", align_corners=False
-        )
-        return torch.lerp(moved, self.inside[:, None, None].expand_as(moved), share).to(portrait.dtype)
+    def forward(self, portrait: Tensor, channels: Tensor) -> Tensor:
+        """Portrait (1, 3, H, W) and channels (N, K, H/16, W/16) -> what N frames show of it (N, 3, H, W)."""
+        flow, mouth = self.fields(channels)
+        frames = move(portrait.float(), flow)
+        paint_mouth(frames, mouth)
+        return frames.to(portrait.dtype)
+
+
+def move(portrait: Tensor, flow: Tensor) -> Tensor:
+    """Portrait (1, 3, H, W) with each cell's pixels taken from as far away as the flow (N, 2, H/4, W/4) says: (N, 3, H, W)."""
+    field = F.interpolate(flow, scale_factor=CELL, mode="bilinear", align_corners=False)
+    height, width = field.shape[-2:]
+    y = torch.arange(height, device=field.device).add(0.5)[:, None]
+    x = torch.arange(width, device=field.device).add(0.5)
+    grid = torch.stack(
+        [(field[:, 0] + x) * (2 / width) - 1, (field[:, 1] + y) * (2 / height) - 1], dim=-1
+    )
+    return F.grid_sample(
+        portrait.expand(len(flow), -1, -1, -1), grid, padding_mode="border", align_corners=False
+    )

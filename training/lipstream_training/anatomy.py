@@ -23,6 +23,10 @@ SPOTS = {
 }
 """Landmarks as places on the template head, decimetres; left is the person's left."""
 LIP_LINE = 6.185
+LIP_DROP = 0.115
+"""Decimetres by which the jaw takes a lower lip along at least."""
+LINING = 0.5
+"""Of the mask of the mouth's lining: more is inside of it."""
 
 
 class Normals:
@@ -71,7 +75,7 @@ class Anatomy:
     for lashes the distance from the lid (0 root, 1 tip) in the first column; `weight` (n,): see
     neck_weight; `masks` (n,4): lips, mouth's lining, eyelids, ears; `outer` (n,): skin of head and neck
     without ears and mouth; `settled` (n,3): fixed corrections of teeth, tongue, lining and lips; `marks`:
-    landmark name -> row.
+    landmark name -> row; `lips`, `teeth`: edges (e,2) of the mesh of the upper and of the lower ones.
     """
 
     mesh: HeadMesh
@@ -85,6 +89,8 @@ class Anatomy:
     marks: dict[str, int]
     lip_rows: Rows
     face_rows: Rows
+    lips: tuple[Rows, Rows]
+    teeth: tuple[Rows, Rows]
 
     @classmethod
     def of(cls, mesh: HeadMesh) -> "Anatomy":
@@ -109,7 +115,33 @@ class Anatomy:
             marks=marks,
             lip_rows=np.flatnonzero(masks[:, 0] > 0.5),
             face_rows=np.flatnonzero(outer & (t[:, 1] < 7.47) & (t[:, 2] > 0.75)),
+            lips=_lips(mesh, masks),
+            teeth=_teeth(mesh),
         )
+
+
+def _edges(mesh: HeadMesh, triangles: NDArray[np.bool_]) -> Rows:
+    """Edges (e, 2) of some triangles, each once."""
+    corners = mesh.source[mesh.triangles[triangles]]
+    return np.unique(np.sort(corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
+
+
+def _lips(mesh: HeadMesh, masks: Floats) -> tuple[Rows, Rows]:
+    lip, lining = (masks[mesh.source[mesh.triangles], i].mean(axis=1) for i in (0, 1))
+    skin = mesh.group[mesh.triangles[:, 0]] == GROUPS.index("skin")
+    return _by_jaw(mesh, skin & (lip > 0.5) & (lining <= LINING), LIP_DROP)
+
+
+def _teeth(mesh: HeadMesh) -> tuple[Rows, Rows]:
+    return _by_jaw(mesh, mesh.group[mesh.triangles[:, 0]] == GROUPS.index("teeth"), 0.0)
+
+
+def _by_jaw(mesh: HeadMesh, triangles: NDArray[np.bool_], drop: float) -> tuple[Rows, Rows]:
+    """Edges of some triangles: those that drop by no more than that when the jaw opens, and those that drop further."""
+    edges, jaw = _edges(mesh, triangles), mesh.units["jawOpen"]
+    lower = np.zeros(len(mesh.base), bool)
+    lower[jaw.rows] = jaw.moves[:, 1] < -drop
+    return edges[(~lower[edges]).all(axis=1)], edges[lower[edges].all(axis=1)]
 
 
 def _local(t: Floats, group: NDArray[np.uint8], eyes: tuple[Rows, Rows]) -> Floats:

@@ -6,7 +6,7 @@ from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
 NETWORK = NetworkConfig(
     latent_channels=128,
-    flow_channels=24,
+    flow_channels=38,
     block_out_channels=(64, 144, 112),
     layers_per_block=1,
     heads=2,

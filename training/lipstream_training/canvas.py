@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from lipstream_models.errors import LipstreamError
 
 from . import shaders
-from .anatomy import Anatomy
+from .anatomy import LINING, Anatomy
+from .dataset import FLESH, SEEN, TEETH
+from .head_mesh import GROUPS, MASKS
 from .locks import HairGeometry
 
 Floats = NDArray[np.float32]
@@ -28,8 +30,6 @@ STRAND = [("3f 3f 3f 4f 1f", ("pos", "nrm", "tan_", "strand", "weight")), ("1f",
 SEAT = ("2f", ("seat",))
 SEATS = 64
 """A side of the map of seats."""
-SEEN_PARTS = (0, 1, 4)
-"""Parts that a closed mouth shows too: skin, eyes, lashes."""
 
 
 class RenderError(LipstreamError):
@@ -136,14 +136,12 @@ class Canvas:
             self.head.append(self._array(self.parts[part], POINT, buffers, chosen))
         self.head_shadow = self._array(self.skin_depth, POINT, buffers, mesh.triangles[codes != PARTS - 1])
         self.head_seats = self.ctx.buffer(reserve=len(mesh.source) * 8, dynamic=True)
+        layers = _layers(anatomy)
         self.seated = {
-            known: self._array(
-                self.seat_program,
-                [*POINT, SEAT],
-                [*buffers, self.head_seats],
-                mesh.triangles[np.isin(codes, SEEN_PARTS) == known],
+            layer: self._array(
+                self.seat_program, [*POINT, SEAT], [*buffers, self.head_seats], mesh.triangles[layers == layer]
             )
-            for known in (True, False)
+            for layer in (SEEN, FLESH, TEETH)
         }
         masks = np.ascontiguousarray(mesh.masks[::-1])
         self.masks = self.ctx.texture(masks.shape[1::-1], 4, masks.tobytes())
@@ -246,18 +244,18 @@ class Canvas:
     def draw_seats(self) -> Floats:
         """Draw the layers as they are posed, each point with its seat for a colour.
 
-        Returns (SEATS, SEATS, 4), row 0 at the top: seat x and y; 1 where a closed mouth shows it too; 1 where anything is.
+        Returns (SEATS, SEATS, 4), row 0 at the top: seat x and y; SEEN, FLESH or TEETH; 1 where anything is.
         """
         self.seat_target.use()
         self.seat_target.clear()
         self.ctx.enable_only(moderngl.DEPTH_TEST)
-        self.seat_program["known"].value = 1.0
+        self.seat_program["layer"].value = float(SEEN)
         for layer in (self.hair, self.cloth):
             if layer is not None:
                 layer.seated.render()
         self.ctx.enable(moderngl.CULL_FACE)
-        for known, array in self.seated.items():
-            self.seat_program["known"].value = float(known)
+        for number, array in self.seated.items():
+            self.seat_program["layer"].value = float(number)
             array.render()
         self.ctx.disable(moderngl.CULL_FACE)
         values = np.frombuffer(self.seat_target.read(components=4, dtype="f4", alignment=1), np.float32)
@@ -289,3 +287,12 @@ class Canvas:
         self.ctx.copy_framebuffer(self.resolved, self.target)
         pixels = np.frombuffer(self.resolved.read(components=3, alignment=1), np.uint8)
         return np.ascontiguousarray(pixels.reshape(self.size, self.size, 3)[::-1])
+
+
+def _layers(anatomy: Anatomy) -> NDArray[np.int64]:
+    """SEEN, FLESH or TEETH for each triangle of the head; a mouth's lining is part of the skin."""
+    mesh = anatomy.mesh
+    part = np.array(GROUPS)[mesh.group[mesh.triangles[:, 0]]]
+    lining = anatomy.masks[mesh.source[mesh.triangles], MASKS.index("inside-mouth")].mean(axis=1) > LINING
+    flesh = (part == "tongue") | ((part == "skin") & lining)
+    return np.where(part == "teeth", TEETH, np.where(flesh, FLESH, SEEN))

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 REFERENCES = 2
 """Portraits of a clip."""
+SEEN, FLESH, TEETH = 0, 1, 2
+"""What a place of a frame shows: what a closed mouth shows too, what else is inside of it, or teeth."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class ClipTruth:
 
     audio: (N,) float32 mono 16 kHz, N = 640 T; blendshapes: (T, 52); lip_opening: (T,); closures: frame indices of /p b m/;
     face_box, mouth_box: (T, 4) pixels left, top, right, bottom; references: (R,) frames that may serve as portraits; flow:
-    (R, T, S, S, 2) float16, see `HeadRenderer.flow`.
+    (R, T, S, S, 2) float16, see `HeadRenderer.flow`; inside: (T, S, S) uint8, SEEN, FLESH or TEETH; outlines: (T, 4, S),
+    see `HeadRenderer.outlines`.
     """
 
     audio: NDArray[np.float32]
@@ -29,6 +32,8 @@ class ClipTruth:
     mouth_box: NDArray[np.float32]
     references: NDArray[np.int64]
     flow: NDArray[np.float16]
+    inside: NDArray[np.uint8]
+    outlines: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ from .autoencoder_training import trained_autoencoder
 from .bundled_config import NETWORK
 from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip
-from .flow_components import cells_of, channels_of, leading_flows
 from .latent_dataset import LatentClip, save_latent_clip
+from .warp_components import Described, channels_of, described, leading_components
 from .workers import Workers, launch
 
 FLOW_UNIT = 0.6
-"""What a flow channel is inside faces on average, in the unit of latents: about what those are whose distance is diffused."""
+"""What a flow channel is inside faces on average, and others in mouths, in the unit of latents: about what those are whose distance
+is diffused.
+"""
 
 
 def normalised_autoencoder(run: Path) -> Autoencoder:
@@ -118,12 +120,12 @@ def samples_of(
     warp: Warp,
     portrait: Portrait,
     latents: NDArray[np.float16],
-    flow: NDArray[np.float16],
+    known: Described,
 ) -> NDArray[np.float16]:
-    """What is diffused for a portrait (T, C + K, h, w): how far latents (T, C, h, w) are from the portrait moved by the flow
-    (T, S, S, 2), and the flow's channels.
+    """What is diffused for a portrait (T, C + K, h, w): how far latents (T, C, h, w) are from the portrait as moved and painted over,
+    and the channels that say how.
     """
-    channels = channels_of(warp, cells_of(flow))
+    channels = channels_of(warp, known.tokens(warp.inside))
     picture = torch.from_numpy(portrait.image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     moved = torch.cat([autoencoder.encode(warp(picture, part)) for part in channels.split(16)])
     return torch.cat([torch.from_numpy(latents) - moved, channels], dim=1).numpy().astype(np.float16)
@@ -145,7 +147,7 @@ def encode_clip(
         features=whisper.offline(clip.truth.audio).astype(np.float16),
         samples=np.stack(
             [
-                samples_of(autoencoder, warp, portrait, latents, clip.truth.flow[number])
+                samples_of(autoencoder, warp, portrait, latents, described(clip, number))
                 for number, portrait in views.items()
             ]
         ),
@@ -175,7 +177,7 @@ def measure_statistics(run: Path, folders: list[Path]) -> None:
         statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
         save_state(statistics_path, {**statistics, "hearing": asdict(FeatureConfig())})
     if not warp_path.exists():
-        save_state(warp_path, leading_flows(clips, NETWORK.flow_channels, FLOW_UNIT).state_dict())
+        save_state(warp_path, leading_components(clips, FLOW_UNIT).state_dict())
 
 
 @dataclass(frozen=True)

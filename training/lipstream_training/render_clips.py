@@ -75,7 +75,7 @@ def render_clip(
     frames = [renderer.render(identity, scene, *moment(animation, i)) for i in moments]
     portraits = references(animation, np.random.default_rng([7, number]))
     poses = [renderer.pose(*moment(animation, i)) for i in moments]
-    flow = np.stack([renderer.flow(poses, poses[i]) for i in portraits])
+    flows, (inside, *_) = zip(*(renderer.flow(poses, poses[i]) for i in portraits), strict=True)
     truth = ClipTruth(
         audio=speech.audio[: 640 * len(frames)].astype(np.float32),
         blendshapes=animation.blendshapes.astype(np.float32),
@@ -84,7 +84,9 @@ def render_clip(
         face_box=np.array([frame.face_box for frame in frames], np.float32),
         mouth_box=np.array([frame.mouth_box for frame in frames], np.float32),
         references=np.array(portraits),
-        flow=flow.astype(np.float16),
+        flow=np.stack(flows).astype(np.float16),
+        inside=inside,
+        outlines=renderer.outlines(poses),
     )
     save_clip(folder, np.stack([frame.pixels for frame in frames]), truth)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .anatomy import Anatomy
 from .canvas import SEATS, Canvas, RenderError
+from .dataset import SEEN
 from .figure import Figure, dress, shadow_matrix
 from .head_mesh import HeadMesh
 from .identity import Identity
@@ -21,6 +22,8 @@ EYE_DISTANCE = 12.0
 """Decimetres from the camera to the eyes."""
 LOOK_LIMIT = 0.38
 """Radians of gaze at an eyeLook weight of 1."""
+EDGE_POINTS = 9
+"""Places along an edge of the mesh of lips and teeth at which it is looked at; an edge is some 8 pixels long."""
 LIP_SLACK = 0.004
 """Decimetres of gap that still read as closed."""
 
@@ -138,9 +141,10 @@ class HeadRenderer:
             np.asarray(head_translation, np.float32) - self._camera.origin,
         )
 
-    def flow(self, poses: Sequence[Pose], portrait: Pose) -> Floats:
+    def flow(self, poses: Sequence[Pose], portrait: Pose) -> tuple[Floats, NDArray[np.uint8]]:
         """How far what each place of each frame shows has moved since the portrait: (T, SEATS, SEATS, 2) pixels, right and down,
-        from the frame to the portrait; NaN inside the mouth, which no portrait is sure to show, 0 in the background.
+        from the frame to the portrait; NaN inside the mouth, which no portrait is sure to show, 0 in the background. And whether
+        a place shows what is SEEN of a closed mouth, FLESH or TEETH (T, SEATS, SEATS).
         """
         canvas = self.canvas
         canvas.seat(self._place(portrait.points, self.anatomy.weight, portrait))
@@ -149,7 +153,7 @@ class HeadRenderer:
                 layer.seat(self._place(layer.points, layer.weight, portrait))
         centres = (np.arange(SEATS, dtype=np.float32) + 0.5) * (self.size / SEATS)
         here = np.stack(np.meshgrid(centres, centres), -1)
-        flows = []
+        flows, layers = [], []
         for pose in poses:
             canvas.move(pose.points, self.anatomy.normals.of(pose.points))
             canvas.set(
@@ -160,10 +164,27 @@ class HeadRenderer:
                     "view": self._camera.view,
                 }
             )
-            seats, known, drawn = np.split(canvas.draw_seats(), (2, 3), axis=-1)
-            flow = np.where(known > 0, seats - here, np.nan)
+            seats, layer, drawn = np.split(canvas.draw_seats(), (2, 3), axis=-1)
+            flow = np.where(layer == SEEN, seats - here, np.nan)
             flows.append(np.where(drawn > 0, flow, 0))
-        return np.stack(flows).astype(np.float32)
+            layers.append(layer[..., 0])
+        return np.stack(flows).astype(np.float32), np.stack(layers).astype(np.uint8)
+
+    def outlines(self, poses: Sequence[Pose]) -> Floats:
+        """Where lips and teeth end: (T, 4, SEATS) rows in pixels, of the lower edges of what is above (upper lip, upper teeth) at 0
+        and 2 and of the upper edges of what is below at 1 and 3, in each column of the map of seats. To the left and right of all
+        lips, or of all teeth, what is above goes on downwards, and what is below upwards, so that nothing is between.
+        """
+        anatomy = self.anatomy
+        columns = (np.arange(SEATS) + 0.5) * (self.size / SEATS)
+        edges = np.empty((len(poses), 4, SEATS), np.float32)
+        for frame, pose in enumerate(poses):
+            for row, ends in enumerate((*anatomy.lips, *anatomy.teeth)):
+                points, weight = (_along(values, ends) for values in (pose.points, anatomy.weight))
+                x, y = self._place(points, weight, pose).T
+                sign = -1 if row % 2 else 1
+                edges[frame, row] = sign * _outline(x, sign * y, columns)
+        return edges
 
     def _stage(self, scene: Scene) -> None:
         light = scene.light
@@ -232,6 +253,23 @@ def _aimed(anatomy: Anatomy, figure: Figure, scene: Scene) -> _Camera:
     view[3] = 0, 0, -1, EYE_DISTANCE
     origin = np.array([right, (top + chin) / 2 + 0.02 * half + up, eyes[2]], np.float32)
     return _Camera(view, origin, np.array([0, eyes[1] - 0.95, eyes[2] - 0.85], np.float32))
+
+
+def _along(values: Floats, ends: NDArray[np.intp]) -> Floats:
+    """Values (n, ...) at EDGE_POINTS places along each edge between two rows (e, 2)."""
+    share = np.linspace(0, 1, EDGE_POINTS, dtype=np.float32).reshape(-1, 1, *[1] * (values.ndim - 1))
+    between = values[ends[:, 0]] * (1 - share) + values[ends[:, 1]] * share
+    return between.reshape(-1, *values.shape[1:])
+
+
+def _outline(x: Floats, y: Floats, columns: NDArray[np.float64]) -> Floats:
+    """The largest y near each column; where there is none, between those of others, and beyond all more by what it is away."""
+    step = columns[1] - columns[0]
+    highest = np.full(len(columns), -np.inf)
+    np.maximum.at(highest, np.clip((x / step).astype(int), 0, len(columns) - 1), y)
+    known = np.isfinite(highest)
+    beyond = np.maximum(columns[known][0] - columns, columns - columns[known][-1]).clip(0)
+    return (np.interp(columns, columns[known], highest[known]) + beyond).astype(np.float32)
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Floats:

@@ -1,2 +1,2 @@
 #version 330
-uniform float known; in vec2 at; out vec4 colour; void main(){ colour=vec4(at,known,1.); }
+uniform float layer; in vec2 at; out vec4 colour; void main(){ colour=vec4(at,layer,1.); }

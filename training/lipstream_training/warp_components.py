@@ -1,0 +1,134 @@
+"""How a frame differs from its portrait as a few components a token: what `lipstream_models.warp` turns back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, uniform_filter
+from torch import Tensor
+
+from lipstream_models.warp import CELLS, DESCRIBED, PLANES, TONES, Warp
+
+from .dataset import Clip
+from .mouth_fields import edge_distances, seen_colours, tones
+from .principal_components import patches_within
+
+Floats = NDArray[np.float32]
+
+CHANNELS = (16, 8, 8, 6)
+"""For the flow, the lips' edges, the teeth's edges and the colours."""
+FACE_WEIGHT = 4.0
+MOUTH_WEIGHT = 40.0
+ROUNDS = 60
+"""Of smoothing where the flow is not known; a mouth is some ten cells wide."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is known of N frames and their portrait: cells (N, S, S, sum(PLANES)), see `PLANES`; colours (N, h, w, 2, 3) and seen
+    (N, h, w, 2), see `seen_colours`.
+    """
+
+    cells: Floats
+    colours: Floats
+    seen: Floats
+
+    def tokens(self, inside: Tensor) -> Tensor:
+        """(N, DESCRIBED, h, w), ordered as `Warp.basis`; inside (TONES,): the mean colours."""
+        cells = F.pixel_unshuffle(_channels_first(self.cells), CELLS)
+        return torch.cat([cells, _channels_first(tones(self.colours, self.seen, inside.numpy()))], dim=1)
+
+
+def _channels_first(values: Floats) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1)))
+
+
+def described(clip: Clip, portrait: int, frames: slice | list[int] = slice(None)) -> Described:
+    """Frames of a clip beside the portrait of that number."""
+    truth = clip.truth
+    colours, seen = seen_colours(clip.frames[frames], truth.inside[frames])
+    cells = [
+        np.stack([filled(flow) for flow in truth.flow[portrait, frames].astype(np.float32)]),
+        edge_distances(truth.outlines[frames], truth.mouth_box[frames]),
+    ]
+    return Described(np.concatenate(cells, axis=-1), colours, seen)
+
+
+def filled(flow: Floats) -> Floats:
+    """A flow (S, S, 2) with what is NaN grown in from around it, smoothly."""
+    unknown = np.isnan(flow[..., 0])
+    if not unknown.any():
+        return flow
+    nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    whole = flow[tuple(nearest)]
+    for _ in range(ROUNDS):
+        whole[unknown] = uniform_filter(whole, (3, 3, 1), mode="nearest")[unknown]
+    return np.asarray(whole, np.float32)
+
+
+def channels_of(warp: Warp, tokens: Tensor) -> Tensor:
+    """Channels (N, K, h, w) of tokens (N, DESCRIBED, h, w): the nearest that the basis has."""
+    return F.conv2d(tokens, torch.linalg.pinv(warp.basis).T[:, :, None, None])
+
+
+def leading_components(clips: list[Clip], unit: float) -> Warp:
+    """The strongest components of what a random frame of each clip has, without a mean, so that nothing moves by default.
+
+    unit: what a flow channel is inside faces on average, and each of the others in mouths (root mean square).
+    """
+    rng = np.random.default_rng(6)
+    chosen = [
+        (clip, int(rng.integers(len(clip.truth.flow))), int(rng.integers(len(clip.frames)))) for clip in clips
+    ]
+    frames = [described(clip, portrait, [frame]) for clip, portrait, frame in chosen]
+    warp = Warp(sum(CHANNELS))
+    warp.inside.copy_(_mean_colours(frames))
+    vectors = np.concatenate(
+        [frame.tokens(warp.inside)[0].flatten(1).T.double().numpy() for frame in frames]
+    )
+    face, mouth = (
+        np.concatenate(
+            [
+                patches_within(getattr(clip.truth, box)[frame], *clip.frames.shape[1:3])
+                for clip, _, frame in chosen
+            ]
+        )
+        for box in ("face_box", "mouth_box")
+    )
+    weights = 1 + FACE_WEIGHT * face + MOUTH_WEIGHT * mouth
+    row = column = 0
+    for count, width, within in zip(
+        CHANNELS, (*(planes * CELLS**2 for planes in PLANES), TONES), (face, mouth, mouth, mouth), strict=True
+    ):
+        part = vectors[:, column : column + width]
+        warp.basis[row : row + count, column : column + width] = _components(
+            part, weights, within, count, unit
+        )
+        row, column = row + count, column + width
+    assert column == DESCRIBED
+    return warp
+
+
+def _components(
+    vectors: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    within: NDArray[np.bool_],
+    count: int,
+    unit: float,
+) -> Tensor:
+    """(count, D): the strongest directions of vectors (N, D), as long as makes them ``unit`` within on average."""
+    directions = np.linalg.eigh((vectors * weights[:, None]).T @ vectors)[1][:, ::-1][:, :count].T
+    rms = np.sqrt((vectors[within] ** 2).sum(axis=1).mean() / count)
+    return torch.from_numpy(directions * rms / unit).float()
+
+
+def _mean_colours(frames: list[Described]) -> Tensor:
+    """The mean colours of flesh and teeth (TONES,) in [-1, 1], by how much of them is to be seen."""
+    seen = np.concatenate([frame.seen for frame in frames]).astype(np.float64)[..., None]
+    colours = np.concatenate([frame.colours for frame in frames])
+    mean = (colours * seen).sum(axis=(0, 1, 2)) / seen.sum(axis=(0, 1, 2)).clip(1e-6)
+    return torch.from_numpy(mean.reshape(TONES)).float()
