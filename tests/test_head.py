@@ -142,4 +142,4 @@ def test_outlines_enclose_what_is_seen_of_the_inside_and_of_teeth(renderer: Head
     assert ((layers > 0) != inside).sum() < 0.25 * inside.sum()  # a mouth 8 cells wide is mostly edge
     teeth = inside & ((rows < upper_teeth) | (rows > lower_teeth))
     assert ((layers == TEETH) != teeth).sum() < 0.25 * inside.sum()
-    assert (layers == TEETH).sum() > 5
+    assert (layers == TEETH).any()
