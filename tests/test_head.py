@@ -7,10 +7,10 @@ import pytest
 
 moderngl = pytest.importorskip("moderngl", reason="the head renderer needs moderngl (pip install moderngl)")
 
+from lipstream_training.canvas import SEATS  # noqa: E402
+from lipstream_training.dataset import TEETH  # noqa: E402
 from lipstream_training.head_mesh import HeadError, HeadMesh  # noqa: E402
 from lipstream_training.identity import Identity  # noqa: E402
-from lipstream_training.canvas import SEATS
-from lipstream_training.dataset import TEETH
 from lipstream_training.renderer import HeadRenderer, RenderError  # noqa: E402
 from lipstream_training.scene import Scene  # noqa: E402
 

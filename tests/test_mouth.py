@@ -31,7 +31,13 @@ def painted(*rows: float) -> torch.Tensor:
 
 def test_between_lips_there_are_teeth_and_between_teeth_flesh() -> None:
     column = painted(20, 44, 26, 40)
-    for colour, rows in ((SKIN, (0, 19)), (TEETH, (21, 25)), (FLESH, (27, 39)), (TEETH, (41, 43)), (SKIN, (45, 64))):
+    for colour, rows in (
+        (SKIN, (0, 19)),
+        (TEETH, (21, 25)),
+        (FLESH, (27, 39)),
+        (TEETH, (41, 43)),
+        (SKIN, (45, 64)),
+    ):
         torch.testing.assert_close(column[slice(*rows)], colour.expand(rows[1] - rows[0], 3))
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from lipstream_models.bundled import avatar_path, load_bundled, read_bundled
 from lipstream_models.engine import Engine
-from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.mouth import CELL, REACH
+from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.warp import DESCRIBED, PLANES, Warp
 from lipstream_training.encode_clips import samples_of
 from lipstream_training.warp_components import Described, channels_of, filled

@@ -1,7 +1,7 @@
 """The inside of a mouth, which a portrait need not show: between lips, flesh; between flesh and lips, teeth above and below.
 
-Lips and teeth have sharp edges, a few pixels apart, and a mean of pictures has none. The distance to an edge has a mean that is one;
-it is smooth enough to be given for every 4 x 4 pixels and yet places the edge to a fraction of a pixel.
+Lips and teeth have sharp edges, a few pixels apart, and a mean of pictures has none. The distance to an edge has a mean that is
+one; it is smooth enough to be given for every 4 x 4 pixels and yet places the edge to a fraction of a pixel.
 """
 
 from __future__ import annotations

@@ -70,9 +70,7 @@ def move(portrait: Tensor, flow: Tensor) -> Tensor:
     height, width = field.shape[-2:]
     y = torch.arange(height, device=field.device).add(0.5)[:, None]
     x = torch.arange(width, device=field.device).add(0.5)
-    grid = torch.stack(
-        [(field[:, 0] + x) * (2 / width) - 1, (field[:, 1] + y) * (2 / height) - 1], dim=-1
-    )
+    grid = torch.stack([(field[:, 0] + x) * (2 / width) - 1, (field[:, 1] + y) * (2 / height) - 1], dim=-1)
     return F.grid_sample(
         portrait.expand(len(flow), -1, -1, -1), grid, padding_mode="border", align_corners=False
     )

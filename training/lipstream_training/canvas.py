@@ -139,7 +139,10 @@ class Canvas:
         layers = _layers(anatomy)
         self.seated = {
             layer: self._array(
-                self.seat_program, [*POINT, SEAT], [*buffers, self.head_seats], mesh.triangles[layers == layer]
+                self.seat_program,
+                [*POINT, SEAT],
+                [*buffers, self.head_seats],
+                mesh.triangles[layers == layer],
             )
             for layer in (SEEN, FLESH, TEETH)
         }

@@ -122,7 +122,7 @@ def samples_of(
     latents: NDArray[np.float16],
     known: Described,
 ) -> NDArray[np.float16]:
-    """What is diffused for a portrait (T, C + K, h, w): how far latents (T, C, h, w) are from the portrait as moved and painted over,
+    """What is diffused for a portrait (T, C + K, h, w): how far latents (T, C, h, w) are from the portrait as moved and painted,
     and the channels that say how.
     """
     channels = channels_of(warp, known.tokens(warp.inside))

@@ -87,9 +87,7 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
     frames = [described(clip, portrait, [frame]) for clip, portrait, frame in chosen]
     warp = Warp(sum(CHANNELS))
     warp.inside.copy_(_mean_colours(frames))
-    vectors = np.concatenate(
-        [frame.tokens(warp.inside)[0].flatten(1).T.double().numpy() for frame in frames]
-    )
+    vectors = np.concatenate([frame.tokens(warp.inside)[0].flatten(1).T.double().numpy() for frame in frames])
     face, mouth = (
         np.concatenate(
             [
