@@ -47,8 +47,8 @@ class Model:
     identify: portrait (H, W, 3) to face embedding (512,); without it the portrait's own geometry embedding is used.
     spread: where given, what is denoised is how far each frame's latents are from the portrait's, in units of this size, so that
     what does not move need not be learned; None: the latents themselves, as in Hallo.
-    warp: where given, the distance is that from the portrait as moved and painted by the flow channels, which follow the latents' and
-    are in the same units.
+    warp: where given, the distance is that from the portrait as moved and painted by the flow channels, which follow the latents'
+    and are in the same units.
     """
 
     name: str

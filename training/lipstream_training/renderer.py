@@ -164,10 +164,10 @@ class HeadRenderer:
                     "view": self._camera.view,
                 }
             )
-            seats, layer, drawn = np.split(canvas.draw_seats(), (2, 3), axis=-1)
-            flow = np.where(layer == SEEN, seats - here, np.nan)
+            seats, shown, drawn = np.split(canvas.draw_seats(), (2, 3), axis=-1)
+            flow = np.where(shown == SEEN, seats - here, np.nan)
             flows.append(np.where(drawn > 0, flow, 0))
-            layers.append(layer[..., 0])
+            layers.append(shown[..., 0])
         return np.stack(flows).astype(np.float32), np.stack(layers).astype(np.uint8)
 
     def outlines(self, poses: Sequence[Pose]) -> Floats:
@@ -176,7 +176,7 @@ class HeadRenderer:
         lips, or of all teeth, what is above goes on downwards, and what is below upwards, so that nothing is between.
         """
         anatomy = self.anatomy
-        columns = (np.arange(SEATS) + 0.5) * (self.size / SEATS)
+        columns = (np.arange(SEATS, dtype=np.float32) + 0.5) * (self.size / SEATS)
         edges = np.empty((len(poses), 4, SEATS), np.float32)
         for frame, pose in enumerate(poses):
             for row, ends in enumerate((*anatomy.lips, *anatomy.teeth)):
@@ -262,14 +262,14 @@ def _along(values: Floats, ends: NDArray[np.intp]) -> Floats:
     return between.reshape(-1, *values.shape[1:])
 
 
-def _outline(x: Floats, y: Floats, columns: NDArray[np.float64]) -> Floats:
+def _outline(x: Floats, y: Floats, columns: Floats) -> Floats:
     """The largest y near each column; where there is none, between those of others, and beyond all more by what it is away."""
     step = columns[1] - columns[0]
     highest = np.full(len(columns), -np.inf)
     np.maximum.at(highest, np.clip((x / step).astype(int), 0, len(columns) - 1), y)
     known = np.isfinite(highest)
     beyond = np.maximum(columns[known][0] - columns, columns - columns[known][-1]).clip(0)
-    return (np.interp(columns, columns[known], highest[known]) + beyond).astype(np.float32)
+    return np.asarray(np.interp(columns, columns[known], highest[known]) + beyond, np.float32)
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Floats:
