@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .dataset import REFERENCES
 
-FLOW_WEIGHT = 4.0
+FLOW_WEIGHT = 8.0
 """How much a flow channel's error counts beside the mean latent channel's."""
 
 
