@@ -31,7 +31,9 @@ def _mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def project(x: Tensor, *layers: nn.Linear) -> Tensor:
-    """What linear layers without bias make of the same x (..., C), side by side, in one product: half the time of several."""
+    """What linear layers without bias make of the same x (..., C), side by side, in one product: cheaper than several (132 us
+    instead of 170 for three of 1024 x 64), and far cheaper for a few tokens.
+    """
     return F.linear(x, torch.cat([layer.weight for layer in layers]))
 
 
