@@ -184,8 +184,8 @@ class MotionModule(nn.Module):
         attn = self.block.attention(1)
         inside = hidden if foreground is None or background is None else hidden[:, foreground]
         placed = attn.place(self.block.norms[1](inside), 0)
-        query, key, value = attn.queries_keys_values(placed)
-        output = _over_time(attn, query[:, :, cut:], key, value)
+        seen = attn.keys_values(placed)
+        output = _over_time(attn, attn.to_q(placed[:, :, cut:].contiguous()), seen.key, seen.value)
         hidden = hidden[:, :, cut:]
         if foreground is not None and background is not None:
             output = background.index_copy(1, foreground, output)
