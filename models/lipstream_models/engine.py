@@ -145,7 +145,7 @@ class Engine:
         """Names of the ways to sample."""
         return PRESETS
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def register(self, portrait: Portrait) -> Avatar:
         """Encodes a portrait that was prepared with this model's settings."""
         size = self.model.size
@@ -168,13 +168,13 @@ class Engine:
             torch.from_numpy(np.flatnonzero(portrait.foreground)).to(self.model.device),
         )
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def open(self, avatar: Avatar, sampling: Sampling) -> Stream:
         """A stream at its beginning: the portrait stands in for the frames before the first."""
         motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
         return Stream(avatar, sampling, self._session(avatar, sampling), motion)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def resume(
         self,
         avatar: Avatar,
@@ -202,14 +202,14 @@ class Engine:
             project=sampling.plan().exact,
         )
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def look_back(self, stream: Stream) -> None:
         """Computes what the stream's next window needs of its last frames, so that `generate` finds it there: the same frames, and
         sooner, where this is done while the sound of the window is still to come.
         """
         self._past(stream)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate(
         self, requests: Sequence[tuple[Stream, NDArray[np.float32]]], watch: Stopwatch | None = None
     ) -> list[tuple[Stream, Frames]]:
@@ -232,7 +232,7 @@ class Engine:
         watch.mark("decoding")
         return finished
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def case(self, stream: Stream, features: NDArray[np.float32]) -> Case:
         """What the stream's next window, of audio features (F, 5, blocks, channels), would be sampled from."""
         tokens = self.model.network.audioproj(self._tensor(features[None]))

@@ -50,7 +50,8 @@ class Warp(nn.Module):
 
     def fields(self, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Channels (N, K, h, w) -> the flow (N, 2, 4h, 4w) and what `paint_mouth` takes (N, 10, 4h, 4w), for each cell."""
-        tokens = F.conv2d(channels.float(), self.basis.T[:, :, None, None])
+        # Not channels last, in which PyTorch interpolates more slowly.
+        tokens = F.conv2d(channels.float().contiguous(), self.basis.T[:, :, None, None])
         cells, tones = tokens.split((DESCRIBED - TONES, TONES), dim=1)
         flow, mouth = F.pixel_shuffle(cells, CELLS).split((PLANES[0], sum(PLANES[1:])), dim=1)
         colours = F.interpolate(tones, scale_factor=CELLS, mode="bilinear", align_corners=False)
@@ -68,9 +69,11 @@ def move(portrait: Tensor, flow: Tensor) -> Tensor:
     """Portrait (1, 3, H, W) with each cell's pixels taken from as far away as the flow (N, 2, H/4, W/4) says: (N, 3, H, W)."""
     field = F.interpolate(flow, scale_factor=CELL, mode="bilinear", align_corners=False)
     height, width = field.shape[-2:]
-    y = torch.arange(height, device=field.device).add(0.5)[:, None]
+    y = torch.arange(height, device=field.device).add(0.5)
     x = torch.arange(width, device=field.device).add(0.5)
-    grid = torch.stack([(field[:, 0] + x) * (2 / width) - 1, (field[:, 1] + y) * (2 / height) - 1], dim=-1)
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"))
+    size = torch.tensor([width, height], device=field.device)[:, None, None]
+    grid = ((field + places) * (2 / size) - 1).permute(0, 2, 3, 1)
     return F.grid_sample(
         portrait.expand(len(flow), -1, -1, -1), grid, padding_mode="border", align_corners=False
     )

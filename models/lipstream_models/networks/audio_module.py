@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..conditions import AudioMix, KeyValue
 from ..raw_conditions import RawAudio
-from .attention import Attention, FeedForward, attend
+from .attention import Attention, FeedForward, attend, project
 from .layers import GroupNorm, PointwiseConv, zero_
 from .layouts import spread_rows, to_images, to_tokens
 
@@ -86,10 +86,9 @@ class AudioModule(nn.Module):
         """(rows, frames, T, audio channels) tokens -> keys and values (rows, frames, T, 3*inner) of the
         three branches.
         """
-        pairs = [attn.keys_values(audio) for attn in self.block.attentions]
-        return KeyValue(
-            torch.cat([p.key for p in pairs], dim=-1), torch.cat([p.value for p in pairs], dim=-1)
-        )
+        attentions = self.block.attentions
+        layers = [attn.to_k for attn in attentions] + [attn.to_v for attn in attentions]
+        return KeyValue(*project(audio, *layers).chunk(2, dim=-1))
 
     def forward(
         self,

@@ -85,10 +85,10 @@ class MotionModule(nn.Module):
         rows, motion = features.shape[:2]
         images = features.flatten(0, 1).transpose(1, 2)[..., None]  # (rows*motion, C, h*w, 1)
         normed = torch.unflatten(transformer.norm(images)[..., 0].transpose(1, 2), 0, (rows, motion))
-        hidden = transformer.proj_in(normed.transpose(1, 2))  # (rows, h*w, motion, C)
+        hidden = transformer.proj_in(normed.transpose(1, 2).contiguous())  # (rows, h*w, motion, C)
         attn = self.block.attention(0)
         placed = attn.place(self.block.norms[0](hidden), 0)
-        return MotionMemory(hidden, attn.to_q(placed), attn.to_k(placed), attn.to_v(placed))
+        return MotionMemory(hidden, *attn.queries_keys_values(placed))
 
     def forward(
         self,
@@ -114,7 +114,8 @@ class MotionModule(nn.Module):
         _, channels, height, width = x.shape
         rows, count = x.shape[0] // frames, height * width
         images = transformer.norm(x).permute(0, 2, 3, 1).reshape(rows, frames, count, channels)
-        own = transformer.proj_in(images.transpose(1, 2))  # (rows, h*w, frames, C)
+        # Contiguous, because linear layers multiply anything else as a batch, with a copy of the weights for each pixel.
+        own = transformer.proj_in(images.transpose(1, 2).contiguous())  # (rows, h*w, frames, C)
         past = None
         if memory is not None:
             past = memory.map(lambda m: spread_rows(m, rows).flatten(0, 1))
@@ -166,7 +167,7 @@ class MotionModule(nn.Module):
             past = None if past is None else past.map(lambda m: m[:, foreground])
         start = 0 if past is None else past.hidden.shape[2]
         placed = attn.place(self.block.norms[0](own), start)
-        query, key, value = attn.to_q(placed), attn.to_k(placed), attn.to_v(placed)
+        query, key, value = attn.queries_keys_values(placed)
         if past is not None:
             query = torch.cat([past.query, query], dim=2)
             key = torch.cat([past.key, key], dim=2)
@@ -183,7 +184,8 @@ class MotionModule(nn.Module):
         attn = self.block.attention(1)
         inside = hidden if foreground is None or background is None else hidden[:, foreground]
         placed = attn.place(self.block.norms[1](inside), 0)
-        output = _over_time(attn, attn.to_q(placed[:, :, cut:]), attn.to_k(placed), attn.to_v(placed))
+        seen = attn.keys_values(placed)
+        output = _over_time(attn, attn.to_q(placed[:, :, cut:].contiguous()), seen.key, seen.value)
         hidden = hidden[:, :, cut:]
         if foreground is not None and background is not None:
             output = background.index_copy(1, foreground, output)

@@ -96,16 +96,12 @@ class SpatialTransformer(nn.Module):
             return attn(normed)  # type: ignore[no-any-return]
         if isinstance(reference, Tensor):
             return self._read_raw(normed, reference, unconditional)
-        own = attn.keys_values(normed)
-        query = attn.to_q(normed)
-        key = _beside(own.key[unconditional:], reference.key)
-        value = _beside(own.value[unconditional:], reference.value)
-        seen = attend(query[unconditional:], key, value, attn.heads)
+        own = attn.queries_keys_values(normed)
+        query, key, value = (x[unconditional:] for x in own)
+        seen = attend(query, _beside(key, reference.key), _beside(value, reference.value), attn.heads)
         if unconditional:
-            alone = attend(
-                query[:unconditional], own.key[:unconditional], own.value[:unconditional], attn.heads
-            )
-            seen = torch.cat([alone, seen])
+            query, key, value = (x[:unconditional] for x in own)
+            seen = torch.cat([attend(query, key, value, attn.heads), seen])
         return attn.output(seen)
 
     def _read_raw(self, normed: Tensor, reference: Tensor, unconditional: int) -> Tensor:
