@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from lipstream_models.mouth import CELL, REACH, paint_mouth
+from lipstream_models.mouth import CELL, REACH, SEAL, paint_mouth
 from lipstream_training.mouth_fields import DARK, edge_distances, seen_colours, tones
 
 SIDE = 64
@@ -15,7 +15,7 @@ SKIN = torch.tensor([0.3, 0.1, 0.0])
 def fields(upper_lip: float, lower_lip: float, upper_teeth: float, lower_teeth: float) -> torch.Tensor:
     """Straight edges, each at a row of pixels."""
     rows = np.float32([upper_lip, lower_lip, upper_teeth, lower_teeth])
-    outlines = np.broadcast_to(rows[:, None], (1, 4, CELLS)) + np.float32([0, -DARK, 0, 0])[:, None]
+    outlines = np.broadcast_to(rows[:, None], (1, 4, CELLS)) + np.float32([-SEAL, SEAL - DARK, 0, 0])[:, None]
     distances = torch.from_numpy(edge_distances(outlines, np.float32([[0, 0, SIDE, SIDE]])))
     colours = torch.cat([FLESH, TEETH]).expand(1, CELLS, CELLS, 6)
     return torch.cat([distances, colours], dim=-1).permute(0, 3, 1, 2)

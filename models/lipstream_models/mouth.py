@@ -14,6 +14,8 @@ CELL = 4
 """Pixels a side of a cell, which is what a field has one value for."""
 REACH = 8.0
 """Pixels from an edge beyond which it does not matter how far it is."""
+SEAL = 0.5
+"""Pixels by which lips are taken to be nearer to each other: what is predicted of lips that may be closed is a little open."""
 MARGIN = 2
 """Cells around the opened lips that are looked at: what pixels between them and others are made of."""
 
@@ -31,7 +33,7 @@ def paint_mouth(frames: Tensor, fields: Tensor) -> None:
     near = F.interpolate(fields[:, :, rows, columns], scale_factor=CELL, mode="bilinear", align_corners=False)
     lips, teeth, flesh_colour, teeth_colour = near.split((2, 2, 3, 3), dim=1)
     inside = torch.lerp(teeth_colour, flesh_colour, _between(teeth))
-    frames[:, :, _pixels(rows), _pixels(columns)].lerp_(inside, _between(lips - REACH))
+    frames[:, :, _pixels(rows), _pixels(columns)].lerp_(inside, _between(lips - (REACH + SEAL)))
 
 
 def _between(distances: Tensor) -> Tensor:
