@@ -21,7 +21,8 @@ def clip(mouth: tuple[int, int, int, int], face: tuple[int, int, int, int], fram
     sound = np.zeros(640 * frames, np.float32)
     still = np.zeros((1, frames, 64, 64, 2), np.float16)
     none = np.zeros(0, np.int64)
-    truth = ClipTruth(sound, nothing, nothing[:, 0], none, *boxes, np.zeros(1, np.int64), still)
+    shut, far = still[0, ..., 0].astype(np.uint8), np.zeros((frames, 4, 64), np.float32)
+    truth = ClipTruth(sound, nothing, nothing[:, 0], none, *boxes, np.zeros(1, np.int64), still, shut, far)
     return Clip("clip", pictures, truth)
 
 

@@ -37,6 +37,8 @@ def clip() -> Clip:
         box,
         np.zeros(1, np.int64),
         np.zeros((1, 3, 64, 64, 2), np.float16),
+        np.zeros((3, 64, 64), np.uint8),
+        np.zeros((3, 4, 64), np.float32),
     )
     return Clip("clip", rng.integers(0, 255, (3, 64, 64, 3), dtype=np.uint8), truth)
 
