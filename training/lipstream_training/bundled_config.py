@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
+FLOW_CHANNELS = (16, 8, 8, 6)
+"""For the flow, the lips' edges, the teeth's edges and the mouth's colours."""
 NETWORK = NetworkConfig(
     latent_channels=128,
-    flow_channels=38,
+    flow_channels=sum(FLOW_CHANNELS),
     block_out_channels=(64, 144, 112),
     layers_per_block=1,
     heads=2,

@@ -13,14 +13,13 @@ from torch import Tensor
 
 from lipstream_models.warp import CELLS, DESCRIBED, PLANES, TONES, Warp
 
+from .bundled_config import FLOW_CHANNELS
 from .dataset import Clip
 from .mouth_fields import edge_distances, seen_colours, tones
 from .principal_components import patches_within
 
 Floats = NDArray[np.float32]
 
-CHANNELS = (16, 8, 8, 6)
-"""For the flow, the lips' edges, the teeth's edges and the colours."""
 FACE_WEIGHT = 4.0
 MOUTH_WEIGHT = 40.0
 ROUNDS = 60
@@ -85,7 +84,7 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
         (clip, int(rng.integers(len(clip.truth.flow))), int(rng.integers(len(clip.frames)))) for clip in clips
     ]
     frames = [described(clip, portrait, [frame]) for clip, portrait, frame in chosen]
-    warp = Warp(sum(CHANNELS))
+    warp = Warp(sum(FLOW_CHANNELS))
     warp.inside.copy_(_mean_colours(frames))
     vectors = np.concatenate([frame.tokens(warp.inside)[0].flatten(1).T.double().numpy() for frame in frames])
     face, mouth = (
@@ -100,7 +99,10 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
     weights = 1 + FACE_WEIGHT * face + MOUTH_WEIGHT * mouth
     row = column = 0
     for count, width, within in zip(
-        CHANNELS, (*(planes * CELLS**2 for planes in PLANES), TONES), (face, mouth, mouth, mouth), strict=True
+        FLOW_CHANNELS,
+        (*(planes * CELLS**2 for planes in PLANES), TONES),
+        (face, mouth, mouth, mouth),
+        strict=True,
     ):
         part = vectors[:, column : column + width]
         warp.basis[row : row + count, column : column + width] = _components(
