@@ -12,7 +12,7 @@ from lipstream_models.mouth import CELL, REACH
 from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.warp import DESCRIBED, PLANES, Warp
 from lipstream_training.encode_clips import samples_of
-from lipstream_training.warp_components import Described, channels_of, filled
+from lipstream_training.warp_components import Mouths, channels_of, filled
 
 SIDE = 64
 
@@ -28,15 +28,12 @@ def picture(seed: int = 0) -> torch.Tensor:
     return torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
 
 
-def known(cells: np.ndarray) -> Described:
-    """What is known of frames whose mouths have the mean colours."""
-    frames, side = len(cells), cells.shape[1] // (16 // CELL)
-    nothing = np.zeros((frames, side, side, 2), np.float32)
-    return Described(cells.astype(np.float32), np.zeros((frames, side, side, 2, 3), np.float32), nothing)
-
-
 def tokens(cells: np.ndarray) -> torch.Tensor:
-    return known(cells).tokens(torch.zeros(6))
+    """Of frames whose mouths have the mean colours."""
+    frames, side = len(cells), cells.shape[1] // (16 // CELL)
+    colours, seen = (np.zeros((frames, side, side, *rest), np.float32) for rest in ((2, 3), (2,)))
+    flow, edges = np.split(cells.astype(np.float32), [2], axis=-1)
+    return Mouths(edges, colours, seen).tokens(flow, torch.zeros(6))
 
 
 def constant(right: float, down: float, frames: int = 1, side: int = SIDE) -> np.ndarray:
@@ -116,6 +113,6 @@ def test_the_engine_makes_of_a_sample_the_latents_that_training_made_it_of() -> 
     cells = constant(0, 0, 2, 256)
     cells[:, 40:60, 20:44, :2] = 3, -9
     cells[:, 44:48, 28:36, 2:4] = 2 * REACH
-    samples = samples_of(weights.autoencoder, weights.warp, portrait, latents, known(cells))
+    samples = samples_of(weights.autoencoder, weights.warp, portrait, latents, tokens(cells))
     back = engine._latents(engine.register(portrait), torch.from_numpy(samples).float() / model.spread)
     torch.testing.assert_close(back, torch.from_numpy(latents).float(), atol=0.01, rtol=0)

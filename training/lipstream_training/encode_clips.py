@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lipstream_models.audio.features import FeatureConfig, WhisperFeatures
 from lipstream_models.autoencoder import Autoencoder
@@ -31,7 +32,7 @@ from .bundled_config import NETWORK
 from .checkpoint import load_state, save_state
 from .dataset import Clip, load_clip
 from .latent_dataset import LatentClip, save_latent_clip
-from .warp_components import Described, channels_of, described, leading_components
+from .warp_components import channels_of, flow_of, leading_components, mouths_of
 from .workers import Workers, launch
 
 FLOW_UNIT = 0.6
@@ -120,12 +121,12 @@ def samples_of(
     warp: Warp,
     portrait: Portrait,
     latents: NDArray[np.float16],
-    known: Described,
+    tokens: Tensor,
 ) -> NDArray[np.float16]:
     """What is diffused for a portrait (T, C + K, h, w): how far latents (T, C, h, w) are from the portrait as moved and painted,
-    and the channels that say how.
+    and the channels that say how; tokens: see `Mouths.tokens`.
     """
-    channels = channels_of(warp, known.tokens(warp.inside))
+    channels = channels_of(warp, tokens)
     picture = torch.from_numpy(portrait.image.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     moved = torch.cat([autoencoder.encode(warp(picture, part)) for part in channels.split(16)])
     return torch.cat([torch.from_numpy(latents) - moved, channels], dim=1).numpy().astype(np.float16)
@@ -138,7 +139,7 @@ def encode_clip(
     views = portraits_of(clip, landmarker)
     if not views:
         return None
-    latents = encode_frames(autoencoder, clip.frames)
+    latents, mouths = encode_frames(autoencoder, clip.frames), mouths_of(clip)
     side, latent = clip.frames.shape[1], latents.shape[-1]
     numbers, portraits = list(views), list(views.values())
     levels = range(len(portraits[0].masks))
@@ -147,7 +148,9 @@ def encode_clip(
         features=whisper.offline(clip.truth.audio).astype(np.float16),
         samples=np.stack(
             [
-                samples_of(autoencoder, warp, portrait, latents, described(clip, number))
+                samples_of(
+                    autoencoder, warp, portrait, latents, mouths.tokens(flow_of(clip, number), warp.inside)
+                )
                 for number, portrait in views.items()
             ]
         ),

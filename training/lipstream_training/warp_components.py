@@ -19,6 +19,8 @@ from .mouth_fields import edge_distances, seen_colours, tones
 from .principal_components import patches_within
 
 Floats = NDArray[np.float32]
+Chosen = slice | list[int]
+ALL = slice(None)
 
 FACE_WEIGHT = 4.0
 MOUTH_WEIGHT = 40.0
@@ -27,18 +29,18 @@ ROUNDS = 60
 
 
 @dataclass(frozen=True)
-class Described:
-    """What is known of N frames and their portrait: cells (N, S, S, sum(PLANES)), see `PLANES`; colours (N, h, w, 2, 3) and seen
-    (N, h, w, 2), see `seen_colours`.
+class Mouths:
+    """What the mouths of N frames show, whatever the portrait: edges (N, S, S, 4), see `edge_distances`; colours (N, h, w, 2, 3)
+    and seen (N, h, w, 2), see `seen_colours`.
     """
 
-    cells: Floats
+    edges: Floats
     colours: Floats
     seen: Floats
 
-    def tokens(self, inside: Tensor) -> Tensor:
-        """(N, DESCRIBED, h, w), ordered as `Warp.basis`; inside (TONES,): the mean colours."""
-        cells = F.pixel_unshuffle(_channels_first(self.cells), CELLS)
+    def tokens(self, flow: Floats, inside: Tensor) -> Tensor:
+        """(N, DESCRIBED, h, w), ordered as `Warp.basis`; flow (N, S, S, 2) to a portrait; inside (TONES,): the mean colours."""
+        cells = F.pixel_unshuffle(_channels_first(np.concatenate([flow, self.edges], axis=-1)), CELLS)
         return torch.cat([cells, _channels_first(tones(self.colours, self.seen, inside.numpy()))], dim=1)
 
 
@@ -46,15 +48,15 @@ def _channels_first(values: Floats) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1)))
 
 
-def described(clip: Clip, portrait: int, frames: slice | list[int] = slice(None)) -> Described:
-    """Frames of a clip beside the portrait of that number."""
+def mouths_of(clip: Clip, frames: Chosen = ALL) -> Mouths:
     truth = clip.truth
-    colours, seen = seen_colours(clip.frames[frames], truth.inside[frames])
-    cells = [
-        np.stack([filled(flow) for flow in truth.flow[portrait, frames].astype(np.float32)]),
-        edge_distances(truth.outlines[frames], truth.mouth_box[frames]),
-    ]
-    return Described(np.concatenate(cells, axis=-1), colours, seen)
+    edges = edge_distances(truth.outlines[frames], truth.mouth_box[frames])
+    return Mouths(edges, *seen_colours(clip.frames[frames], truth.inside[frames]))
+
+
+def flow_of(clip: Clip, portrait: int, frames: Chosen = ALL) -> Floats:
+    """The flow (N, S, S, 2) to the portrait of that number, known everywhere."""
+    return np.stack([filled(flow) for flow in clip.truth.flow[portrait, frames].astype(np.float32)])
 
 
 def filled(flow: Floats) -> Floats:
@@ -83,10 +85,12 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
     chosen = [
         (clip, int(rng.integers(len(clip.truth.flow))), int(rng.integers(len(clip.frames)))) for clip in clips
     ]
-    frames = [described(clip, portrait, [frame]) for clip, portrait, frame in chosen]
+    mouths = [mouths_of(clip, [frame]) for clip, _, frame in chosen]
+    flows = [flow_of(clip, portrait, [frame]) for clip, portrait, frame in chosen]
     warp = Warp(sum(FLOW_CHANNELS))
-    warp.inside.copy_(_mean_colours(frames))
-    vectors = np.concatenate([frame.tokens(warp.inside)[0].flatten(1).T.double().numpy() for frame in frames])
+    warp.inside.copy_(_mean_colours(mouths))
+    tokens = [mouth.tokens(flow, warp.inside) for mouth, flow in zip(mouths, flows, strict=True)]
+    vectors = np.concatenate([token[0].flatten(1).T.double().numpy() for token in tokens])
     face, mouth = (
         np.concatenate(
             [
@@ -126,9 +130,9 @@ def _components(
     return torch.from_numpy(directions * rms / unit).float()
 
 
-def _mean_colours(frames: list[Described]) -> Tensor:
+def _mean_colours(mouths: list[Mouths]) -> Tensor:
     """The mean colours of flesh and teeth (TONES,) in [-1, 1], by how much of them is to be seen."""
-    seen = np.concatenate([frame.seen for frame in frames]).astype(np.float64)[..., None]
-    colours = np.concatenate([frame.colours for frame in frames])
+    seen = np.concatenate([mouth.seen for mouth in mouths]).astype(np.float64)[..., None]
+    colours = np.concatenate([mouth.colours for mouth in mouths])
     mean = (colours * seen).sum(axis=(0, 1, 2)) / seen.sum(axis=(0, 1, 2)).clip(1e-6)
     return torch.from_numpy(mean.reshape(TONES)).float()
