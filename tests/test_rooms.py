@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lipstream_client.command import COMMANDS
+from lipstream_client.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = (

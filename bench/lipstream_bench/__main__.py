@@ -15,17 +15,17 @@ import torch
 
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
+from lipstream_models.analysis.meta_models import full_size, price_plan
 from lipstream_models.bundled import load_bundled
+from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.engine import Engine, Sampling
-from lipstream_models.full_size import full_size, price_plan
-from lipstream_models.runtime import keep_freed_memory
 
 from .evaluate_model import held_out_clips
-from .full_size_speed import measure_full_size
-from .machine import machine
-from .preset_fidelity import measure_fidelity
-from .preset_speed import by_presets, clip_window, measure_speed
-from .preset_table import bundled_table, draw, full_size_table
+from .machine.machine import machine
+from .presets.fidelity import measure_fidelity
+from .presets.full_size_speed import measure_full_size
+from .presets.speed import by_presets, clip_window, measure_speed
+from .presets.table import bundled_table, draw, full_size_table
 
 
 def prices(name: str, presets: Sequence[str]) -> dict[str, Price]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lipstream_server.effective import effective
-from lipstream_server.env_file import env_lines
-from lipstream_server.serve_settings import ServeSettings
+from lipstream_server.config.effective import effective
+from lipstream_server.config.env_file import env_lines
+from lipstream_server.config.serve_settings import ServeSettings
 
 FILE = Path(__file__).parents[2] / "docker" / ".env.example"
 MARK = "# ---- the server's settings, but for host, port and data, which belong to the image ----\n"

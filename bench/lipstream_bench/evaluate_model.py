@@ -15,18 +15,18 @@ import torch
 from numpy.typing import NDArray
 
 from lipstream_models.bundled import load_bundled
+from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.engine import Engine, Sampling
 from lipstream_models.model import Model
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.animation import animate
+from lipstream_models.quality.image_quality import psnr, sharpness
 from lipstream_models.quality.lip_sync import compare, lip_track
-from lipstream_models.quality.picture_quality import psnr, sharpness
-from lipstream_models.runtime import keep_freed_memory
-from lipstream_training.dataset import Clip, load_clips
-from lipstream_training.render_clips import render_clip
-from lipstream_training.renderer import HeadRenderer
+from lipstream_training.data.dataset import Clip, load_clips
+from lipstream_training.data.render_clips import render_clip
+from lipstream_training.head.renderer import HeadRenderer
 
-from .machine import machine
+from .machine.machine import machine
 
 Frames = NDArray[np.uint8]
 CLIPS = 12

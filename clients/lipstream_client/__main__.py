@@ -1,6 +1,6 @@
 """`python -m lipstream_client` is the `lipstream` command."""
 
-from .command import main
+from .cli import main
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ from lipstream_server.protocol import Error
 
 
 class StreamError(RuntimeError):
-    """The stream cannot be had, or has ended before its time; see lipstream_client/command.py for `exit_code`."""
+    """The stream cannot be had, or has ended before its time; see lipstream_client/cli.py for `exit_code`."""
 
     exit_code = 3
 

@@ -16,7 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from lipstream_server.protocol import ServerMessage, SessionReady, Tag, Tagged
+from lipstream_server.protocol import (
+    ServerMessage,
+    SessionReady,
+    Tag,
+    Tagged,
+)
 
 from .errors import StreamError
 from .stream_client import StreamClient

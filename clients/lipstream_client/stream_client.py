@@ -46,7 +46,13 @@ from lipstream_server.protocol import (
 )
 
 from .backoff import Backoff
-from .errors import ConnectionLostError, ProblemError, RefusedError, StreamError, problem
+from .errors import (
+    ConnectionLostError,
+    ProblemError,
+    RefusedError,
+    StreamError,
+    problem,
+)
 
 __all__ = ["Backoff", "StreamClient", "UtteranceEnded"]
 

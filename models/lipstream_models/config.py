@@ -128,8 +128,8 @@ class NetworkConfig(JsonConfig):
     `unused_motion_modules` creates the motion modules of the attention-less blocks, which
     Hallo's checkpoint has but never runs. `input_gain` scales noisy latents by a kept gain for their timestep
     (`DenoiserLayers.set_input_gain`). `flow_channels` are diffused behind the latents and say how the portrait moves
-    and what its mouth shows (`lipstream_models.warp`). `tiled_identity` keeps Hallo's order of identity tokens in the
-    reference net (see `lipstream_models.preparation`).
+    and what its mouth shows (`lipstream_models.warping.flow_warp`). `tiled_identity` keeps Hallo's order of identity tokens in the
+    reference net (see `lipstream_models.conditioning`).
     """
 
     title: ClassVar[str] = "network"

@@ -21,13 +21,19 @@ from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.sampling import sample
 from lipstream_accel.schedule import DDIMSchedule
 
-from .conditions import Conditions, SessionConditions, join
+from .conditioning import (
+    Identity,
+    identity_tokens,
+    motion_features,
+    prepare_clip,
+    prepare_session,
+)
+from .device.timer import Stopwatch
 from .errors import LipstreamError
 from .model import Model
+from .networks.conditions import Conditions, SessionConditions, join
 from .portrait import Portrait
-from .preparation import Identity, identity_tokens, motion_features, prepare_clip, prepare_session
 from .scheduler import ddim_schedule
-from .stopwatch import Stopwatch
 
 Frames = NDArray[np.uint8]
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from .audio import AudioEncoder
-from .codec import Codec
+from .autoencoders.base import Codec
 from .config import SchedulerConfig
 from .networks import Network
 from .portrait import PortraitSettings
-from .warp import Warp
+from .warping.flow_warp import Warp
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
 
 from .bundled_config import NETWORK
-from .checkpoint import DIFFUSION, load_state
-from .encode_clips import hearing, normalised_autoencoder, trained_warp
+from .data.encode_clips import hearing, normalised_autoencoder, trained_warp
+from .optimisation.checkpoint import DIFFUSION, load_state
 
 DEFAULTS = SamplingDefaults(
     preset="realtime",

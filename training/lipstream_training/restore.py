@@ -16,7 +16,7 @@ from torch import nn
 
 from lipstream_models.bundled import BundledWeights, read_bundled
 
-from .checkpoint import DIFFUSION, save_state
+from .optimisation.checkpoint import DIFFUSION, save_state
 
 
 def as_state(name: str, module: nn.Module) -> dict[str, object]:

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from .base import ENVIRONMENT, make_base
 from .context import copy_context, copy_stage, included
-from .dockerfile import DockerfileError, Stage, Step, argument, command, pairs, parse, substitute
+from .dockerfile import (
+    DockerfileError,
+    Stage,
+    Step,
+    argument,
+    command,
+    pairs,
+    parse,
+    substitute,
+)
 from .roots import Lent, run
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
-from .sliding import Rows, Samples, SlidingStream, WindowGrid
+from .sliding import (
+    Rows,
+    Samples,
+    SlidingStream,
+    WindowGrid,
+)
 
 
 class AudioStream(Protocol):

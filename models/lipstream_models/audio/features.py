@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from .mel import HOP, PAST, LogMel
-from .sliding import FPS, FRAME, Rows, Samples, Slider, SlidingStream, WindowGrid
+from .sliding import (
+    FPS,
+    FRAME,
+    Rows,
+    Samples,
+    Slider,
+    SlidingStream,
+    WindowGrid,
+)
 from .whisper import WhisperEncoder, load_whisper
 
 STEPS = FRAME // (2 * HOP)  # encoder steps per video frame

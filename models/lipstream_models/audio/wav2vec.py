@@ -17,7 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import LipstreamError
-from .sliding import FPS, FRAME, Rows, Samples, Slider, SlidingStream, WindowGrid
+from .sliding import (
+    FPS,
+    FRAME,
+    Rows,
+    Samples,
+    Slider,
+    SlidingStream,
+    WindowGrid,
+)
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Model

@@ -14,16 +14,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..audio.features import FeatureConfig, WhisperFeatures
-from ..autoencoder import FACTOR, Autoencoder, AutoencoderConfig
-from ..codec import AutoencoderCodec
+from ..autoencoders.base import AutoencoderCodec
+from ..autoencoders.patch_autoencoder import FACTOR, Autoencoder, AutoencoderConfig
 from ..config import NetworkConfig, SchedulerConfig
+from ..device.memory_format import channels_last
+from ..device.precision import fast_dtype
 from ..errors import LipstreamError
-from ..memory_format import channels_last
 from ..model import Model, SamplingDefaults
 from ..networks import Network
 from ..portrait import PortraitSettings
-from ..precision import fast_dtype
-from ..warp import Warp
+from ..warping.flow_warp import Warp
 
 M = TypeVar("M", bound=torch.nn.Module)
 SIDE = 256

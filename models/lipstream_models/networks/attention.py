@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..conditions import KeyValue
+from .conditions import KeyValue
 
 FEW_KEYS = 512
 FEWER_KEYS = 128

@@ -8,11 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..conditions import AudioMix, KeyValue
-from ..raw_conditions import RawAudio
-from .attention import Attention, FeedForward, attend, project
+from .attention import (
+    Attention,
+    FeedForward,
+    attend,
+    project,
+)
+from .conditions import AudioMix, KeyValue
 from .layers import GroupNorm, PointwiseConv, zero_
 from .layouts import spread_rows, to_images, to_tokens
+from .unprojected_conditions import RawAudio
 
 REGIONS = ("full", "face", "lip")
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..conditions import LayerConditions, SessionLayer
 from ..config import NetworkConfig
-from ..raw_conditions import RawLayer
 from .audio_module import AudioModule
+from .conditions import LayerConditions, SessionLayer
 from .layouts import spread_rows
 from .motion_module import MotionModule
 from .resnet import Downsample, Resnet, Upsample
 from .spatial_transformer import SpatialTransformer
+from .unprojected_conditions import RawLayer
 
 
 @dataclass(frozen=True)

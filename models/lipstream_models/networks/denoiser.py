@@ -1,7 +1,7 @@
 """The denoising UNet, entered and left at the cut points that cached sampling needs.
 
 Shapes: latents and predictions (rows, L, frames, h, w); features (rows, frames, C, h, w); a time step is a
-number or (rows,). Rows are a multiple of the rows of the conditions, see `lipstream_models.conditions`.
+number or (rows,). Rows are a multiple of the rows of the conditions, see `lipstream_models.networks.conditions`.
 With U_ij = `up_blocks.i` layer j of four levels:
 
     whole = head . trunk                 LightningCP: trunk ends in f_U31, head is conv_in, U_32 and conv_out
@@ -17,11 +17,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..conditions import Conditions, LayerConditions, SessionConditions, SessionLayer
-from ..raw_conditions import AudioRegions, RawLayer, RawSessionLayer
 from .attention import Attention
 from .blocks import AttentionOutputs
+from .conditions import (
+    Conditions,
+    LayerConditions,
+    SessionConditions,
+    SessionLayer,
+)
 from .denoiser_layers import DenoiserLayers, EncoderFeatures
+from .unprojected_conditions import AudioRegions, RawLayer, RawSessionLayer
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..conditions import Conditions
 from ..config import NetworkConfig, SchedulerConfig
 from ..errors import LipstreamError
-from .blocks import AttentionOutputs, DenoisingBlock, down_shapes, mid_shape, names, up_shapes
+from .blocks import (
+    AttentionOutputs,
+    DenoisingBlock,
+    down_shapes,
+    mid_shape,
+    names,
+    up_shapes,
+)
+from .conditions import Conditions
 from .layers import GroupNorm
 from .layouts import spread_rows
 from .timestep_embedding import TimestepEmbedding

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..conditions import MotionMemory
 from .attention import Attention, FeedForward, attend
+from .conditions import MotionMemory
 from .layers import GroupNorm, zero_
 from .layouts import spread_rows
 

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from ..config import NetworkConfig
-from .blocks import ReferenceBlock, down_shapes, mid_shape, up_shapes
+from .blocks import (
+    ReferenceBlock,
+    down_shapes,
+    mid_shape,
+    up_shapes,
+)
 from .timestep_embedding import TimestepEmbedding
 
 

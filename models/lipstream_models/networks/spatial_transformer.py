@@ -5,8 +5,8 @@ forward.
 import torch
 from torch import Tensor, nn
 
-from ..conditions import KeyValue
 from .attention import Attention, FeedForward, attend
+from .conditions import KeyValue
 from .layers import GroupNorm, PointwiseConv
 from .layouts import to_images, to_tokens
 

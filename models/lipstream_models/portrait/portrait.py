@@ -7,10 +7,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from .crop import Crop, Framing, Square, choose_face, crop_head, face_roll
+from .crop import (
+    Crop,
+    Framing,
+    Square,
+    choose_face,
+    crop_head,
+    face_roll,
+)
 from .image_file import ImageLimits, ImageSource, load_portrait
 from .landmarks import Face, FaceLandmarker
-from .masks import RegionMasks, SoftMasks, Tokens, face_region, foreground_tokens, mask_pyramid, soft_masks
+from .masks import (
+    RegionMasks,
+    SoftMasks,
+    Tokens,
+    face_region,
+    foreground_tokens,
+    mask_pyramid,
+    soft_masks,
+)
 from .measures import geometry_embedding
 from .region import Floats, Pixels
 

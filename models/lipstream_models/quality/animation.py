@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.features import context_windows
+from ..device.timer import Stopwatch
 from ..engine import Avatar, Engine, Sampling
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
-from ..stopwatch import Stopwatch
 
 Frames = NDArray[np.uint8]
 

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..weights_file import WeightsError
-from .picture_quality import Frames
+from ..checkpoints.weights_file import WeightsError
+from .image_quality import Frames
 
 CLIP = 16
 """Frames of a clip that I3D sees."""

@@ -12,8 +12,14 @@ from ..engine import Engine, Sampling
 from ..errors import LipstreamError
 from ..portrait import FaceLandmarker
 from .animation import animate
+from .image_quality import (
+    Boxes,
+    Frames,
+    largest_difference,
+    psnr,
+    similarity,
+)
 from .lip_sync import compare, lip_track
-from .picture_quality import Boxes, Frames, largest_difference, psnr, similarity
 
 SAME_DB = 90.0
 """A PSNR above it is of equal frames: what rounding to 8 bits leaves is far below."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..weights_file import WeightsError, misfits, open_weights
+from ..checkpoints.weights_file import WeightsError, misfits, open_weights
+from .image_quality import Boxes, Frames
 from .mfcc import mfcc
-from .picture_quality import Boxes, Frames
 
 SIDE = 224
 SHIFT = 15  # frames by which sound and picture are moved against each other, either way

@@ -15,10 +15,15 @@ from ..audio.sliding import SAMPLE_RATE
 from ..errors import LipstreamError
 from ..model import Model
 from ..portrait import Face, FaceLandmarker, Framing
-from ..portrait.crop import choose_face, cut, frame_head, outline_box
+from ..portrait.crop import (
+    choose_face,
+    cut,
+    frame_head,
+    outline_box,
+)
 from .fidelity import TrueClip
+from .image_quality import Boxes, Frames
 from .lip_sync import face_track, lip_openings
-from .picture_quality import Boxes, Frames
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 T = TypeVar("T")

@@ -14,10 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine import AvatarInUseError, BundledAvatarError, Engine, Opened, Picture, Stream, UnknownAvatarError
-from ..media.media_out import jpeg
-from ..scheduler import Scheduler
-from ..settings import AvatarSettings
+from ..config.settings import AvatarSettings
+from ..engines.base import (
+    AvatarInUseError,
+    BundledAvatarError,
+    Engine,
+    Opened,
+    Picture,
+    Stream,
+    UnknownAvatarError,
+)
+from ..media.live.media_output import jpeg
+from ..scheduling.scheduler import Scheduler
 from ..storage.data_directory import move, remove, write
 from ..storage.storage import Storage
 from .table import (

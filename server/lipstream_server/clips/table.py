@@ -9,7 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from ..storage.tables import clips, idempotency_keys, webhook_deliveries
-from .state import Clip, Delivery, DeliveryState, Failure, Order, State, Video
+from .state import (
+    Clip,
+    Delivery,
+    DeliveryState,
+    Failure,
+    Order,
+    State,
+    Video,
+)
 
 # Every clip, with how far its webhook is.
 _CLIPS = select(

@@ -12,17 +12,23 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ..engine import EngineError, EngineGoneError, EngineLostError, Made, Request
+from ..engines.base import (
+    EngineError,
+    EngineGoneError,
+    EngineLostError,
+    Made,
+    Request,
+)
 from ..errors import MediaError
-from ..logs import about, log_event
-from ..media.film import Film, FilmSize
-from ..media.recording import Hearing
-from ..media.signing import Sign
-from ..scheduler import BACKGROUND
-from ..service import Service
+from ..media.file.clip_writer import Film, FilmSize
+from ..media.file.recording import Hearing
+from ..media.file.signing import Sign
+from ..observability.logs import about, log_event
+from ..scheduling.scheduler import BACKGROUND
+from ..sessions.service import Service
 from ..storage.data_directory import StorageFullError
 from . import state as clip_state
-from .clips import Clips
+from .service import Clips
 from .state import Clip, Failure, Video
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from ..effective import DEFAULT, Effective, variable
-from ..env_file import env_lines
-from ..serve_settings import (
+from ..config.effective import DEFAULT, Effective, variable
+from ..config.env_file import env_lines
+from ..config.serve_settings import (
     ConfigFile,
     Data,
     Device,

@@ -19,8 +19,8 @@ from typing import IO, Annotated
 
 import typer
 
-from ..engines.model_engine import DEFAULT_AVATAR
-from ..listener import bind
+from ..engines.model import DEFAULT_AVATAR
+from ..http.uvicorn_server import bind
 
 _HOST = "127.0.0.1"
 _PORT = 8000
@@ -32,7 +32,7 @@ _LAST_LINES = 15
 
 
 class DemoError(RuntimeError):
-    """The demo cannot go on; see lipstream_client/command.py for `exit_code`."""
+    """The demo cannot go on; see lipstream_client/cli.py for `exit_code`."""
 
     exit_code = 3
 

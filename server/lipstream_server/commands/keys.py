@@ -13,10 +13,21 @@ import typer
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from ..access.api_keys import ApiKey, KeyLimits, digest, make_id, make_key
-from ..access.key_table import add_api_key, all_api_keys, remove_api_key
-from ..effective import SettingsError
-from ..serve_settings import ConfigFile, Data, ServeSettings, gathered
+from ..auth.api_keys import (
+    ApiKey,
+    KeyLimits,
+    digest,
+    make_id,
+    make_key,
+)
+from ..auth.key_table import add_api_key, all_api_keys, remove_api_key
+from ..config.effective import SettingsError
+from ..config.serve_settings import (
+    ConfigFile,
+    Data,
+    ServeSettings,
+    gathered,
+)
 from ..storage.data_directory import DataDirectory
 from ..storage.database import open_database
 

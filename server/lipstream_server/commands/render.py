@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import MediaError
-from ..media.film import Film, FilmSize
+from ..media.file.clip_writer import Film, FilmSize
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ def audio_windows(audio: Path, model: Model) -> Iterator[NDArray[np.float32]]:
 
 
 def _load(model: Path | None, device: str) -> Model:
-    from lipstream_models.runtime import keep_freed_memory
+    from lipstream_models.device.allocator import keep_freed_memory
 
     keep_freed_memory()
     if model is None:
         from lipstream_models.bundled import load_bundled
 
         return load_bundled(device)
-    from lipstream_models.hallo import load_hallo
+    from lipstream_models.checkpoints.hallo import load_hallo
 
     return load_hallo(model, device)
 

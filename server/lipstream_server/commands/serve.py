@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..serve_settings import (
+from ..config.serve_settings import (
     ConfigFile,
     Data,
     Device,
@@ -29,9 +29,9 @@ from ..serve_settings import (
 )
 
 if TYPE_CHECKING:
-    from ..engine import Restorable
-    from ..engines.model_engine import ModelSettings
-    from ..logs import Format
+    from ..engines.base import Restorable
+    from ..engines.model import ModelSettings
+    from ..observability.logs import Format
 
 
 def serve(
@@ -61,13 +61,13 @@ def serve(
     from functools import partial
     from importlib.resources import files
 
-    from ..app import create_app
-    from ..engines.model_engine import MODULES, ModelSettings
-    from ..engines.process import EngineProcess
-    from ..listener import bind, server
-    from ..logs import configure
-    from ..page import Page
-    from ..sessions.tracing import open_tracer
+    from ..api.app import create_app
+    from ..api.static_page import Page
+    from ..engines.model import MODULES, ModelSettings
+    from ..engines.remote.proxy import EngineProcess
+    from ..http.uvicorn_server import bind, server
+    from ..observability.logs import configure
+    from ..observability.tracing import open_tracer
     from .keys import asks_for_keys
 
     settings = gathered(flags, config).settings
@@ -114,9 +114,9 @@ def make_engine(settings: ModelSettings | None, log_format: Format | None = None
     """What runs in the engine's process, which logs as the server does; without settings there is no model in it."""
     import gc
 
-    from ..engines.model_engine import load_engine
-    from ..engines.stub_engine import StubEngine
-    from ..logs import configure
+    from ..engines.model import load_engine
+    from ..engines.stub import StubEngine
+    from ..observability.logs import configure
 
     configure(log_format)
     engine = StubEngine(side=256) if settings is None else load_engine(settings)

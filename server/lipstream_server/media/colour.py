@@ -6,7 +6,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from ..engine import Picture
+from ..engines.base import Picture
 
 # A colour of the smaller planes is the mean of four pixels. FFmpeg averages pairs while it reads RGB unless it is told to read
 # every pixel, which is slower and no nearer to the picture.

@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from ..engine import Samples
+from ..engines.base import Samples
 
 
 class SampleQueue:

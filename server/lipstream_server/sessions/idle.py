@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..engine import Frames, Picture
+from ..engines.base import Frames, Picture
 
 
 class IdleSource(Protocol):

@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..access.caller import Lease, unauthorized
-from ..engine import EngineGoneError, EngineLostError, Health, Opened
-from ..media.audio_in import PcmReader
-from ..media.live_codecs import SOUND_RATE
-from ..media.media_out import MediaOut, open_media
+from ..auth.caller import Lease, unauthorized
+from ..engines.base import (
+    EngineGoneError,
+    EngineLostError,
+    Health,
+    Opened,
+)
+from ..media.live.audio_input import PcmReader
+from ..media.live.codecs import SOUND_RATE
+from ..media.live.media_output import MediaOut, open_media
 from ..media.provenance import DIGITAL_SOURCE_TYPE
 from ..protocol import (
     MAX_MESSAGE_BYTES,
@@ -32,13 +37,18 @@ from ..protocol import (
     UtteranceEnd,
     UtteranceStarted,
 )
-from ..service import Service
 from .channel import Channel
+from .conversation import (
+    BacklogFullError,
+    Burst,
+    Due,
+    Talk,
+)
 from .ending import Complaint, Ending
 from .pacer import Pacer
 from .parsing import decode_audio, parse
-from .session_watch import SessionWatch
-from .talk import BacklogFullError, Burst, Due, Talk
+from .service import Service
+from .session_telemetry import SessionWatch
 
 T = TypeVar("T")
 _WARN_SECONDS = 5.0

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import HEARING_RATE, Frames, Samples, Stream
-from ..media.audio_in import Resampler
-from ..media.live_codecs import SOUND_RATE
+from ..engines.base import (
+    HEARING_RATE,
+    Frames,
+    Samples,
+    Stream,
+)
+from ..media.live.audio_input import Resampler
+from ..media.live.codecs import SOUND_RATE
 from ..media.sample_queue import SampleQueue
-from .delay import Delay
-from .windows import Progress
+from .latency import Delay
+from .window_planner import Progress
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 from ..avatars.table import all_avatars, remove_avatar
 from ..clips import state as clip_state
 from ..clips.state import Clip, State
-from ..clips.steps import keep
 from ..clips.table import clip_ids, clips_in
+from ..clips.transitions import keep
 from .data_directory import DataDirectory, StorageFullError, remove
 from .database import open_database
 

@@ -1,4 +1,4 @@
-"""What the database holds. The migrations make it; a change here needs one there (tests/test_storage.py compares them)."""
+"""What the database holds. The migrations make it; a change here needs one there (test_storage.py compares them)."""
 
 from __future__ import annotations
 

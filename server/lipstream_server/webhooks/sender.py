@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 
 from ..clips.state import Delivery, DeliveryState
-from ..logs import about, log_event
-from ..metrics import Metrics
-from ..settings import WebhookSettings
+from ..config.settings import WebhookSettings
+from ..observability.logs import about, log_event
+from ..observability.metrics import Metrics
 from ..storage.storage import Storage
-from .post import Answer, WebhookPostError, post
+from .client import Answer, WebhookPostError, post
 from .signature import secret_bytes, signed_headers
 from .table import Outgoing, due, save_delivery
 from .target import WebhookUrlError, target_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-from ..access.origin import is_address
+from ..auth.origin import is_address
 
 MOST_CHARACTERS = 2048
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII, without the backslash, which programs read differently

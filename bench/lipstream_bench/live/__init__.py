@@ -1,0 +1,1 @@
+"""The live server, measured from outside."""

@@ -1,0 +1,1 @@
+"""Presets of sampling: speed and fidelity."""

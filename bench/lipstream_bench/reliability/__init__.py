@@ -1,0 +1,1 @@
+"""Crashes, soaks and the API contract."""

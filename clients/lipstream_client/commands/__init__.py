@@ -1,0 +1,1 @@
+"""The client's own `lipstream` commands, each a plain function."""

@@ -1,0 +1,1 @@
+"""How features change over the steps of a clip, and the search for plans."""

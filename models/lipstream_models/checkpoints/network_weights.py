@@ -1,0 +1,156 @@
+"""Loading a Hallo model directory, with every problem in one error."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from ..autoencoders.sd_vae import StableAutoencoder
+from ..config import ConfigError, NetworkConfig, SchedulerConfig
+from ..errors import LipstreamError
+from ..networks import Network
+from .hallo_directory import (
+    VAE_WEIGHTS,
+    HalloDirectory,
+    ModelDirectoryError,
+    locate,
+    read_json,
+    read_network_config,
+)
+from .weights_file import (
+    WeightsError,
+    WeightsFile,
+    misfits,
+    open_weights,
+)
+
+# Attention names of diffusers before 0.15, which sd-vae-ft-mse's file still has.
+OLD_VAE_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
+
+
+@dataclass(frozen=True)
+class HalloModel:
+    """A loaded directory. wav2vec2 and the face models are loaded by those who use them, from `directory`."""
+
+    directory: HalloDirectory
+    network: Network
+    autoencoder: StableAutoencoder
+    scheduler: SchedulerConfig
+
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """A directory whose files are all there and fit, before any weight is read."""
+
+    directory: HalloDirectory
+    config: NetworkConfig
+    network: Network
+    network_weights: WeightsFile
+    vae: Any
+    vae_weights: WeightsFile
+
+
+def check_model(root: Path) -> CheckedModel:
+    """Look at every file by name and shape. Raises ModelDirectoryError that lists all problems."""
+    directory, problems = locate(root)
+    config = network = vae = None
+    weights = _open(directory.network, problems) if directory.network.is_file() else None
+    vae_weights = _open(directory.vae_weights, problems) if directory.vae_weights.is_file() else None
+    try:
+        config = read_network_config(root, {} if weights is None else weights.shapes)
+        with torch.device("meta"):
+            network = Network(config)
+    except ConfigError as error:
+        if not any("UNet's configuration" in problem for problem in problems):
+            problems.append(str(error))
+    if directory.vae_config.is_file():
+        vae = _empty_vae(directory.vae_config, problems)
+    problems += _compare(weights, network) + _compare(vae_weights, vae)
+    if problems or config is None or network is None or weights is None or vae is None or vae_weights is None:
+        raise ModelDirectoryError(root, problems)
+    return CheckedModel(directory, config, network, weights, vae, vae_weights)
+
+
+def load_model(
+    root: Path, dtype: torch.dtype = torch.float16, device: torch.device | str = "cpu"
+) -> HalloModel:
+    """Load networks and autoencoder in `dtype` on `device`, in evaluation mode.
+
+    Raises ModelDirectoryError that lists every problem; DeviceError if the device cannot hold or run them.
+    """
+    checked = check_model(root)
+    network = _fill(checked.network, checked.network_weights, dtype, device)
+    vae = _fill(checked.vae, checked.vae_weights, dtype, device)
+    return HalloModel(
+        checked.directory,
+        network,
+        StableAutoencoder(vae, float(vae.config.scaling_factor)),
+        SchedulerConfig(),
+    )
+
+
+class DeviceError(LipstreamError):
+    """The weights do not fit the device, or the device is not there."""
+
+
+def _open(path: Path, problems: list[str]) -> WeightsFile | None:
+    try:
+        file = open_weights(path)
+    except WeightsError as error:
+        problems.append(str(error))
+        return None
+    return _rename(file) if path.name == VAE_WEIGHTS.name else file
+
+
+def _compare(file: WeightsFile | None, module: nn.Module | None) -> list[str]:
+    """Problems of a weight file with the module that it is for."""
+    if file is None or module is None:
+        return []
+    return misfits(file, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+
+
+def _rename(file: WeightsFile) -> WeightsFile:
+    """Give old autoencoder files today's names."""
+
+    def today(key: str) -> str:
+        for old, new in OLD_VAE_NAMES.items():
+            key = key.replace(old, new) if ".attentions." in key else key
+        return key
+
+    originals: Mapping[str, str] = {today(key): key for key in file.shapes}
+    shapes = {key: file.shapes[original] for key, original in originals.items()}
+    return WeightsFile(file.path, shapes, lambda key: file.read(originals[key]))
+
+
+def _empty_vae(path: Path, problems: list[str]) -> Any:
+    try:
+        values = read_json(path)
+        with torch.device("meta"):
+            return cast(Any, AutoencoderKL).from_config(values)
+    except ConfigError as error:
+        problems.append(str(error))
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        problems.append(f"{path}: not an AutoencoderKL configuration ({error})")
+    return None
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _fill(module: M, weights: WeightsFile, dtype: torch.dtype, device: torch.device | str) -> M:
+    """Read tensor by tensor straight into the wanted type and place; convolutions in channels-last order."""
+
+    def place(tensor: Tensor) -> Tensor:
+        layout = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
+        return tensor.to(device=device, dtype=dtype).contiguous(memory_format=layout)
+
+    try:
+        state = {key: place(weights.read(key)) for key in weights.shapes}
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f"{weights.path}: cannot be put on {device} as {dtype} ({error})") from error
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.eval().requires_grad_(False)

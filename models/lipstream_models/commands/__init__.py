@@ -1,0 +1,1 @@
+"""The `lipstream` commands of this room, each a plain function."""

@@ -1,0 +1,1 @@
+"""What a compute device needs: precision, memory format, allocator settings, timing."""

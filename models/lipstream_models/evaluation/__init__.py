@@ -1,0 +1,1 @@
+"""Presets evaluated on videos: speed and fidelity."""

@@ -1,0 +1,1 @@
+"""Drawing motion onto the portrait: flow warping and mouth inpainting."""

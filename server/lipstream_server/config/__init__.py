@@ -1,0 +1,1 @@
+"""Settings: their definitions, sources and effective values."""

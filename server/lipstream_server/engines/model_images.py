@@ -1,0 +1,43 @@
+"""Picture files, read and refused as the models room does it, without a network: the server's process can do it too.
+
+The models room is imported inside a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from .base import Picture, PortraitCode, PortraitError
+
+if TYPE_CHECKING:
+    from lipstream_models.portrait import ImageLimits, PictureError
+
+_PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
+    {
+        "PictureEmptyError": "picture_empty",
+        "NotAPictureError": "not_a_picture",
+        "PictureTooLargeError": "picture_too_large",
+        "PictureDamagedError": "picture_damaged",
+        "PictureColourError": "picture_colour",
+        "NoFaceError": "no_face",
+        "FaceTooSmallError": "face_too_small",
+    }
+)
+"""By the name of the class, so that the models room is not loaded for it."""
+
+
+def read_picture(data: bytes, limits: ImageLimits) -> Picture:
+    """Raises PortraitError."""
+    from lipstream_models.portrait import PictureError, load_portrait
+
+    try:
+        return load_portrait(data, limits)
+    except PictureError as error:
+        raise portrait_error(error) from error
+
+
+def portrait_error(error: PictureError) -> PortraitError:
+    """What the seam calls it."""
+    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))

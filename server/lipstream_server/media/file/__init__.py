@@ -1,0 +1,1 @@
+"""Media files: recordings in, finished clips out."""

@@ -1,0 +1,1 @@
+"""Media of live sessions: fragments, tagged messages, audio input."""

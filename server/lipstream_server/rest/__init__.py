@@ -1,1 +1,0 @@
-"""What all REST routes share: answers, refusals, forms and uploads."""

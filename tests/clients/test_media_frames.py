@@ -1,0 +1,124 @@
+"""Media of a session as arrays with time stamps, and the client without asyncio."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from decoded_video import decode
+from live_server import running, tone
+
+from lipstream_client.backoff import Backoff
+from lipstream_client.errors import StreamError
+from lipstream_client.media_frames import (
+    Picture,
+    Sound,
+    decode_media,
+    media_frames,
+)
+from lipstream_client.stream_client import StreamClient
+from lipstream_client.sync import SyncStreamClient, stream_to_file, talk
+from lipstream_server.engines.stub import COLOURS
+from lipstream_server.protocol import (
+    Container,
+    Pong,
+    SessionClosing,
+    SessionStart,
+    Stats,
+    Tag,
+    Tagged,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+
+
+@pytest.mark.parametrize("container", ["rgb", "jpeg"])
+async def test_pictures_and_sound_share_a_clock(container: Container) -> None:
+    pictures, sounds, events = [], [], []
+    start = SessionStart(avatar="blue", container=container)
+    async with running() as address, StreamClient(f"ws://{address}", start) as client:
+        await client.say(tone(0.4))
+        async for message in media_frames(client):
+            if isinstance(message, Picture):
+                pictures.append(message)
+            elif isinstance(message, Sound):
+                sounds.append(message)
+            else:
+                events.append(message)
+                if isinstance(message, UtteranceEnded):
+                    await client.end()
+    assert [picture.number for picture in pictures] == list(range(len(pictures)))
+    assert [picture.time for picture in pictures] == pytest.approx([n / 25 for n in range(len(pictures))])
+    assert {picture.pixels.shape for picture in pictures} == {(64, 64, 3)}
+    assert np.abs(pictures[0].pixels[0, 0].astype(int) - COLOURS["blue"]).max() < 12
+    heard = np.concatenate([sound.samples for sound in sounds])
+    assert heard.dtype == np.int16
+    assert len(heard) == len(pictures) * 48_000 // 25
+    loud = np.flatnonzero(np.abs(heard) > 3000)
+    speaks = [picture.time for picture in pictures if picture.utterance == 1]
+    assert speaks[0] - 0.04 <= loud[0] / 48_000 <= speaks[0] + 0.08
+    assert isinstance(events[-1], SessionClosing)
+
+
+async def test_media_that_does_not_fit_is_told() -> None:
+    async with running() as address:
+        async with StreamClient(f"ws://{address}") as client:
+            assert client.ready is not None
+            with pytest.raises(StreamError, match="ask for one"):
+                decode_media(bytes(100), client.ready)
+        async with StreamClient(f"ws://{address}", SessionStart(container="rgb")) as client:
+            assert client.ready is not None
+            for tag in (Tag.RGB, Tag.JPEG):
+                message = Tagged(tag=tag, utterance=0, position=0, payload=bytes(10)).pack()
+                with pytest.raises(StreamError, match="does not fit its session"):
+                    decode_media(message, client.ready)
+            with pytest.raises(StreamError, match="at least 16 bytes"):
+                decode_media(b"short", client.ready)
+
+
+async def test_a_client_without_asyncio() -> None:
+    def converse(url: str) -> list[object]:
+        seen: list[object] = []
+        with SyncStreamClient(url, SessionStart(avatar="green")) as client:
+            assert client.ready is not None
+            assert client.ready.avatar == "green"
+            client.ping("7")
+            client.ask_stats()
+            client.send_audio(tone(0.2))
+            client.end_utterance()
+            for message in client:
+                seen.append(message)
+                if isinstance(message, UtteranceEnded) and not message.interrupted:
+                    client.interrupt()
+                elif isinstance(message, UtteranceEnded):
+                    client.end()
+        return seen
+
+    async with running() as address:
+        seen = await asyncio.to_thread(converse, f"ws://{address}")
+    kinds = {type(message) for message in seen}
+    assert {bytes, Pong, Stats, UtteranceStarted, UtteranceEnded, SessionClosing} <= kinds
+
+
+async def test_a_client_without_asyncio_that_leaves_early_or_never_came() -> None:
+    def leave(url: str) -> None:
+        with pytest.raises(KeyError), SyncStreamClient(url) as client:
+            for _ in client:
+                raise KeyError
+        with pytest.raises(StreamError), SyncStreamClient(url + "/nowhere", backoff=Backoff(attempts=1)):
+            pass
+
+    async with running() as address:
+        await asyncio.to_thread(leave, f"ws://{address}")
+
+
+async def test_one_call_is_a_video(tmp_path: Path) -> None:
+    (tmp_path / "no.wav").write_text("no sound")
+    async with running() as address:
+        video = await asyncio.to_thread(talk, f"ws://{address}", tone(0.4), "red")
+        with pytest.raises(StreamError, match=r"no\.wav: expected a recording"):
+            await asyncio.to_thread(
+                stream_to_file, f"ws://{address}", tmp_path / "no.wav", tmp_path / "out.mp4"
+            )
+    assert len(decode(video)[0]) > 10
+    assert not (tmp_path / "out.mp4").exists()

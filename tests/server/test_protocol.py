@@ -1,0 +1,61 @@
+"""The wire as it was recorded: what another version, or another language, sends must be read and written alike."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lipstream_server.protocol import (
+    CLIENT_MESSAGES,
+    SERVER_MESSAGES,
+    Tag,
+    Tagged,
+)
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "stream_messages.json").read_text())
+
+
+@pytest.mark.parametrize("message", GOLDEN["client"], ids=lambda message: message["type"])
+def test_what_clients_send_is_read_and_written_alike(message: dict) -> None:
+    parsed = CLIENT_MESSAGES.validate_json(json.dumps(message))
+    assert json.loads(parsed.model_dump_json()) == message
+
+
+@pytest.mark.parametrize("message", GOLDEN["server"], ids=lambda message: message["type"])
+def test_what_the_server_sends_is_read_and_written_alike(message: dict) -> None:
+    parsed = SERVER_MESSAGES.validate_json(json.dumps(message))
+    assert json.loads(parsed.model_dump_json()) == message
+
+
+def test_every_message_has_been_recorded() -> None:
+    for name, messages in (("client", CLIENT_MESSAGES), ("server", SERVER_MESSAGES)):
+        known = set(messages.json_schema()["discriminator"]["mapping"])
+        assert {message["type"] for message in GOLDEN[name]} == known
+
+
+@pytest.mark.parametrize("tagged", GOLDEN["tagged"], ids=lambda tagged: tagged["tag"])
+def test_tagged_media_is_read_and_written_alike(tagged: dict) -> None:
+    unit = Tagged.unpack(bytes.fromhex(tagged["bytes"]))
+    assert (unit.tag.name, unit.utterance, unit.position) == (
+        tagged["tag"],
+        tagged["utterance"],
+        tagged["position"],
+    )
+    assert unit.payload.hex() == tagged["payload"]
+    assert unit.pack().hex() == tagged["bytes"]
+
+
+@given(st.text() | st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(json.dumps))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with suppress(ValidationError):
+        CLIENT_MESSAGES.validate_json(text)
+
+
+@given(st.sampled_from(Tag), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary())
+def test_any_tagged_message_comes_back(tag: Tag, utterance: int, position: int, payload: bytes) -> None:
+    unit = Tagged(tag=tag, utterance=utterance, position=position, payload=payload)
+    assert Tagged.unpack(unit.pack()) == unit

@@ -1,0 +1,37 @@
+"""Stub engines that a test holds up, or that fail as told."""
+
+import threading
+
+from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.stub import StubEngine, StubStream
+
+
+class Gated(StubEngine):
+    """Between `close` and `open_gate` makes as many windows as it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = threading.Semaphore(100_000)
+
+    def generate(self, requests: list[Request]) -> list[Made]:
+        self.allowed.acquire(timeout=20)
+        return super().generate(requests)
+
+    def close_gate(self) -> None:
+        self.allowed = threading.Semaphore(0)
+
+    def open_gate(self) -> None:
+        self.allowed.release(100_000)
+
+
+class Failing(StubEngine):
+    """Raises what it is given, once each, and works then."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    def begin(self, avatar: str, preset: str, seed: int) -> StubStream:
+        if seed and self.errors:
+            raise self.errors.pop(0)
+        return super().begin(avatar, preset, seed)

@@ -1,0 +1,1 @@
+"""Rendered and encoded clips, on disk and in batches."""

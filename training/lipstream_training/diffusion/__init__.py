@@ -1,0 +1,1 @@
+"""Training of the audio projection and the diffusion model."""

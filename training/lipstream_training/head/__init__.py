@@ -1,0 +1,1 @@
+"""The synthetic head and its renderer."""

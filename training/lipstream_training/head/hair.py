@@ -1,0 +1,245 @@
+"""Hair as tapered locks grown over the skull, on top of a hairline painted on the scalp."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .head_mesh import HeadMesh
+from .identity import Hair
+from .locks import (
+    CENTRE,
+    HairGeometry,
+    Skull,
+    joined,
+    ribbons,
+    shell,
+    unit,
+)
+
+Floats = NDArray[np.float32]
+
+HAIRLINE_AZIMUTH = (0, 20, 35, 45, 52, 57, 62, 70, 76, 98, 106, 120, 150, 180)
+HAIRLINE_HEIGHT = (7.47, 7.48, 7.45, 7.30, 7.05, 6.85, 6.62, 6.60, 6.88, 6.90, 6.60, 6.36, 6.2, 6.2)
+CROWN = np.array([0.0, 7.75, -0.05], np.float32)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a hair style grows; lengths in decimetres."""
+
+    locks: int
+    length: float
+    width: float
+    lift: float
+    flow: str
+    steps: int = 9
+    cap: float = 1.0
+    recede: float = 0.0
+    puff: float = 0.0
+
+
+STYLES: dict[str, Style] = {
+    "bald": Style(0, 0, 0, 0, "none", cap=0.0),
+    "buzz": Style(0, 0, 0, 0, "none", cap=0.92),
+    "crop": Style(560, 0.36, 0.10, 0.065, "crop", steps=5, puff=0.035),
+    "side": Style(420, 0.95, 0.12, 0.080, "side", steps=8, puff=0.04),
+    "back": Style(380, 1.1, 0.12, 0.080, "back", steps=8, puff=0.04),
+    "receding": Style(480, 0.36, 0.09, 0.04, "crop", steps=5, recede=0.22),
+    "bob": Style(420, 1.75, 0.20, 0.11, "part", steps=12, puff=0.05),
+    "long": Style(420, 2.9, 0.22, 0.11, "part", steps=13, puff=0.05),
+    "fringe": Style(440, 2.0, 0.20, 0.10, "part", steps=12, puff=0.05),
+    "wavy": Style(400, 2.2, 0.20, 0.13, "part", steps=14, puff=0.06),
+    "bun": Style(340, 1.25, 0.14, 0.05, "bun", steps=9, puff=0.025),
+    "afro": Style(900, 0.13, 0.13, 0.05, "afro", steps=3, puff=0.30),
+    "beanie": Style(0, 0, 0, 0, "none", cap=1.0, puff=0.10),
+}
+
+
+def hairline(template: Floats, recede: float) -> Floats:
+    """Signed distance inside the hairline (n,), decimetres; negative on the face and neck."""
+    azimuth = np.degrees(np.arctan2(np.abs(template[:, 0]), template[:, 2] - CENTRE[2]))
+    grid = np.arange(0.0, 180.5, 1.0)
+    curve = np.interp(grid, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
+    curve = (
+        curve
+        + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1)
+        + recede * 0.6 * np.clip(2 - grid / 15, 0, 1)
+    )
+    # distance on the cylinder of the head's mean radius, so that steep temples do not read as deep hair
+    arc = np.radians(azimuth[:, None] - grid[None]) * 0.72
+    apart = np.sqrt(arc**2 + (template[:, 1:2] - curve[None]) ** 2).min(1)
+    return np.asarray(np.sign(template[:, 1] - np.interp(azimuth, grid, curve)) * apart, np.float32)
+
+
+def grow(
+    mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_], detail: float = 1.0
+) -> HairGeometry | None:
+    """Grow a style over an identity's neutral `shape`; None for styles that are only painted.
+
+    `line` (n,) from `hairline`; `outer` (n,) marks the skin of the skull; `detail` multiplies
+    the number of locks.
+    """
+    style = STYLES[hair.style]
+    style = replace(style, locks=int(style.locks * detail), width=style.width * detail**-0.6)
+    rng = np.random.default_rng(hair.seed)
+    moved = (shape[outer] - mesh.template[outer]).mean(0)
+    skull = Skull(mesh, shape, outer, moved)
+    # skin below the hairline is sunk, so that the shell's rim meets the face along the hairline itself
+    thick = np.where(
+        line > 0, style.puff * (0.7 + 0.6 * hair.size) * _rise(line, style), np.maximum(line, -0.05)
+    )
+    swollen = shape + unit(shape - skull.centre) * thick[:, None].astype(np.float32)
+    if style.locks == 0:
+        # a hat: its lowest points are drawn up to the rim, and stand off as far as the rest
+        swollen = shape + unit(shape - skull.centre) * np.float32(style.puff)
+        swollen[:, 1] += np.where(line < 0, np.minimum(-line, 0.2), 0)
+    under = shell(mesh, swollen, skull, line, outer) if style.puff else None
+    if style.locks == 0:
+        return under
+    roots = _roots(mesh, swollen if style.flow == "afro" else shape, line, outer, style.locks, rng)
+    if style.flow == "afro":
+        skull = Skull(mesh, swollen, outer, moved)
+    paths = _paths(roots, skull, style, hair, moved, rng)
+    if style.flow == "bun":
+        paths = np.concatenate([paths, _bun(skull, paths.shape[1], rng)])
+    strands = ribbons(paths, skull, style.width, style.length > 1.5, rng)
+    return strands if under is None else joined(strands, under)
+
+
+def _rise(line: Floats, style: Style) -> Floats:
+    """Shell thickness from the hairline inwards, 0..1."""
+    at = np.clip((line - 0.0) / (0.16 + 0.5 * style.puff), 0, 1)
+    return np.asarray(np.sqrt(at * (2 - at)), np.float32)
+
+
+def _roots(
+    mesh: HeadMesh,
+    shape: Floats,
+    line: Floats,
+    outer: NDArray[np.bool_],
+    count: int,
+    rng: np.random.Generator,
+) -> Floats:
+    corners = mesh.source[mesh.triangles]
+    good = outer[corners].all(1) & (line[corners].min(1) > 0.015)
+    corners = corners[good]
+    a, b, c = (shape[corners[:, k]] for k in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    cumulative = np.cumsum(area) / area.sum()
+    # stratified over the area, so that no patch of scalp is left bare
+    pick = np.searchsorted(cumulative, (np.arange(count) + rng.random(count)) / count)
+    pick = np.minimum(pick, len(corners) - 1)
+    u, v = rng.random((2, count, 1)).astype(np.float32)
+    fold = u + v > 1
+    u, v = np.where(fold, 1 - u, u), np.where(fold, 1 - v, v)
+    return np.asarray(a[pick] * (1 - u - v) + b[pick] * u + c[pick] * v, np.float32)
+
+
+def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floats, turn: Floats) -> Floats:
+    """The direction hair wants to take at `points` (n,3), before it is pressed to the skull."""
+    p = points - moved
+    r = roots - moved
+    one = np.ones(len(p), np.float32)
+    if style.flow == "part":
+        part = 0.16 * hair.side if hair.wave > 0.35 else 0.0
+        away = np.tanh((r[:, 0] - part) * 9)
+        front = np.clip((r[:, 2] - 0.35) / 0.7, 0, 1)
+        below = np.clip((7.45 - p[:, 1]) / 0.6, 0, 1)
+        back = -(0.35 + 0.75 * front) * (1 - 0.75 * below)
+        flow = np.stack([away * (1.0 - below), -0.35 - 1.4 * below, back], -1)
+        if hair.style == "fringe":
+            flow[_fringe(r)] = np.array([0.0, -1.0, 0.25])
+        return np.asarray(flow, np.float32)
+    if style.flow == "side":
+        swept = -hair.side * (0.9 + 0.2 * turn)
+        top = np.clip((r[:, 1] - 7.25) / 0.35, 0, 1)
+        return np.stack([swept * top, -0.15 * one - 0.8 * (1 - top), -0.9 + 0.3 * top], -1)
+    if style.flow in ("back", "bun"):
+        target = np.array([0.0, 7.30 if style.flow == "bun" else 6.7, -0.55], np.float32)
+        return unit(target - p)
+    if style.flow == "afro":
+        curl = np.stack([np.sin(turn * 40), np.cos(turn * 31), np.sin(turn * 57 + 1)], -1)
+        return np.asarray(unit(p - CENTRE) * 0.35 + curl, np.float32)
+    ahead = unit(p - CROWN) * np.array([1, 0.3, 1], np.float32)
+    ahead[:, 0] += 0.35 * hair.side * (p[:, 2] > 0.2)
+    ahead[:, 1] -= 0.5 * (p[:, 1] < 7.3)
+    return np.asarray(ahead, np.float32)
+
+
+def _fringe(roots: Floats) -> NDArray[np.bool_]:
+    """Roots (relative to the template) that fall over the forehead."""
+    return np.asarray((roots[:, 2] > 0.80) & (np.abs(roots[:, 0]) < 0.50))
+
+
+def _paths(
+    roots: Floats, skull: Skull, style: Style, hair: Hair, moved: Floats, rng: np.random.Generator
+) -> Floats:
+    """Lock centre lines (count, steps+1, 3)."""
+    count = len(roots)
+    size = 0.75 + 0.5 * hair.size
+    length = style.length * size * rng.uniform(0.78, 1.08, (count, 1))
+    if style.flow in ("crop", "side", "back"):
+        length = length * (0.25 + 0.75 * np.clip((roots[:, 1:2] - moved[1] - 6.5) / 0.6, 0, 1))
+    if hair.style == "fringe":
+        short = _fringe(roots - moved)
+        length[short] = (roots[short, 1:2] - moved[1] - 7.10) * rng.uniform(0.85, 1.05, (int(short.sum()), 1))
+    lift = (style.lift * (0.6 + 0.8 * hair.size) * rng.uniform(0.35, 1.0, count)).astype(np.float32)
+    turn = rng.normal(0, 1, count).astype(np.float32)
+    wave = 0.05 if hair.style == "wavy" else 0.014 * hair.wave
+    phase = rng.uniform(0, 2 * np.pi, count)
+    points = [roots]
+    at = roots.copy()
+    velocity = np.zeros_like(at)
+    for k in range(style.steps):
+        want = unit(_wanted(at, roots, style, hair, moved, turn * 0.35))
+        velocity = unit(velocity * 0.35 + want + rng.normal(0, 0.05, want.shape).astype(np.float32))
+        at = at + velocity * (length / style.steps).astype(np.float32)
+        share = (k + 1) / style.steps
+        at = _outside(
+            at, skull, lift * np.float32(min(1.0, 0.35 + 0.217 * (k + 1))), moved, style.flow == "part"
+        )
+        if style.flow == "part" and wave > 0:
+            swing = wave * np.sin(phase + (7.6 - at[:, 1]) * 9.0) * min(1.0, 2 * share)
+            at = at + (
+                unit(at - skull.centre) * np.float32(0.6) + np.array([0.5, 0, 0.5], np.float32)
+            ) * swing[:, None].astype(np.float32)
+        points.append(at.astype(np.float32))
+    return np.stack(points, 1)
+
+
+def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats, hanging: bool) -> Floats:
+    """Push points out of the head, the neck and the cheeks."""
+    away = points - skull.centre
+    radius = np.linalg.norm(away, axis=1)
+    direction = unit(away)
+    least = skull.radius(direction) + lift
+    upper = points[:, 1] - moved[1] > 6.25
+    # hair hugs the skull down to the ears; what is long hangs freely below
+    loose = hanging * np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
+    most = skull.radius(direction) + np.maximum(lift * 1.25, 0.02) + loose
+    held = np.clip(radius, least, most)
+    at = np.where(upper[:, None], skull.centre + direction * held[:, None], points)
+    p = at - moved
+    face = (p[:, 2] > 0.55) & (p[:, 1] < 7.2)
+    # keep falling hair beside the cheeks and behind their front
+    at[:, 2] = np.where(face, at[:, 2] - 0.5 * (p[:, 2] - 0.55), at[:, 2])
+    flat = at - moved
+    ring = np.hypot(flat[:, 0], flat[:, 2] - 0.18)
+    near = (flat[:, 1] < 6.5) & (ring < 0.72 + lift)
+    grow_by = np.where(near, (0.72 + lift) / (ring + 1e-6), 1.0)
+    at[:, 0] = flat[:, 0] * grow_by + moved[0]
+    at[:, 2] = (flat[:, 2] - 0.18) * grow_by + 0.18 + moved[2]
+    return np.asarray(at, np.float32)
+
+
+def _bun(skull: Skull, steps: int, rng: np.random.Generator) -> Floats:
+    """A wound knot behind the crown, high enough to show from the front."""
+    middle = skull.centre + np.array([0.0, 0.78, -0.42], np.float32)
+    count = 60
+    angle = rng.uniform(0, 2 * np.pi, (count, 1)) + np.linspace(0, 2.2, steps)[None]
+    tilt = rng.uniform(-0.9, 0.9, (count, 1))
+    radius = 0.30 * np.cos(tilt) + 0.02
+    x, y = radius * np.cos(angle), 0.30 * np.sin(tilt) + 0 * angle
+    z = radius * np.sin(angle)
+    return np.asarray(np.stack([x, y, z], -1) + middle, np.float32)

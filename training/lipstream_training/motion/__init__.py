@@ -1,0 +1,1 @@
+"""From phones to a moving face: visemes, articulation, gestures."""

@@ -1,0 +1,1 @@
+"""Optimisers, workers and resumable training state."""

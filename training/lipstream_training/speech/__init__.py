@@ -1,0 +1,1 @@
+"""Synthetic speech: sentences, phones, voices, and the audio as recorded."""
