@@ -1,0 +1,9 @@
+"""Settings of the whole test run."""
+
+import signal
+
+
+def pytest_configure() -> None:
+    """Restore Ctrl-C: a shell starts background jobs with SIGINT ignored, and child processes would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
