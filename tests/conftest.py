@@ -1,6 +1,11 @@
 """Settings of the whole test run."""
 
+import os
 import signal
+
+from lipstream_client.core_sharing import share_cores
+
+share_cores(os.environ)  # before any test imports torch: spinning threads cost minutes on a busy machine
 
 
 def pytest_configure() -> None:
