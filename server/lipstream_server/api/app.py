@@ -21,7 +21,7 @@ from ..observability.drain import Drain
 from ..observability.metrics import Metrics
 from ..observability.telemetry import Telemetry
 from ..protocol import PATH, SUBPROTOCOL
-from ..scheduling.scheduler import device_thread
+from ..scheduling.scheduler import create_device_thread
 from ..sessions.channel import Channel
 from ..sessions.service import Service
 from .auth_middleware import Gate, allow_origins
@@ -135,7 +135,7 @@ async def _serve(
     load: Callable[[], Engine], settings: ServerSettings, telemetry: Telemetry, kept: Rest
 ) -> None:
     """Load the model and serve with it, until this is cancelled."""
-    device = device_thread()
+    device = create_device_thread()
     engine = await asyncio.get_running_loop().run_in_executor(device, load)
     async with Service(engine, settings, kept.storage, device, telemetry) as service:
         kept.service = service

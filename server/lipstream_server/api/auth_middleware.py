@@ -31,7 +31,7 @@ from ..protocol import (
     ErrorCode,
 )
 from ..sessions.channel import Channel
-from ..sessions.ending import SessionClosed
+from ..sessions.session_errors import SessionClosed
 from .static_page import SAMPLE_PATH
 from .stream_route import farewell
 

@@ -49,7 +49,7 @@ def probe_routes(
             response.status_code = 503
             response.headers["Retry-After"] = f"{retry:.0f}"
         found = service()
-        counts = {} if found is None else {"sessions": found.sessions, "limit": found.limit}
+        counts = {} if found is None else {"sessions": found.limiter.active, "limit": found.limiter.limit}
         return {"status": status, "reason": reason, **counts}
 
     @routes.get("/metrics", include_in_schema=False)
@@ -72,7 +72,7 @@ def _set(telemetry: Telemetry, service: Service | None, loaded: bool) -> None:
     status, _ = readiness(service, telemetry.drain, now)
     metrics.ready.set(status == "ready")
     metrics.alive.set(loaded and unhealthy(service, now) is None)
-    metrics.draining.set(telemetry.drain.begun)
+    metrics.draining.set(telemetry.drain.has_started)
     metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
     metrics.threads.set(threading.active_count())
     if service is not None:
@@ -81,12 +81,12 @@ def _set(telemetry: Telemetry, service: Service | None, loaded: bool) -> None:
 
 def _set_service(metrics: Metrics, service: Service, now: float) -> None:
     scheduler = service.scheduler
-    metrics.sessions.set(service.sessions)
-    metrics.update_engine_restarts(service.engine.health.restarts)
-    metrics.sessions_limit.set(service.limit)
-    metrics.buffered_audio.set(service.backlog)
-    metrics.queued_windows.set(scheduler.waiting)
-    metrics.window_running.set(0.0 if scheduler.work is None else now - scheduler.work.since)
+    metrics.sessions.set(service.limiter.active)
+    metrics.update_engine_restarts(service.engine_health.restarts)
+    metrics.sessions_limit.set(service.limiter.limit)
+    metrics.buffered_audio.set(service.buffered_seconds)
+    metrics.queued_windows.set(scheduler.queue_depth)
+    metrics.window_running.set(scheduler.running_seconds(now))
     state = service.device_state
     if state is not None and state.memory is not None:
         metrics.device_memory.set(state.memory)

@@ -17,7 +17,7 @@ from ..engines.base import (
     UnknownAvatarError,
     UnknownPresetError,
 )
-from ..observability.logs import about, log_event
+from ..observability.logs import log_context, log_event
 from ..observability.telemetry import Telemetry
 from ..protocol import (
     CloseCode,
@@ -30,14 +30,14 @@ from ..protocol import (
 )
 from ..sessions.channel import (
     Channel,
-    GoneError,
+    ClientGoneError,
+    MessageTooBigError,
     SlowReaderError,
-    TooBigError,
 )
-from ..sessions.ending import ProtocolError, SessionClosed
-from ..sessions.parsing import parse
-from ..sessions.service import Service, busy
+from ..sessions.parsing import parse_message
+from ..sessions.service import Service, unready_error
 from ..sessions.session import Session
+from ..sessions.session_errors import ProtocolError, SessionClosed
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ async def serve(
     find: the service, None while its model is being loaded. caller: who the client is. access: asked for once the service is there.
     """
     id = uuid.uuid4().hex
-    with about(session=id):
+    with log_context(session=id):
         try:
             await _serve(id, channel, settings, telemetry, find, caller, access)
         except Exception as error:
@@ -79,11 +79,11 @@ async def _serve(
     try:
         start = caller.start(await _greet(channel, settings))
         service = find()
-        if telemetry.drain.begun:
+        if telemetry.drain.has_started:
             raise BusyError("the server is stopping", settings.retry_seconds, "draining")
-        if service is None or not service.ready:
-            raise busy(service, settings.retry_seconds)
-        with access().session(caller) as lease, telemetry.drain.session(), service.place(start.avatar):
+        if service is None or not service.is_ready:
+            raise unready_error(service, settings.retry_seconds)
+        with access().session(caller) as lease, telemetry.drain.session(), service.session_slot(start.avatar):
             opened = await _open(service, start, caller)
             session = Session(id, channel, service, start, opened, lease)
             await session.run()
@@ -103,11 +103,11 @@ def reason_of(error: BaseException) -> str:
             return error.reason
         case SessionClosed():
             return error.reason if error.error is None else error.error.code.value
-        case GoneError():
+        case ClientGoneError():
             return "gone"
         case SlowReaderError():
             return "slow_reader"
-        case TooBigError():
+        case MessageTooBigError():
             return "too_big"
         case EngineGoneError():
             return "engine_lost"
@@ -120,12 +120,12 @@ def reason_of(error: BaseException) -> str:
 async def _send_away(channel: Channel, error: Exception) -> None:
     """Tell the client what it can still be told, and close."""
     match error:
-        case GoneError():
+        case ClientGoneError():
             return
         case SlowReaderError():
             # It takes nothing, not even a farewell.
             await channel.close(CloseCode.SLOW_READER, "slow_reader")
-        case TooBigError():
+        case MessageTooBigError():
             await channel.close(CloseCode.TOO_BIG, "too_big")
         case BusyError():
             full = SessionClosed(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
@@ -151,7 +151,7 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
             while True:
                 message = await channel.receive()
                 try:
-                    match None if isinstance(message, bytes) else parse(message):
+                    match None if isinstance(message, bytes) else parse_message(message):
                         case SessionStart() as start:
                             return start
                         case Ping() as ping:
@@ -166,7 +166,7 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
                         raise SessionClosed(
                             CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, str(complaint)
                         ) from None
-                    await channel.send(complaint.message())
+                    await channel.send(complaint.to_message())
     except TimeoutError:
         raise SessionClosed(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
 
@@ -175,7 +175,7 @@ async def _open(service: Service, start: SessionStart, caller: Caller) -> Opened
     try:
         if start.avatar is not None:
             await service.avatars.get(start.avatar, caller.owner)
-        return await service.open(start.avatar, start.preset)
+        return await service.open_stream(start.avatar, start.preset)
     except UnknownAvatarError as error:
         raise SessionClosed(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_AVATAR, str(error)) from error
     except UnknownPresetError as error:
@@ -190,6 +190,6 @@ async def farewell(channel: Channel, ending: SessionClosed) -> None:
             await channel.send(closing)
         else:
             await channel.send(ending.error, closing)
-    except (GoneError, SlowReaderError):
+    except (ClientGoneError, SlowReaderError):
         return
     await channel.close(ending.close, ending.reason)

@@ -11,7 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from ..protocol import CloseCode, ErrorCode, SessionStart
-from ..sessions.ending import SessionClosed
+from ..sessions.session_errors import SessionClosed
 from .api_keys import ApiKey
 from .session_tokens import Token
 

@@ -11,7 +11,9 @@ from ..engines.base import Made
 from ..observability.logs import log_event
 from ..observability.metrics import FrameKind
 from ..observability.telemetry import Telemetry
-from .conversation import Counters, MediaChunk, WindowJob
+from ..scheduling.batches import WindowJob
+from .conversation import Counters
+from .playout import MediaChunk
 from .session_trace import SessionTrace
 
 log = logging.getLogger(__name__)

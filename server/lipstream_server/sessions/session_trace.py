@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..engines.base import Made
-from .conversation import MediaChunk, WindowJob
+from ..scheduling.batches import WindowJob
+from .playout import MediaChunk
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..clips.state import Delivery, DeliveryState
 from ..config.settings import WebhookSettings
-from ..observability.logs import about, log_event
+from ..observability.logs import log_context, log_event
 from ..observability.metrics import Metrics
 from ..storage.storage import Storage
 from .client import Answer, WebhookPostError, post
@@ -63,7 +63,7 @@ class WebhookSender:
             pass
 
     async def _send(self, outgoing: Outgoing) -> None:
-        with about(clip=outgoing.clip):
+        with log_context(clip=outgoing.clip):
             try:
                 await self._try(outgoing)
             except Exception:
