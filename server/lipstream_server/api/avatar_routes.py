@@ -14,7 +14,7 @@ from ..config.settings import ServerSettings
 from ..http.multipart import Part, bad_form
 from ..http.problem_details import Problem, said
 from ..http.uploads import Uploads
-from ..sessions.service import Service, busy
+from ..sessions.service import Service, unready_error
 from .openapi import Responses, form, refusals
 from .schemas import (
     AVATARS,
@@ -58,8 +58,8 @@ def avatar_routes(
 
     def service() -> Service:
         found = find()
-        if found is None or not found.ready:
-            raise busy(found, settings.retry_seconds)
+        if found is None or not found.is_ready:
+            raise unready_error(found, settings.retry_seconds)
         return found
 
     @routes.get(AVATARS, responses=refusals(bad_request=400, busy=503))

@@ -92,7 +92,7 @@ class ClipOrders:
         if "portrait" in form.files:
             avatar, _ = await avatars.add(form.files["portrait"], owner, listed=False)
         else:
-            avatar = await avatars.get(asked.avatar or self._service.engine.avatars[0], owner)
+            avatar = await avatars.get(asked.avatar or self._service.default_avatar, owner)
         return avatar.id, avatar.bundled
 
     def _order(self, asked: ClipForm, avatar: str, samples: int) -> Order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..observability.drain import Drain
-from ..sessions.service import Service, unready
+from ..sessions.service import Service, unready_reason
 
 Readiness = Literal["ready", "loading", "restarting", "lost", "draining", "stuck", "full"]
 _USUAL = 5  # a window that takes so many times what one of its length takes lately may be stuck; on a slow device that is long
@@ -17,27 +17,27 @@ def unhealthy(service: Service | None, now: float) -> str | None:
     """
     if service is None:
         return None
-    if service.engine.health.state == "lost":
-        return unready(service)[1]
-    if not service.running:
+    if service.engine_health.state == "lost":
+        return unready_reason(service)[1]
+    if not service.is_alive:
         return "the task that makes windows, or the one that looks after the engine, has ended"
     scheduler = service.scheduler
-    work = scheduler.work
-    if work is None or not service.ready:
+    work = scheduler.running_batch
+    if work is None or not service.is_ready:
         return None
-    usual = _USUAL * scheduler.cost(work.frames)
-    took, bound = now - work.since, service.engine.patience + max(service.settings.stuck_seconds, usual)
+    usual = _USUAL * scheduler.costs.window_cost(work.frames)
+    took, bound = now - work.started_at, service.engine.patience + max(service.settings.stuck_seconds, usual)
     return f"a window has been in work for {took:.0f} s, of at most {bound:.0f}" if took > bound else None
 
 
 def readiness(service: Service | None, drain: Drain, now: float) -> tuple[Readiness, str]:
     """The word and the reason."""
-    if drain.begun:
+    if drain.has_started:
         return "draining", "the server is stopping"
-    if service is None or not service.ready:
-        return unready(service)
+    if service is None or not service.is_ready:
+        return unready_reason(service)
     if (why := unhealthy(service, now)) is not None:
         return "stuck", why
-    if service.full:
-        return "full", f"all {service.limit} sessions are taken"
-    return "ready", f"{service.sessions} of {service.limit} sessions are taken"
+    if service.limiter.is_full:
+        return "full", f"all {service.limiter.limit} sessions are taken"
+    return "ready", f"{service.limiter.active} of {service.limiter.limit} sessions are taken"

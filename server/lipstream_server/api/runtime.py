@@ -16,7 +16,7 @@ from ..config.settings import ServerSettings
 from ..engines.base import EngineLostError
 from ..http.uploads import Uploads
 from ..media.file.signing import Sign, open_signing
-from ..sessions.service import Service, busy
+from ..sessions.service import Service, unready_error
 from ..storage.storage import Storage
 from ..webhooks.sender import WebhookSender
 from .clip_submission import ClipOrders
@@ -42,9 +42,9 @@ class Rest:
     @property
     def orders(self) -> ClipOrders:
         """Raises BusyError."""
-        if self.service is None or not self.service.ready:
-            raise busy(self.service, self._settings.retry_seconds)
-        if self.service.watch.drain.begun:
+        if self.service is None or not self.service.is_ready:
+            raise unready_error(self.service, self._settings.retry_seconds)
+        if self.service.telemetry.drain.has_started:
             raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
         return ClipOrders(self.service, self.clips, self.uploads)
 
@@ -54,7 +54,7 @@ class Rest:
             tasks.create_task(ClipWorker(service, self.clips, self._sign).run(), name="clips")
             tasks.create_task(self._sweep(service), name="sweep")
             if self._settings.webhooks.secret is not None:
-                metrics = service.watch.metrics
+                metrics = service.telemetry.metrics
                 sender = WebhookSender(self.storage, self._settings.webhooks, self.clips.ended, metrics)
                 tasks.create_task(sender.run(), name="webhooks")
             tasks.create_task(_look_at_device(service), name="device state")
@@ -70,7 +70,7 @@ async def _look_at_device(service: Service) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         try:
-            await service.look_at_device()
+            await service.update_device_state()
         except EngineLostError:
             continue  # which is told already
         except Exception:

@@ -13,7 +13,7 @@ from ..auth.authenticator import Access
 from ..auth.caller import Asking
 from ..config.settings import ServerSettings
 from ..http.problem_details import Problem
-from ..sessions.service import Service, busy
+from ..sessions.service import Service, unready_error
 from .openapi import refusals
 
 TOKENS = "/v1/tokens"  # a path
@@ -70,11 +70,11 @@ def token_routes(
     async def issue(form: TokenForm, response: Response, caller: Asking) -> TokenAnswer:
         """A short-lived token, for a browser that must not have the key."""
         service, limits = find(), settings.access
-        if service is None or not service.ready:
-            raise busy(service, settings.retry_seconds)
+        if service is None or not service.is_ready:
+            raise unready_error(service, settings.retry_seconds)
         _check("seconds", form.seconds, limits.token_seconds)
         _check("connect_seconds", form.connect_seconds, limits.connect_seconds)
-        avatar = await service.avatars.get(form.avatar or service.engine.avatars[0], caller.owner)
+        avatar = await service.avatars.get(form.avatar or service.default_avatar, caller.owner)
         text, token = access().issue(caller, avatar.id, form.seconds, form.connect_seconds)
         response.headers["Cache-Control"] = "no-store"
         expires = datetime.fromtimestamp(token.expires, UTC)

@@ -106,7 +106,7 @@ class Avatars:
             await self._prepare(avatar)
             opened = self._opened.get(key)
             if opened is None:
-                opened = await self._scheduler.call(self._engine.open, avatar, preset)
+                opened = await self._scheduler.run_on_device(self._engine.open, avatar, preset)
         self._opened[key] = opened
         self._opened.move_to_end(key)
         while len(self._opened) > self._settings.opened:
@@ -117,7 +117,7 @@ class Avatars:
         """A stream with noise of its own. Raises EngineError."""
         with self.used(avatar):
             await self._prepare(avatar)
-            return await self._scheduler.call(self._engine.begin, avatar, preset, seed)
+            return await self._scheduler.run_on_device(self._engine.begin, avatar, preset, seed)
 
     async def preview(self, avatar: str, owner: str | None) -> bytes:
         """The framed portrait, a JPEG. Raises UnknownAvatarError."""
@@ -215,7 +215,7 @@ class Avatars:
 
     async def _register(self, avatar: str, data: bytes, crop: Crop | None) -> Sequence[str]:
         picture = await asyncio.to_thread(self._engine.read_picture, data)
-        notes = await self._scheduler.call(self._engine.register, avatar, cropped(picture, crop))
+        notes = await self._scheduler.run_on_device(self._engine.register, avatar, cropped(picture, crop))
         self._registered[avatar] = None
         idle = [each for each in list(self._registered)[:-1] if each not in self._users]
         for each in idle[: max(0, len(self._registered) - self._settings.most)]:
@@ -226,10 +226,10 @@ class Avatars:
     async def _forget(self, avatar: str) -> None:
         for key in [key for key in self._opened if key[0] == avatar]:
             del self._opened[key]
-        await self._scheduler.call(self._engine.forget, avatar)
+        await self._scheduler.run_on_device(self._engine.forget, avatar)
 
     async def _look(self, avatar: str) -> bytes:
-        picture = await self._scheduler.call(self._engine.preview, avatar)
+        picture = await self._scheduler.run_on_device(self._engine.preview, avatar)
         return await asyncio.to_thread(jpeg, picture)
 
 

@@ -23,8 +23,8 @@ from ..errors import MediaError
 from ..media.file.clip_writer import Film, FilmSize
 from ..media.file.recording import Hearing
 from ..media.file.signing import Sign
-from ..observability.logs import about, log_event
-from ..scheduling.scheduler import BACKGROUND
+from ..observability.logs import log_context, log_event
+from ..scheduling.batches import BACKGROUND, WindowJob
 from ..sessions.service import Service
 from ..storage.data_directory import StorageFullError
 from . import state as clip_state
@@ -44,13 +44,13 @@ class ClipWorker:
 
     async def run(self) -> None:
         """Until it is cancelled; the clip that it was at is queued again then."""
-        while not self._service.watch.drain.begun:
+        while not self._service.telemetry.drain.has_started:
             bell = self._clips.bell
             clip = await self._clips.start_next()
             if clip is None:
                 await bell.wait()
             else:
-                with about(clip=clip.id):
+                with log_context(clip=clip.id):
                     await self._make(clip)
 
     async def _make(self, clip: Clip) -> None:
@@ -123,12 +123,12 @@ class ClipWorker:
     async def _window(self, request: Request, preset: str) -> Made:
         for _ in range(self._service.settings.engine.tries - 1):
             try:
-                return await self._service.scheduler.generate(request, BACKGROUND, preset)
+                return await self._service.scheduler.generate(WindowJob(request, BACKGROUND), preset)
             except EngineGoneError:
                 raise
             except EngineLostError:
                 log.warning("the engine was lost at a window of a clip; it is asked for again")
-        return await self._service.scheduler.generate(request, BACKGROUND, preset)
+        return await self._service.scheduler.generate(WindowJob(request, BACKGROUND), preset)
 
     async def _encode(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._service.encoders, work, *arguments)

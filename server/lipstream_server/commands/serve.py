@@ -66,12 +66,12 @@ def serve(
     from ..engines.model import MODULES, ModelSettings
     from ..engines.remote.proxy import EngineProcess
     from ..http.uvicorn_server import bind, server
-    from ..observability.logs import configure
+    from ..observability.logs import configure_logging
     from ..observability.tracing import open_tracer
     from .keys import asks_for_keys
 
     settings = gathered(flags, config).settings
-    configure(settings.log_format)
+    configure_logging(settings.log_format)
     plan = (
         Path(settings.preset) if settings.preset is not None and settings.preset.endswith(".json") else None
     )
@@ -116,9 +116,9 @@ def make_engine(settings: ModelSettings | None, log_format: Format | None = None
 
     from ..engines.model import load_engine
     from ..engines.stub import StubEngine
-    from ..observability.logs import configure
+    from ..observability.logs import configure_logging
 
-    configure(log_format)
+    configure_logging(log_format)
     engine = StubEngine(side=256) if settings is None else load_engine(settings)
     gc.collect()
     gc.freeze()  # as the server's own: what is there now stays

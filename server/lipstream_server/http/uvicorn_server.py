@@ -43,11 +43,11 @@ class Listener(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not self._drain.begun:
-            self._drain.begin(now)
-            _leave_after(self._drain.limit + _GRACEFUL_SECONDS + _LAST_RESORT_SECONDS)
+        if not self._drain.has_started:
+            self._drain.start(now)
+            _leave_after(self._drain.limit_seconds + _GRACEFUL_SECONDS + _LAST_RESORT_SECONDS)
         else:
-            self._drain.hurry(now)
+            self._drain.expire(now)
             self.should_exit = self.force_exit = True
             _leave_after(_NOW_SECONDS)
 
@@ -65,7 +65,7 @@ class Listener(uvicorn.Server):
                 signal.signal(each, handler)
 
     async def on_tick(self, counter: int) -> bool:
-        if self._drain.done(time.monotonic()):
+        if self._drain.is_done(time.monotonic()):
             self.should_exit = True
         return await super().on_tick(counter)
 
@@ -93,7 +93,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SECONDS) -> Listener:
     """To be run with `sockets=[bind(...)]`. app: of `create_app`. ping_seconds: between pings, and to their answers. Logs go where
-    `logs.configure` says.
+    `logs.configure_logging` says.
     """
     config = uvicorn.Config(
         app,
@@ -110,4 +110,4 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For is what anybody may write
     )
-    return Listener(config, app.state.watch.drain)
+    return Listener(config, app.state.telemetry.drain)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..clips.state import Delivery, DeliveryState
 from ..config.settings import WebhookSettings
-from ..observability.logs import about, log_event
+from ..observability.logs import log_context, log_event
 from ..observability.metrics import Metrics
 from ..storage.storage import Storage
 from .client import Answer, WebhookPostError, post
@@ -63,7 +63,7 @@ class WebhookSender:
             pass
 
     async def _send(self, outgoing: Outgoing) -> None:
-        with about(clip=outgoing.clip):
+        with log_context(clip=outgoing.clip):
             try:
                 await self._try(outgoing)
             except Exception:
@@ -78,7 +78,7 @@ class WebhookSender:
         after = attempted(outgoing.delivery, answer, time.time(), self._settings.pauses, _jitter())
         await self._storage.transact(save_delivery, outgoing.clip, after)
         outcome = "failed" if after.state is DeliveryState.PENDING else after.state.value
-        self._metrics.webhook(outcome)
+        self._metrics.record_webhook(outcome)
         log_event(log, "webhook", outcome=outcome, attempts=after.attempts, answer=said)
 
     async def _posted(self, outgoing: Outgoing) -> tuple[Answer | None, str]:

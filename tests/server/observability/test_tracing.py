@@ -1,4 +1,4 @@
-"""A session's trace: every window with all its stages, in the order of time; and nothing of it where nobody asked."""
+"""Traces of sessions: each window with all its stages in order of time; nothing is imported without tracing."""
 
 import gzip
 import signal
@@ -35,7 +35,7 @@ from lipstream_server.protocol import (
 )
 from lipstream_server.sessions.window_planner import WindowSettings
 
-STAGES = ["wait", "hearing", "denoise", "decode", "hold", "encode", "send"]
+STAGES = ["queueing", "audio_encoding", "denoising", "decoding", "buffered", "encoding", "sending"]
 
 
 def parent(span: ReadableSpan) -> int:
@@ -43,7 +43,7 @@ def parent(span: ReadableSpan) -> int:
     return span.parent.span_id
 
 
-async def test_a_window_is_traced_from_its_wait_to_its_sending() -> None:
+async def test_trace_has_all_stages_of_each_window() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
@@ -91,7 +91,7 @@ async def test_a_window_is_traced_from_its_wait_to_its_sending() -> None:
     assert all(start + frames == after for (start, frames), (after, _) in pairwise(starts))
 
 
-async def test_a_collector_is_sent_everything_by_the_time_the_server_has_ended(tmp_path: Path) -> None:
+async def test_traces_are_exported_before_the_server_ends(tmp_path: Path) -> None:
     collected: list[str] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -121,13 +121,13 @@ async def test_a_collector_is_sent_everything_by_the_time_the_server_has_ended(t
     assert {"session", "window", *STAGES} == set(collected)
 
 
-def test_without_tracing_nothing_of_it_is_loaded() -> None:
+def test_opentelemetry_is_not_imported_without_tracing() -> None:
     code = "import sys, lipstream_server.api.app, lipstream_server.commands.serve; print('opentelemetry.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_reported_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(TracingError, match=r"lipstream\[trace\]"):
+    with pytest.raises(TracingError, match=r"pip install -e '\.\[trace\]'"):
         open_tracer()

@@ -1,28 +1,30 @@
-"""What a client is told when it made a mistake, and when its session ends."""
+"""Exceptions that a session reports to its client: protocol errors, and its end."""
 
 from __future__ import annotations
 
-from ..protocol import (
-    CloseCode,
-    Error,
-    ErrorCode,
-    Reason,
-)
+from ..protocol import CloseCode, Error, ErrorCode, Reason
 
 
-class Complaint(Exception):  # noqa: N818  # what the client hears, not what failed here
-    """A mistake that the session outlives."""
+class ProtocolError(Exception):
+    """An invalid message of the client; the session goes on."""
 
     def __init__(self, code: ErrorCode, text: str) -> None:
         super().__init__(text)
         self.code = code
 
-    def message(self) -> Error:
+    def to_message(self) -> Error:
+        """Return the error as the client receives it."""
         return Error(code=self.code, message=str(self), fatal=False)
 
 
-class Ending(Exception):  # noqa: N818  # not every end is an error
-    """The session ends. code: None, or the error that is sent before; retry_after: seconds."""
+class SessionClosed(Exception):  # noqa: N818  # a session that ends normally is not an error
+    """The end of a session.
+
+    Attributes:
+        close: Close code of the connection.
+        reason: Reason in `session.closing` and in the close frame.
+        error: Fatal error that is sent before, or None.
+    """
 
     def __init__(
         self,
