@@ -209,7 +209,7 @@ class Engine:
         )
 
     @torch.inference_mode()
-    def look_back(self, stream: Stream) -> None:
+    def prefetch_motion_features(self, stream: Stream) -> None:
         """Computes what the stream's next window needs of its last frames, so that `generate` finds it there: the same frames, and
         sooner, where this is done while the sound of the window is still to come.
         """

@@ -106,7 +106,7 @@ def test_generating_changes_no_stream(engine: Engine, avatar: Avatar) -> None:
 def test_looking_back_changes_no_frame(engine: Engine, avatar: Avatar, guidance: float) -> None:
     sampling = replace(SAMPLING, guidance=guidance)
     stream, _ = engine.generate([(engine.open(avatar, sampling), audio(0))])[0]
-    engine.look_back(stream)
+    engine.prefetch_motion_features(stream)
     later, frames = engine.generate([(stream, audio(1))])[0]
     assert not later.past
     assert np.array_equal(engine.generate([(replace(stream, past={}), audio(1))])[0][1], frames)

@@ -20,7 +20,7 @@ from lipstream_models.engine import (
     Stream,
 )
 from lipstream_models.quality.animation import framed_avatar
-from lipstream_server.media.live.media_output import Mp4Out
+from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_training.data.dataset import Clip
 
 from ..machine.peak_memory import PeakMemory
@@ -63,7 +63,7 @@ def measure_speed(
         for name, sampling in settings.items()
     }
     memory = {name: _memory(engine, streams[name], window) for name in settings}
-    media = Mp4Out(engine.model.size, engine.model.size, engine.model.fps)
+    media = Mp4Output(engine.model.size, engine.model.size, engine.model.fps)
     sound = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
     taken: dict[str, list[Turn]] = {name: [] for name in settings}
     order, shuffle = list(settings), random.Random(0)  # noqa: S311  # nothing secret
@@ -89,12 +89,12 @@ def by_presets(engine: Engine, sampling: Sampling, presets: Sequence[str]) -> di
 
 
 def _turn(
-    engine: Engine, stream: Stream, window: Features, media: Mp4Out, sound: NDArray[np.float32]
+    engine: Engine, stream: Stream, window: Features, media: Mp4Output, sound: NDArray[np.float32]
 ) -> Turn:
     begin = time.perf_counter()
     watch = Stopwatch(engine.model.device)
     frames = engine.generate([(stream, window)], watch)[0][1]
-    media.write(frames, sound, 0)
+    media.encode(frames, sound, 0)
     whole = time.perf_counter() - begin
     took = watch.seconds()
     return Turn(took["preparing"], took["denoising"], took["decoding"], whole)

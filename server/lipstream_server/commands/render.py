@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import MediaError
-from ..media.file.clip_writer import Film, FilmSize
+from ..media.file.clip_writer import ClipFormat, ClipWriter
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def make_video(engine: Engine, portrait: Portrait, audio: Path, output: Path, sa
     stream = engine.open(avatar, sampling)
     total = count_frames(audio, model)
     start = time.perf_counter()
-    size = FilmSize(model.size, model.size, model.fps, total)
-    with Film(audio, output, size) as film, progress("render", total) as advance:
+    size = ClipFormat(model.size, model.size, model.fps, total)
+    with ClipWriter(audio, output, size) as film, progress("render", total) as advance:
         for window in audio_windows(audio, model):
             stream, frames = engine.generate([(stream, window)])[0]
             advance(film.add(frames))
