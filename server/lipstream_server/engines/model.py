@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,9 @@ from .model_images import portrait_error, read_picture
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
     from lipstream_models.audio.sliding import SlidingState
-    from lipstream_models.engine import Avatar, Engine, Sampling
-    from lipstream_models.engine import Stream as Talking
     from lipstream_models.model import Model
     from lipstream_models.networks.conditions import SessionConditions
+    from lipstream_models.pipeline import EncodedPortrait, PipelineState, Sampling
     from lipstream_models.portrait import FaceLandmarker, Portrait
 
 Rows = NDArray[np.float32]
@@ -45,7 +44,7 @@ DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
 MODULES = (
     "lipstream_models.bundled",
-    "lipstream_models.engine",
+    "lipstream_models.pipeline",
     "lipstream_models.checkpoints.hallo",
     "lipstream_models.device.out_of_memory",
     "lipstream_models.portrait",
@@ -86,7 +85,7 @@ class Hearing:
 class ModelStream:
     """hearing: None before the first window of an utterance."""
 
-    talking: Talking
+    talking: PipelineState
     batch_key: Hashable
     hearing: Hearing | None = None
 
@@ -99,9 +98,9 @@ class ModelEngine:
 
     def __init__(self, model: Model, settings: ModelSettings) -> None:
         from lipstream_models.bundled import avatar_names
-        from lipstream_models.engine import Engine, Sampling
+        from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
-        self._engine: Engine = Engine(model)
+        self._pipeline = TalkingHeadPipeline(model)
         self.name = model.name
         self.size = (model.size, model.size)
         self.fps = model.fps
@@ -109,14 +108,16 @@ class ModelEngine:
         self._own: dict[str, str] = {}
         if settings.plan is not None:
             self._own[Sampling.of(model, str(settings.plan)).preset] = str(settings.plan)
-        named = _first(DEFAULT_PRESET, self._engine.presets)
+        named = _first(DEFAULT_PRESET, self._pipeline.presets)
         self.presets: Sequence[str] = (*self._own, *(name for name in named if name not in self._own))
         self._settings = settings
         self._ears: LiveEncoder = model.audio.live()
-        self._registered: dict[str, Avatar] = {}
-        self._sessions: WeakValueDictionary[tuple[Avatar, str, int], SessionConditions] = (
+        self._registered: dict[str, EncodedPortrait] = {}
+        self._sessions: WeakValueDictionary[tuple[EncodedPortrait, str, int], SessionConditions] = (
             WeakValueDictionary()
         )
+        # The same states with the motion features of their next window, for as long as somebody holds the state.
+        self._prefetched: WeakKeyDictionary[PipelineState, PipelineState] = WeakKeyDictionary()
         self._landmarker: FaceLandmarker | None = None
 
     def open(self, avatar: str, preset: str) -> Opened:
@@ -125,7 +126,7 @@ class ModelEngine:
 
     def begin(self, avatar: str, preset: str, seed: int) -> ModelStream:
         known, sampling = self._find(avatar), self._sampling(preset, seed)
-        return _model_stream(self._engine.open(known, sampling))
+        return _model_stream(self._pipeline.initial_state(known, sampling))
 
     def keep(self, stream: Stream) -> bytes:
         """Its noise, its last frames as latents, and what it has heard; all else follows from avatar and preset."""
@@ -138,7 +139,7 @@ class ModelEngine:
         seed, motion, windows, hearing = pickle.loads(kept)  # noqa: S301  # what `keep` made
         known, sampling = self._find(avatar), self._sampling(preset, seed)
         key = (known, preset, seed)
-        talking = self._engine.resume(known, sampling, motion, windows, self._sessions.get(key))
+        talking = self._pipeline.restore_state(known, sampling, motion, windows, self._sessions.get(key))
         self._sessions[key] = talking.session
         return replace(_model_stream(talking), hearing=hearing)
 
@@ -147,11 +148,11 @@ class ModelEngine:
         return pickle.dumps(self._find(avatar).portrait)
 
     def restore_avatar(self, avatar: str, kept: bytes) -> None:
-        self._registered[avatar] = self._engine.register(pickle.loads(kept))  # noqa: S301  # what `keep_avatar` made
+        self._registered[avatar] = self._pipeline.encode_portrait(pickle.loads(kept))  # noqa: S301  # what `keep_avatar` made
 
     @property
     def picture_reader(self) -> Callable[[bytes], Picture]:
-        return partial(read_picture, limits=self._engine.model.portrait.limits)
+        return partial(read_picture, limits=self._pipeline.model.portrait.limits)
 
     def read_picture(self, data: bytes) -> Picture:
         return self.picture_reader(data)
@@ -169,7 +170,7 @@ class ModelEngine:
             portrait = self._prepare(picture)
         except PictureError as error:
             raise portrait_error(error) from error
-        self._registered[avatar] = self._engine.register(portrait)
+        self._registered[avatar] = self._pipeline.encode_portrait(portrait)
         return portrait.notes
 
     def forget(self, avatar: str) -> None:
@@ -197,20 +198,22 @@ class ModelEngine:
 
     def look_back(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
-            self._engine.look_back(_stream(stream).talking)
+            state = _stream(stream).talking
+            self._prefetched[state] = self._pipeline.prefetch_motion_features(state)
 
     def _generate(self, requests: Sequence[Request]) -> list[Made]:
         from lipstream_models.device.timer import Stopwatch
 
-        watch = Stopwatch(self._engine.model.device)
+        watch = Stopwatch(self._pipeline.model.device)
         heard = [self._hear(request) for request in requests]
         streams = [_own(request).talking for request in requests]
+        streams = [self._prefetched.get(state, state) for state in streams]
         windows = [
             _window(hearing, request.start, request.frames)
             for hearing, request in zip(heard, requests, strict=True)
         ]
         watch.mark("hearing")
-        made = self._engine.generate(list(zip(streams, windows, strict=True)), watch)
+        made = self._pipeline.generate_windows(list(zip(streams, windows, strict=True)), watch)
         took = watch.seconds()
         work = Work(took["hearing"], took["preparing"] + took["denoising"], took["decoding"])
         return [
@@ -221,7 +224,7 @@ class ModelEngine:
     def device_state(self) -> DeviceState:
         from lipstream_models.device.allocator import device_memory
 
-        device = self._engine.model.device
+        device = self._pipeline.model.device
         held, there = device_memory(device)
         return DeviceState(str(device), held, there)
 
@@ -242,7 +245,7 @@ class ModelEngine:
 
     def _idle(self, stream: ModelStream) -> NDArray[np.uint8]:
         """What the face does in silence."""
-        length = self._engine.model.defaults.window
+        length = self._pipeline.model.defaults.window
         shown = []
         now = stream
         for window in range(self._settings.idle_windows):
@@ -254,17 +257,17 @@ class ModelEngine:
         return np.concatenate(shown)
 
     def _sampling(self, preset: str, seed: int) -> Sampling:
-        from lipstream_models.engine import Sampling
+        from lipstream_models.pipeline import Sampling
 
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
         settings = self._settings
         chosen = self._own.get(preset, preset)
-        return Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
+        return Sampling.of(self._pipeline.model, chosen, settings.steps, settings.guidance, seed)
 
-    def _find(self, name: str) -> Avatar:
+    def _find(self, name: str) -> EncodedPortrait:
         if name not in self._registered:
-            self._registered[name] = self._engine.register(self._bundled(name))
+            self._registered[name] = self._pipeline.encode_portrait(self._bundled(name))
         return self._registered[name]
 
     def _bundled(self, name: str) -> Portrait:
@@ -278,7 +281,7 @@ class ModelEngine:
         from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 
         self._landmarker = self._landmarker or FaceLandmarker()
-        return prepare_portrait(source, self._landmarker, self._engine.model.portrait)
+        return prepare_portrait(source, self._landmarker, self._pipeline.model.portrait)
 
 
 def load_engine(settings: ModelSettings) -> ModelEngine:
@@ -293,7 +296,7 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     return ModelEngine(load_hallo(settings.model, settings.device), settings)
 
 
-def _model_stream(talking: Talking) -> ModelStream:
+def _model_stream(talking: PipelineState) -> ModelStream:
     sampling = talking.sampling
     return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
 
