@@ -17,7 +17,7 @@ from portraits import (
 )
 from small_model import AUTOENCODER, NETWORK
 
-from lipstream_accel.plan_json import to_json
+from lipstream_accel.plan_json import plan_to_json
 from lipstream_accel.presets import preset
 from lipstream_models.audio import FeatureConfig, context_windows
 from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
@@ -50,9 +50,9 @@ class Listening:
     def __init__(self, engine: object) -> None:
         self.engine, self.windows = engine, []
 
-    def generate(self, requests: list, watch: object) -> list:
+    def generate_windows(self, requests: list, watch: object) -> list:
         self.windows += [window for _, window in requests]
-        return self.engine.generate(requests, watch)  # type: ignore[attr-defined]
+        return self.engine.generate_windows(requests, watch)  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
@@ -75,8 +75,8 @@ def test_a_window_is_heard_with_the_piece_that_ends_with_it(
 def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
     engine: ModelEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listening = Listening(engine._engine)
-    monkeypatch.setattr(engine, "_engine", listening)
+    listening = Listening(engine._pipeline)
+    monkeypatch.setattr(engine, "_pipeline", listening)
     audio = np.random.default_rng(0).normal(size=640 * 14).astype(np.float32) * 0.1
     opened = engine.open(engine.avatars[0], "base")
     assert opened.idle.shape == (4, *engine.size, 3)
@@ -89,7 +89,7 @@ def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
         assert made.frames.shape == (frames, *engine.size, 3)
         stream, given, start = made.stream, given + len(samples), start + frames
     silence = np.zeros(640 * 20, np.float32)
-    rows = engine._engine.model.audio.offline(np.concatenate([audio, silence]))
+    rows = engine._pipeline.model.audio.offline(np.concatenate([audio, silence]))
     expected = context_windows(rows)[:20]
     np.testing.assert_allclose(np.concatenate(listening.windows), expected, atol=1e-5)
     assert isinstance(opened.stream, ModelStream)
@@ -98,7 +98,7 @@ def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
 
 def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(engine: ModelEngine) -> None:
     """As when its process was lost: other streams, other objects, and only bytes between them."""
-    other = ModelEngine(engine._engine.model, ModelSettings(idle_windows=1))
+    other = ModelEngine(engine._pipeline.model, ModelSettings(idle_windows=1))
     picture = engine.decode_image(encoded(astronaut(), "PNG"))
     engine.register("someone", picture)
     audio = np.random.default_rng(1).normal(size=640 * 40).astype(np.float32) * 0.1
@@ -134,7 +134,7 @@ def test_a_device_without_room_says_so_in_one_way(
 
     stream = engine.create_stream("amara", "base", 0)
     request = WindowRequest(stream, np.zeros(engine.samples_needed(4), np.float32), 0, 4, False)
-    monkeypatch.setattr(engine._engine, "generate", full)
+    monkeypatch.setattr(engine._pipeline, "generate_windows", full)
     with pytest.raises(OutOfMemoryError, match="no room for 1 windows of 4 frames"):
         engine.generate([request])
 
@@ -221,8 +221,8 @@ def announcing(width: int, height: int) -> bytes:
 
 def test_an_operators_plan_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    file.write_text(to_json(replace(preset("lightningcp", 2), name="ours")))
-    other = ModelEngine(engine._engine.model, ModelSettings(plan=file, idle_windows=1))
+    file.write_text(plan_to_json(replace(preset("lightningcp", 2), name="ours")))
+    other = ModelEngine(engine._pipeline.model, ModelSettings(plan=file, idle_windows=1))
     assert other.presets[0] == "ours"
     assert set(other.presets[1:]) == set(engine.presets)
     named = engine.open("amara", "lightningcp").idle
