@@ -33,7 +33,7 @@ from lipstream_server.engines.base import (
 )
 from lipstream_server.engines.lookahead_table import LookaheadTable
 from lipstream_server.engines.remote.proxy import EngineProcess
-from lipstream_server.engines.remote.restart_policy import Losses
+from lipstream_server.engines.remote.restart_policy import RestartPolicy
 from lipstream_server.engines.remote.worker import EngineFaultError
 from lipstream_server.engines.stub import StubEngine
 
@@ -43,7 +43,7 @@ SAMPLES = np.random.default_rng(0).normal(0, 0.3, 16_000 * 4).astype(np.float32)
 
 @pytest.fixture
 def engine() -> Iterator[EngineProcess]:
-    with EngineProcess(StubEngine, QUICK).start() as started:
+    with EngineProcess.create(StubEngine, QUICK).start() as started:
         yield started
 
 
@@ -140,7 +140,7 @@ def test_streams_that_the_server_forgets_are_forgotten(engine: EngineProcess) ->
         engine.open("blue", "exact")
     engine.check()
     # The last of each, and the window that would warm the next process.
-    assert engine._call("check") <= 4
+    assert engine.call("count_streams") <= 4
 
 
 def test_signals_for_the_server_do_not_reach_it(engine: EngineProcess) -> None:
@@ -152,7 +152,7 @@ def test_signals_for_the_server_do_not_reach_it(engine: EngineProcess) -> None:
 
 
 def test_a_window_that_no_process_outlives_fails_and_others_do_not() -> None:
-    with EngineProcess(poisoned, QUICK).start() as engine:
+    with EngineProcess.create(poisoned, QUICK).start() as engine:
         grey, red = engine.create_stream("grey", "exact", 0), engine.create_stream("red", "exact", 0)
         for _ in range(2):
             with pytest.raises(EngineLostError, match="ended with code -9 at generate") as failed:
@@ -163,7 +163,7 @@ def test_a_window_that_no_process_outlives_fails_and_others_do_not() -> None:
 
 
 def test_an_engine_that_is_lost_too_often_is_given_up() -> None:
-    with EngineProcess(dying, QUICK).start() as engine:
+    with EngineProcess.create(dying, QUICK).start() as engine:
         stream = engine.create_stream("red", "exact", 0)
         for _ in range(4):
             with pytest.raises(EngineLostError):
@@ -176,7 +176,7 @@ def test_an_engine_that_is_lost_too_often_is_given_up() -> None:
 
 
 def test_what_an_engine_raises_is_raised_here() -> None:
-    with EngineProcess(narrow, QUICK).start() as engine:
+    with EngineProcess.create(narrow, QUICK).start() as engine:
         stream = engine.create_stream("red", "exact", 0)
         with pytest.raises(OutOfMemoryError, match="no room for 2 windows"):
             engine.generate([window(engine, stream, 0)] * 2)
@@ -191,14 +191,14 @@ def test_what_an_engine_raises_is_raised_here() -> None:
 
 
 def test_what_loading_raises_is_for_whoever_started_the_server() -> None:
-    with EngineProcess(raising, QUICK) as engine, pytest.raises(EngineFaultError) as failed:
+    with EngineProcess.create(raising, QUICK) as engine, pytest.raises(EngineFaultError) as failed:
         engine.start()
     assert str(failed.value) == "expected a model, got none; bring one"
     assert failed.value.exit_code == 2
 
 
 def test_one_that_is_closed_ends_at_once_and_is_not_started_again() -> None:
-    engine = EngineProcess(partial(StubEngine, seconds_per_window=60.0), QUICK).start()
+    engine = EngineProcess.create(partial(StubEngine, seconds_per_window=60.0), QUICK).start()
     assert engine.pid is not None
     began = time.monotonic()
     stream = engine.create_stream("red", "exact", 0)
@@ -211,7 +211,7 @@ def test_one_that_is_closed_ends_at_once_and_is_not_started_again() -> None:
 
 def test_an_engine_that_is_calm_is_never_killed() -> None:
     settings = EngineSettings(window_seconds=0.01, window_factor=50.0)
-    with EngineProcess(calm, settings).start() as engine:
+    with EngineProcess.create(calm, settings).start() as engine:
         stream = engine.create_stream("red", "exact", 0)
         for number in range(4):
             stream = engine.generate([window(engine, stream, number)])[0].stream
@@ -227,17 +227,17 @@ def test_how_much_sound_is_needed_is_known_without_asking(
     grid: tuple[int, int], after: int, frames: int
 ) -> None:
     needed = WindowGrid(hop=grid[0], offset=grid[1], after=after).samples_for
-    assert LookaheadTable.of(lambda rows: needed(rows + 2)).needed(frames) == needed(frames + 2)
+    assert LookaheadTable.probe(lambda rows: needed(rows + 2)).samples_needed(frames) == needed(frames + 2)
 
 
 def test_a_rule_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="equally more sound"):
-        LookaheadTable.of(lambda frames: frames * frames)
+    with pytest.raises(ValueError, match="equally more audio"):
+        LookaheadTable.probe(lambda frames: frames * frames)
 
 
 def test_losses_are_waited_after_longer_and_longer_until_there_are_too_many() -> None:
-    losses = Losses(most=4, within=100.0)
-    assert [losses.add(now) for now in (0.0, 1.0, 2.0, 3.0, 4.0)] == [0.0, 0.25, 0.5, 1.0, None]
-    assert Losses(most=1, within=100.0).add(0.0) == 0.0
-    calm = Losses(most=1, within=100.0)
-    assert [calm.add(now) for now in (0.0, 100.0, 200.0)] == [0.0, 0.0, 0.0]
+    policy = RestartPolicy(max_restarts=4, period=100.0)
+    assert [policy.record_death(now) for now in (0.0, 1.0, 2.0, 3.0, 4.0)] == [0.0, 0.25, 0.5, 1.0, None]
+    assert RestartPolicy(max_restarts=1, period=100.0).add(0.0) == 0.0
+    calm = RestartPolicy(max_restarts=1, period=100.0)
+    assert [calm.record_death(now) for now in (0.0, 100.0, 200.0)] == [0.0, 0.0, 0.0]

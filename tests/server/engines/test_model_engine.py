@@ -31,7 +31,9 @@ from lipstream_server.engines.base import (
     UnknownPresetError,
     WindowRequest,
 )
-from lipstream_server.engines.model import ModelEngine, ModelSettings, ModelStream
+from lipstream_server.engines.model import ModelEngine, load_engine
+from lipstream_server.engines.model_settings import ModelSettings
+from lipstream_server.engines.model_stream import ModelStream
 from lipstream_server.media.live.audio_input import Resampler
 
 
@@ -93,7 +95,7 @@ def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
     expected = context_windows(rows)[:20]
     np.testing.assert_allclose(np.concatenate(listening.windows), expected, atol=1e-5)
     assert isinstance(opened.stream, ModelStream)
-    assert opened.stream.hearing is None  # a value: what follows an utterance begins there again
+    assert opened.stream.audio is None  # a value: what follows an utterance begins there again
 
 
 def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(engine: ModelEngine) -> None:
@@ -109,12 +111,12 @@ def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(e
         kept = engine.snapshot_stream(stream)
         request = WindowRequest(stream, audio[given:needed], start, 4, False)
         made = engine.generate([request])[0]
-        restored = other.restore_stream("someone", "base", kept)
+        restored = other.restore_stream(kept)
         assert restored.batch_key == stream.batch_key
         again = other.generate([replace(request, stream=restored)])[0]
         np.testing.assert_array_equal(again.frames, made.frames)
         stream, given = made.stream, needed
-    first, second = (other.restore_stream("someone", "base", kept).talking.session for _ in range(2))
+    first, second = (other.restore_stream(kept).state.session for _ in range(2))
     assert first is second  # what is large is shared
     engine.unregister("someone")
 
@@ -140,10 +142,10 @@ def test_a_device_without_room_says_so_in_one_way(
 
 
 def test_no_sample_less_will_do(engine: ModelEngine) -> None:
-    grid = engine._ears.grid
+    grid = engine._audio_encoder.grid
     for rows in range(1, 20):
         for samples, there in ((grid.samples_for(rows), True), (grid.samples_for(rows) - 1, False)):
-            assert (len(engine._ears.stream().push(np.zeros(samples, np.float32))) >= rows) is there
+            assert (len(engine._audio_encoder.stream().push(np.zeros(samples, np.float32))) >= rows) is there
 
 
 def test_frames_may_be_skipped_and_missing_audio_is_refused(engine: ModelEngine) -> None:
@@ -163,7 +165,6 @@ def test_names_that_are_not_there_are_refused(engine: ModelEngine) -> None:
 
 
 def test_a_file_of_a_model_that_is_none_is_named(tmp_path: Path) -> None:
-    from lipstream_server.engines.model import load_engine
 
     with pytest.raises(ValueError, match=str(tmp_path)):
         load_engine(ModelSettings(model=tmp_path))
