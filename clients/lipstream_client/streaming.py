@@ -19,11 +19,12 @@ from lipstream_server.protocol import (
     UtteranceStarted,
 )
 
+from .backoff import Backoff
 from .errors import ConnectionLostError, StreamError
 from .figures import Figures
 from .recording import RATE, SAMPLE_BYTES, seconds_of
 from .sinks import Sink
-from .stream_client import Backoff, StreamClient
+from .stream_client import StreamClient
 
 _PIECE_SECONDS = 0.04
 _AFTERWARDS_SECONDS = 0.3

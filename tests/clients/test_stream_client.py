@@ -5,7 +5,7 @@ import wave
 from pathlib import Path
 
 import pytest
-from live_server import bind, running, tone
+from live_server import running, tone
 from websockets.asyncio.server import ServerConnection, serve
 
 from lipstream_client.backoff import Backoff
@@ -13,6 +13,7 @@ from lipstream_client.errors import ConnectionLostError, RefusedError, StreamErr
 from lipstream_client.recording import read_audio
 from lipstream_client.stream_client import StreamClient
 from lipstream_server.config.settings import ServerSettings
+from lipstream_server.http.uvicorn_server import bind
 from lipstream_server.protocol import (
     ErrorCode,
     Pong,

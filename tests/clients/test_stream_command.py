@@ -21,12 +21,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from decoded_video import decode
-from live_server import (
-    bind,
-    get,
-    running,
-    tone,
-)
+from live_server import get, running, tone
 
 from lipstream_client.cli import COMMANDS, run
 from lipstream_client.errors import StreamError
@@ -39,6 +34,7 @@ from lipstream_server.commands.demo import (
     started,
     wait_until_ready,
 )
+from lipstream_server.http.uvicorn_server import bind
 
 
 @pytest.fixture

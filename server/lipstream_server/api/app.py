@@ -15,8 +15,8 @@ from fastapi import FastAPI, WebSocket
 from ..auth.caller import caller_of
 from ..busy import BusyError
 from ..config.settings import ServerSettings
-from ..engines.base import Engine
-from ..http.problem_details import speak_problems
+from ..engines.interface import SupervisedEngine
+from ..http.problem_details import register_exception_handlers
 from ..observability.drain import Drain
 from ..observability.metrics import Metrics
 from ..observability.telemetry import Telemetry
@@ -24,12 +24,12 @@ from ..protocol import PATH, SUBPROTOCOL
 from ..scheduling.scheduler import create_device_thread
 from ..sessions.channel import Channel
 from ..sessions.service import Service
-from .auth_middleware import Gate, allow_origins
+from .auth_middleware import AuthMiddleware, allow_origins
 from .avatar_routes import avatar_routes
 from .clip_routes import clip_routes
 from .openapi import document, document_webhooks
 from .probe_routes import probe_routes
-from .runtime import Rest, opened
+from .runtime import Runtime, opened
 from .static_page import Page, page_routes
 from .stream_route import serve
 from .token_routes import token_routes
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    load: Callable[[], Engine],
+    load: Callable[[], SupervisedEngine],
     settings: ServerSettings | None = None,
     failed: Callable[[Exception], None] | None = None,
     page: Page | None = None,
@@ -59,13 +59,13 @@ def create_app(
     """
     settings = settings or ServerSettings()
     telemetry = Telemetry(Metrics(), Drain(settings.drain_seconds), tracer)
-    found: list[Rest] = []
+    found: list[Runtime] = []
     failures: list[Exception] = []
 
     def find() -> Service | None:
         return found[0].service if found else None
 
-    def rest() -> Rest:
+    def rest() -> Runtime:
         if not found:
             raise BusyError("the server is starting", settings.retry_seconds)
         return found[0]
@@ -122,17 +122,17 @@ def create_app(
     document_webhooks(app)
     if page is not None:
         app.include_router(page_routes(page))
-    speak_problems(app)
+    register_exception_handlers(app)
     document(app)
     app.add_middleware(
-        Gate, access=lambda: rest().access, keyed=keyed, settings=settings, telemetry=telemetry
+        AuthMiddleware, access=lambda: rest().access, keyed=keyed, settings=settings, telemetry=telemetry
     )
     allow_origins(app, settings.access.origins)
     return app
 
 
 async def _serve(
-    load: Callable[[], Engine], settings: ServerSettings, telemetry: Telemetry, kept: Rest
+    load: Callable[[], SupervisedEngine], settings: ServerSettings, telemetry: Telemetry, kept: Runtime
 ) -> None:
     """Load the model and serve with it, until this is cancelled."""
     device = create_device_thread()

@@ -8,45 +8,45 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ..auth.authenticator import Access, access_opened
+from ..auth.authenticator import Authenticator, access_opened
 from ..busy import BusyError
-from ..clips.service import Clips
+from ..clips.service import ClipService
 from ..clips.worker import ClipWorker
 from ..config.settings import ServerSettings
 from ..engines.base import EngineLostError
 from ..http.uploads import Uploads
-from ..media.file.signing import Sign, open_signing
+from ..media.file.signing import ClipSigner, open_signing
 from ..sessions.service import Service, unready_error
 from ..storage.storage import Storage
 from ..webhooks.sender import WebhookSender
-from .clip_submission import ClipOrders
+from .clip_submission import ClipSubmission
 
 log = logging.getLogger(__name__)
 _SWEEP_SECONDS = 60.0
 _LOOK_SECONDS = 10.0
 
 
-class Rest:
+class Runtime:
     """service: None while its model is being loaded; the clips can be looked at before."""
 
-    def __init__(self, storage: Storage, settings: ServerSettings, access: Access) -> None:
+    def __init__(self, storage: Storage, settings: ServerSettings, access: Authenticator) -> None:
         self.storage, self.access = storage, access
         self.service: Service | None = None
-        self.clips = Clips(storage, settings.clips, settings.retry_seconds)
+        self.clips = ClipService(storage, settings.clips, settings.retry_seconds)
         self.uploads = Uploads(storage.files, settings.uploads, settings.retry_seconds)
         self._settings, signing = settings, settings.signing
-        self._sign: Sign | None = None
+        self._sign: ClipSigner | None = None
         if signing.certificate is not None and signing.key is not None:
             self._sign = open_signing(signing.certificate, signing.key)
 
     @property
-    def orders(self) -> ClipOrders:
+    def orders(self) -> ClipSubmission:
         """Raises BusyError."""
         if self.service is None or not self.service.is_ready:
             raise unready_error(self.service, self._settings.retry_seconds)
         if self.service.telemetry.drain.has_started:
             raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
-        return ClipOrders(self.service, self.clips, self.uploads)
+        return ClipSubmission(self.service, self.clips, self.uploads)
 
     async def work(self, service: Service) -> None:
         """Make clips, tell of them, and remove old ones, until it is cancelled. service: ready."""
@@ -78,10 +78,10 @@ async def _look_at_device(service: Service) -> None:
 
 
 @asynccontextmanager
-async def opened(root: Path, settings: ServerSettings, keyed: bool) -> AsyncIterator[Rest]:
+async def opened(root: Path, settings: ServerSettings, keyed: bool) -> AsyncIterator[Runtime]:
     """keyed: whether keys are asked for. Raises DataDirectoryError, SigningError."""
     async with (
         Storage(root) as storage,
         access_opened(storage, settings.access, keyed, settings.retry_seconds) as access,
     ):
-        yield Rest(storage, settings, access)
+        yield Runtime(storage, settings, access)

@@ -140,7 +140,7 @@ class Metrics:
             "window_running_seconds",
             "Time for which the current batch has been running; 0 when there is none.",
         )
-        self.clips = self._gauge("clips", "Clips by state.", "state")
+        self.clips = self._gauge("clips", "ClipService by state.", "state")
         self.asyncio_tasks = self._gauge("asyncio_tasks", "Tasks of the event loop.")
         self.threads = self._gauge("threads", "Threads of the server's process.")
         self.device_memory = self._gauge("device_memory_bytes", "Device memory that the engine uses.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..engines.base import Made, Work
+from ..engines.base import StageTimings, WindowResult
 from ..protocol import LatencyParts
 
 
@@ -16,7 +16,7 @@ class FirstFrameLatency:
         received_at: Time at which the first byte arrived, on the session's clock.
         buffering: Until there was enough audio for the first window.
         queueing: Until the device was free.
-        work: Stages of the first window.
+        timings: Stages of the first window.
         startup_delay: Until the next windows were sure to be ready in time.
         encoding: Encoding of the media with the first frame.
         sending: Sending of the media with the first frame.
@@ -25,19 +25,21 @@ class FirstFrameLatency:
     received_at: float
     buffering: float = 0.0
     queueing: float = 0.0
-    work: Work = field(default_factory=Work)
+    timings: StageTimings = field(default_factory=StageTimings)
     startup_delay: float = 0.0
     encoding: float = 0.0
     sending: float = 0.0
 
     @classmethod
     def of_first_window(
-        cls, received_at: float, requested_at: float, result: Made, now: float
+        cls, received_at: float, requested_at: float, result: WindowResult, now: float
     ) -> FirstFrameLatency:
         """Return the latency up to the result of the first window; time that no stage took counts as queueing."""
-        work = result.work
-        queueing = max(0.0, now - requested_at - work.hearing - work.denoising - work.decoding)
-        return cls(received_at, requested_at - received_at, queueing, work)
+        timings = result.timings
+        queueing = max(
+            0.0, now - requested_at - timings.audio_encoding - timings.denoising - timings.decoding
+        )
+        return cls(received_at, requested_at - received_at, queueing, timings)
 
     def with_playout(self, shown_at: float) -> FirstFrameLatency:
         """Return the latency with the startup delay of a first frame that is shown at `shown_at`."""
@@ -68,9 +70,9 @@ class FirstFrameLatency:
         return {
             "buffering": self.buffering,
             "queueing": self.queueing,
-            "audio_encoding": self.work.hearing,
-            "denoising": self.work.denoising,
-            "decoding": self.work.decoding,
+            "audio_encoding": self.timings.audio_encoding,
+            "denoising": self.timings.denoising,
+            "decoding": self.timings.decoding,
             "startup_delay": self.startup_delay,
             "encoding": self.encoding,
             "sending": self.sending,

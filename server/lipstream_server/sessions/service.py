@@ -10,10 +10,11 @@ from importlib.metadata import version
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
-from ..avatars.avatars import Avatars
+from ..avatars.avatars import AvatarRegistry
 from ..busy import BusyError
 from ..config.settings import ServerSettings
-from ..engines.base import DeviceState, Engine, Health, Opened, UnknownPresetError
+from ..engines.base import DeviceState, EngineHealth, OpenedStream, UnknownPresetError
+from ..engines.interface import SupervisedEngine
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Telemetry
 from ..scheduling.capacity import CapacityModel
@@ -53,7 +54,7 @@ class Service:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SupervisedEngine,
         settings: ServerSettings,
         storage: Storage,
         device: ThreadPoolExecutor | None = None,
@@ -69,7 +70,7 @@ class Service:
         self.scheduler = Scheduler(
             engine, settings.most_batch, device, self.telemetry.metrics, settings.engine.smaller_seconds
         )
-        self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
+        self.avatars = AvatarRegistry(engine, self.scheduler, storage, settings.avatars)
         self._single_costs: Mapping[int, float] = {}
         self._capacity: CapacityModel | None = None
         self._is_warm = False
@@ -92,7 +93,7 @@ class Service:
         self.encoders.shutdown()
 
     @property
-    def engine_health(self) -> Health:
+    def engine_health(self) -> EngineHealth:
         """Whether the engine runs, and how often it was restarted."""
         return self.engine.health
 
@@ -157,7 +158,7 @@ class Service:
         with self.limiter.slot(), self.avatars.used(avatar or self.default_avatar):
             yield
 
-    async def open_stream(self, avatar: str | None, preset: str | None) -> Opened:
+    async def open_stream(self, avatar: str | None, preset: str | None) -> OpenedStream:
         """Return a stream at its start.
 
         Raises:
@@ -187,7 +188,7 @@ class Service:
         build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
         self._is_warm = True
 
-    async def _measure_capacity(self, opened: Opened) -> None:
+    async def _measure_capacity(self, opened: OpenedStream) -> None:
         """Derive the session limit from the windows of a session that starts alone, before others join."""
         frames = self.create_planner().sustainable_length
         request = silent_window(self.engine, opened, frames)

@@ -6,21 +6,14 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from live_server import (
-    UtteranceEnd,
-    connected,
-    get,
-    running,
-    tone,
-    until,
-)
+from live_server import connected, get, running, tone, until
 
 from lipstream_server.api.app import create_app
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.http.uvicorn_server import bind, server
-from lipstream_server.protocol import SessionStart
+from lipstream_server.protocol import SessionStart, UtteranceEnd
 
 
 class HangingEngine(StubEngine):
@@ -30,7 +23,7 @@ class HangingEngine(StubEngine):
         super().__init__()
         self.hang, self.go = threading.Event(), threading.Event()
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if self.hang.is_set():
             self.go.wait()
         return super().generate(requests)

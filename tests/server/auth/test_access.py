@@ -5,15 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from keyed_server import (
-    AVATARS,
-    PICTURE,
-    TOKENS,
-    bearer,
-    farewell,
-    keyed,
-    keys,
-)
+from keyed_server import AVATARS, PICTURE, bearer, farewell, keyed, keys
 from live_server import (
     CALM,
     ask,
@@ -26,6 +18,7 @@ from rest_client import CLIPS, form, wav
 from websockets.exceptions import InvalidStatus
 
 from lipstream_client.cli import COMMANDS, run
+from lipstream_server.api.token_routes import TOKENS
 from lipstream_server.config.settings import AccessSettings
 from lipstream_server.protocol import (
     SUBPROTOCOL,

@@ -19,7 +19,7 @@ from keyed_server import (
     keyed,
     keys,
 )
-from live_server import bind, connected, until
+from live_server import connected, until
 from pydantic import SecretStr
 from rest_client import wav
 from websockets.exceptions import InvalidStatus
@@ -31,6 +31,7 @@ from lipstream_server.commands.demo import ready
 from lipstream_server.commands.keys import KeysMissingError, asks_for_keys
 from lipstream_server.config.serve_settings import ServeSettings, loopback
 from lipstream_server.config.settings import AccessSettings
+from lipstream_server.http.uvicorn_server import bind
 from lipstream_server.protocol import PATH, SessionStart
 
 

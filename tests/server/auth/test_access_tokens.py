@@ -6,18 +6,10 @@ import stat
 from pathlib import Path
 
 import pytest
-from keyed_server import (
-    AVATARS,
-    QUICK,
-    TOKENS,
-    bearer,
-    browser,
-    farewell,
-    keyed,
-    keys,
-)
+from keyed_server import AVATARS, QUICK, bearer, browser, farewell, keyed, keys
 from live_server import ask, connected, running
 
+from lipstream_server.api.token_routes import TOKENS
 from lipstream_server.protocol import (
     SUBPROTOCOL,
     CloseCode,

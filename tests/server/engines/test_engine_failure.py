@@ -133,7 +133,7 @@ async def talk(address: str, avatar: str, audio: bytes, heard: Heard, utterances
 async def test_sessions_go_on_when_the_engine_is_lost_and_no_sound_is_lost_or_repeated(
     by: signal.Signals,
 ) -> None:
-    engine = EngineProcess(calm, SETTINGS.engine)
+    engine = EngineProcess.create(calm, SETTINGS.engine)
     heard = {avatar: Heard() for avatar in COLOURS}
     async with failing(engine) as address:
         talks = [
@@ -160,7 +160,7 @@ async def test_sessions_go_on_when_the_engine_is_lost_and_no_sound_is_lost_or_re
 
 
 async def test_a_session_that_is_silent_meanwhile_shows_its_face_and_then_speaks() -> None:
-    engine = EngineProcess(calm, SETTINGS.engine)
+    engine = EngineProcess.create(calm, SETTINGS.engine)
     async with failing(engine) as address, connected(address, START) as client:
         await client.media(4)
         for restarts in (1, 2):
@@ -175,7 +175,7 @@ async def test_a_session_that_is_silent_meanwhile_shows_its_face_and_then_speaks
 
 
 async def test_a_window_that_no_engine_outlives_ends_its_session_and_no_other() -> None:
-    engine = EngineProcess(poisoned, SETTINGS.engine)
+    engine = EngineProcess.create(poisoned, SETTINGS.engine)
     red, grey = Heard(), Heard()
     async with failing(engine) as address:
         good = asyncio.create_task(talk(address, "red", noise(1.0), red, 4))
@@ -190,7 +190,7 @@ async def test_a_window_that_no_engine_outlives_ends_its_session_and_no_other() 
 
 
 async def test_a_device_that_has_room_for_one_window_makes_all_of_them() -> None:
-    engine = EngineProcess(narrow, SETTINGS.engine)
+    engine = EngineProcess.create(narrow, SETTINGS.engine)
     heard = {avatar: Heard() for avatar in COLOURS}
     async with failing(engine) as address:
         await asyncio.gather(*(talk(address, avatar, noise(1.0), each) for avatar, each in heard.items()))
@@ -201,7 +201,7 @@ async def test_a_device_that_has_room_for_one_window_makes_all_of_them() -> None
 
 async def test_an_engine_that_is_given_up_ends_sessions_with_its_reason_and_the_probes_say_so() -> None:
     settings = replace(SETTINGS, engine=replace(SETTINGS.engine, most_losses=3))
-    engine = EngineProcess(dying, settings.engine)
+    engine = EngineProcess.create(dying, settings.engine)
     async with failing(engine, settings) as address, connected(address, SessionStart()) as silent:
         listening = asyncio.create_task(silent.to_the_end())
         assert (await get(address, "/healthz"))[0] == 200
@@ -223,7 +223,7 @@ async def test_an_engine_that_is_given_up_ends_sessions_with_its_reason_and_the_
 
 
 async def test_a_clip_goes_on_where_it_was(tmp_path: Path) -> None:
-    engine = EngineProcess(partial(StubEngine, seconds_per_window=0.1), SETTINGS.engine)
+    engine = EngineProcess.create(partial(StubEngine, seconds_per_window=0.1), SETTINGS.engine)
     (audio := tmp_path / "speech.wav").write_bytes(wav(4.0))
     async with failing(engine, data=tmp_path / "data") as address:
         rest = RestClient(f"http://{address}")

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lipstream_server.config.settings import EngineSettings
-from lipstream_server.engines.base import EngineLostError, Request
+from lipstream_server.engines.base import EngineLostError, WindowRequest
 from lipstream_server.engines.remote.proxy import EngineProcess
-from lipstream_server.engines.remote.shared_memory import Slots, shared_file
+from lipstream_server.engines.remote.shared_memory import SlotAllocator, open_shared_file
 from lipstream_server.engines.remote.transport import (
-    LEAST,
+    MIN_SLOT_BYTES,
     EngineEnd,
     ServerEnd,
     open_pipe,
@@ -94,7 +94,11 @@ def arrays(draw: st.DrawFn) -> NDArray[Any]:
     return draw(st.sampled_from(forms if whole.ndim else forms[:1]))(whole)
 
 
-@given(st.lists(arrays(), max_size=4), st.binary(max_size=3 * LEAST), st.sampled_from([LEAST, MANY]))
+@given(
+    st.lists(arrays(), max_size=4),
+    st.binary(max_size=3 * MIN_SLOT_BYTES),
+    st.sampled_from([MIN_SLOT_BYTES, MANY]),
+)
 @settings(max_examples=60, deadline=None)
 def test_what_is_sent_is_what_arrives(sent: list[NDArray[Any]], rest: bytes, memory: int) -> None:
     with piped(memory) as ends:
@@ -153,7 +157,7 @@ def test_where_no_slot_is_free_pictures_come_through_the_socket() -> None:
 
 
 def test_what_is_large_and_no_array_goes_through_memory_too_and_keeps_no_slot(ends: Ends) -> None:
-    big = os.urandom(10 * LEAST)
+    big = os.urandom(10 * MIN_SLOT_BYTES)
     assert answered(ends, big) == big
     assert ends[1].slots == 1
     asked(ends)
@@ -236,8 +240,8 @@ def test_what_the_server_cannot_have_got_is_refused() -> None:
     with ours, theirs:
         _, engine = open_pipe(MANY)
         engine.close()
-        server = ServerEnd(ours, mmap.mmap(-1, LEAST))
-        for size, slots in ((0, [(LEAST - 10, 11)]), (2**60, []), (0, [])):
+        server = ServerEnd(ours, mmap.mmap(-1, MIN_SLOT_BYTES))
+        for size, slots in ((0, [(MIN_SLOT_BYTES - 10, 11)]), (2**60, []), (0, [])):
             head = size.to_bytes(8, "little") + len(slots).to_bytes(4, "little")
             theirs.send(head + b"".join(n.to_bytes(8, "little") for slot in slots for n in slot))
             with pytest.raises(OSError, match="expected a"):
@@ -248,32 +252,32 @@ def test_what_the_server_cannot_have_got_is_refused() -> None:
 def test_slots_never_overlap_and_all_of_them_come_back(steps: list[int]) -> None:
     """steps: bytes to take, or, below 0, which of those that are taken to give back."""
     size = 2**18
-    slots = Slots(size)
+    slots = SlotAllocator(size)
     taken: list[tuple[int, int]] = []
     for step in steps:
         if step > 0:
-            place = slots.take(step)
+            place = slots.allocate(step)
             if place is not None:
                 assert 0 <= place <= size - step
                 assert all(place + step <= begin or begin + most <= place for begin, most in taken)
                 taken.append((place, step))
         elif taken:
-            slots.give_back(taken.pop(step % len(taken))[0])
+            slots.release(taken.pop(step % len(taken))[0])
     for place, _ in taken:
-        slots.give_back(place)
-    assert (slots.taken, slots.take(size)) == (0, 0)
+        slots.release(place)
+    assert (len(slots), slots.allocate(size)) == (0, 0)
 
 
 def test_a_slot_that_nobody_has_cannot_be_given_back() -> None:
-    slots = Slots(2**16)
-    assert slots.take(1) == 0
-    with pytest.raises(ValueError, match="got one at 4096"):
-        slots.give_back(4096)
+    slots = SlotAllocator(2**16)
+    assert slots.allocate(1) == 0
+    with pytest.raises(ValueError, match="got 4096"):
+        slots.release(4096)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others cannot seal a file")
 def test_nobody_can_cut_off_what_the_server_reads() -> None:
-    file = shared_file(MANY)
+    file = open_shared_file(MANY)
     try:
         for size in (0, 2 * MANY):
             with pytest.raises(PermissionError):
@@ -295,11 +299,11 @@ def test_nothing_is_left_of_fifty_lives(caplog: pytest.LogCaptureFixture) -> Non
         logging.CRITICAL, "lipstream_server.engines.remote.proxy"
     )  # what is captured keeps its errors
     often = EngineSettings(most_losses=1, losses_seconds=1e-6)  # no pause: each is the first
-    with EngineProcess(StubEngine, often).start() as engine:
+    with EngineProcess.create(StubEngine, often).start() as engine:
         samples = np.zeros(engine.samples_needed(8), np.float32)
         before = _held()
         for _ in range(50):
-            request = Request(engine.begin("red", "exact", 0), samples, 0, 8, False)
+            request = WindowRequest(engine.create_stream("red", "exact", 0), samples, 0, 8, False)
             last = engine.generate([request])[0].frames
             assert not last.flags.owndata
             assert engine.pid is not None

@@ -8,14 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from live_server import (
-    Client,
-    SessionEnd,
-    UtteranceEnd,
-    connected,
-    get,
-    tone,
-)
+from live_server import Client, connected, get, tone
 from rest_client import (
     CLIPS,
     finished,
@@ -28,8 +21,10 @@ from websockets.asyncio.client import connect
 from lipstream_server.observability.logs import configure_logging, log_context, log_event
 from lipstream_server.protocol import (
     PATH,
+    SessionEnd,
     SessionReady,
     SessionStart,
+    UtteranceEnd,
     UtteranceEnded,
 )
 

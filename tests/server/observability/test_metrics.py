@@ -3,17 +3,7 @@
 import re
 from pathlib import Path
 
-from live_server import (
-    CALM,
-    SessionEnd,
-    UtteranceEnd,
-    ask,
-    connected,
-    get,
-    running,
-    tone,
-    until_ready,
-)
+from live_server import CALM, ask, connected, get, running, tone, until_ready
 from rest_client import (
     CLIPS,
     finished,
@@ -27,7 +17,9 @@ from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.metrics import Metrics
 from lipstream_server.protocol import (
     Error,
+    SessionEnd,
     SessionStart,
+    UtteranceEnd,
     UtteranceEnded,
     UtteranceStarted,
 )

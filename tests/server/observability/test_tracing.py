@@ -10,14 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from live_server import (
-    Interrupt,
-    SessionEnd,
-    UtteranceEnd,
-    connected,
-    running,
-    tone,
-)
+from live_server import connected, running, tone
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -28,8 +21,11 @@ from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.tracing import TracingError, open_tracer
 from lipstream_server.protocol import (
+    Interrupt,
+    SessionEnd,
     SessionReady,
     SessionStart,
+    UtteranceEnd,
     UtteranceEnded,
     UtteranceStarted,
 )

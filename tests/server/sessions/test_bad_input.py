@@ -7,33 +7,26 @@ import threading
 
 import numpy as np
 import pytest
-from live_server import (
-    CALM,
-    AudioAppend,
-    Interrupt,
-    Ping,
-    SessionEnd,
-    StatsRequest,
-    UtteranceEnd,
-    connected,
-    get,
-    running,
-    tone,
-    until,
-)
+from live_server import CALM, connected, get, running, tone, until
 
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
+    AudioAppend,
     CloseCode,
     Error,
     ErrorCode,
+    Interrupt,
+    Ping,
     Pong,
     SessionClosing,
+    SessionEnd,
     SessionReady,
     SessionStart,
     Stats,
+    StatsRequest,
+    UtteranceEnd,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -255,7 +248,7 @@ async def test_half_open_connection_is_closed() -> None:
 class FailingEngine(StubEngine):
     """Fails for the red avatar."""
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         if self.ready and any(request.stream.avatar == "red" for request in requests):  # type: ignore[attr-defined]
             raise RuntimeError("out of memory")
         return super().generate(requests)

@@ -8,14 +8,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
-from live_server import (
-    Client,
-    SessionEnd,
-    UtteranceEnd,
-    connected,
-    get,
-    tone,
-)
+from live_server import Client, connected, get, tone
 from rest_client import (
     CLIPS,
     ask_json,
@@ -31,7 +24,9 @@ from lipstream_server.protocol import (
     AudioFormat,
     Error,
     SessionClosing,
+    SessionEnd,
     SessionStart,
+    UtteranceEnd,
     UtteranceEnded,
 )
 

@@ -19,20 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from live_server import (
-    AudioAppend,
-    Client,
-    Interrupt,
-    Ping,
-    SessionEnd,
-    StatsRequest,
-    UtteranceEnd,
-    connected,
-    get,
-    running,
-    tone,
-    until,
-)
+from live_server import Client, connected, get, running, tone, until
 from stream_model import SessionModel
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -42,15 +29,21 @@ from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
     MAX_MESSAGE_BYTES,
     PATH,
+    AudioAppend,
     AudioFormat,
     Error,
     ErrorCode,
+    Interrupt,
     Message,
+    Ping,
     Pong,
     SessionClosing,
+    SessionEnd,
     SessionReady,
     SessionStart,
     Stats,
+    StatsRequest,
+    UtteranceEnd,
     UtteranceEnded,
 )
 from lipstream_server.sessions.conversation import ConversationSettings

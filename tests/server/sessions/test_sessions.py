@@ -7,17 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from decoded_video import decode
-from live_server import (
-    CALM,
-    Client,
-    Interrupt,
-    SessionEnd,
-    StatsRequest,
-    UtteranceEnd,
-    connected,
-    running,
-    tone,
-)
+from live_server import CALM, Client, connected, running, tone
 from websockets.asyncio.client import connect
 
 from lipstream_server.config.settings import ServerSettings
@@ -25,11 +15,15 @@ from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
     PATH,
     Container,
+    Interrupt,
     MediaTag,
+    SessionEnd,
     SessionReady,
     SessionStart,
     Stats,
+    StatsRequest,
     TaggedMedia,
+    UtteranceEnd,
     UtteranceEnded,
     UtteranceStarted,
 )

@@ -4,18 +4,14 @@ from fractions import Fraction
 
 import numpy as np
 from decoded_video import decode
-from live_server import (
-    SessionEnd,
-    UtteranceEnd,
-    connected,
-    running,
-    tone,
-)
+from live_server import connected, running, tone
 
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
+    SessionEnd,
     SessionReady,
     SessionStart,
+    UtteranceEnd,
     UtteranceEnded,
     UtteranceStarted,
 )

@@ -15,34 +15,34 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..watermark import Mark
-from .audio_track import Soundtrack
+from ..watermark import Watermark
+from .audio_track import AudioTrackReader
 from .video_writer import VideoWriter
 
 
 @dataclass(frozen=True)
-class FilmSize:
+class ClipFormat:
     """width, height: pixels, both even. frames: of the whole video. mark: pictures show that they were generated."""
 
     width: int
     height: int
     fps: int
     frames: int
-    mark: bool = False
+    watermark: bool = False
 
 
-class Film:
+class ClipWriter:
     """A context manager; what it leaves at `output`, and what after an error, is `VideoWriter`'s rule."""
 
-    def __init__(self, audio: Path, output: Path, size: FilmSize) -> None:
+    def __init__(self, audio: Path, output: Path, size: ClipFormat) -> None:
         self._audio, self._output, self._size = audio, output, size
-        self._mark = Mark(size.width, size.height) if size.mark else None
+        self._mark = Watermark(size.width, size.height) if size.watermark else None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         size = self._size
         with ExitStack() as opening:
-            self._sound = opening.enter_context(Soundtrack(self._audio))
+            self._sound = opening.enter_context(AudioTrackReader(self._audio))
             rate, channels = self._sound.sample_rate, self._sound.channels
             self._writer = opening.enter_context(
                 VideoWriter(self._output, size.width, size.height, rate, channels, size.fps)
