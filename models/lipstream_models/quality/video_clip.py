@@ -17,9 +17,9 @@ from ..model import Model
 from ..portrait import Face, FaceLandmarker, Framing
 from ..portrait.crop import (
     choose_face,
-    cut,
     frame_head,
     outline_box,
+    resample_square,
 )
 from .fidelity import TrueClip
 from .image_quality import Boxes, Frames
@@ -54,7 +54,7 @@ def read_clip(path: Path, name: str, model: Model, landmarker: FaceLandmarker, s
     """At most this much of a video, at the model's rate and size.
 
     The face of the first frame decides the square, as for a portrait, and all frames are cut there, so that a head that moves
-    does so in the crop too. When the lips are closed is not known. Raises ClipError, PictureError or AudioError.
+    does so in the crop too. When the lips are closed is not known. Raises ClipError, ImageError or AudioError.
     """
     count = round(seconds * model.fps)
     try:
@@ -125,7 +125,7 @@ def _frames(path: Path, model: Model, landmarker: FaceLandmarker, count: int) ->
                 framing = model.portrait.framing or Framing()
                 face, _ = choose_face(landmarker.detect(picture), framing)
                 square = frame_head(face.landmarks, picture.shape[1], picture.shape[0], framing)
-            crops.append(cut(picture, square, model.size))
+            crops.append(resample_square(picture, square, model.size))
             if len(crops) == count:
                 break
     if not crops:

@@ -163,11 +163,11 @@ class ModelEngine:
         """The device is let go with the process."""
 
     def register(self, avatar: str, picture: Picture) -> Sequence[str]:
-        from lipstream_models.portrait import PictureError
+        from lipstream_models.portrait import ImageError
 
         try:
             portrait = self._prepare(picture)
-        except PictureError as error:
+        except ImageError as error:
             raise portrait_error(error) from error
         self._registered[avatar] = self._engine.register(portrait)
         return portrait.notes

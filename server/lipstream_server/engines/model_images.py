@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from .base import Picture, PortraitCode, PortraitError
 
 if TYPE_CHECKING:
-    from lipstream_models.portrait import ImageLimits, PictureError
+    from lipstream_models.portrait import ImageLimits, ImageError
 
 _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
     {
-        "PictureEmptyError": "picture_empty",
-        "NotAPictureError": "not_a_picture",
-        "PictureTooLargeError": "picture_too_large",
-        "PictureDamagedError": "picture_damaged",
-        "PictureColourError": "picture_colour",
+        "ImageEmptyError": "picture_empty",
+        "NotAnImageError": "not_a_picture",
+        "ImageTooLargeError": "picture_too_large",
+        "ImageDamagedError": "picture_damaged",
+        "ImageColourError": "picture_colour",
         "NoFaceError": "no_face",
         "FaceTooSmallError": "face_too_small",
     }
@@ -30,14 +30,14 @@ _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
 
 def read_picture(data: bytes, limits: ImageLimits) -> Picture:
     """Raises PortraitError."""
-    from lipstream_models.portrait import PictureError, load_portrait
+    from lipstream_models.portrait import ImageError, load_portrait
 
     try:
         return load_portrait(data, limits)
-    except PictureError as error:
+    except ImageError as error:
         raise portrait_error(error) from error
 
 
-def portrait_error(error: PictureError) -> PortraitError:
+def portrait_error(error: ImageError) -> PortraitError:
     """What the seam calls it."""
     return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))

@@ -24,7 +24,7 @@ from rest_client import (
     wav,
 )
 
-from lipstream_models.portrait import PictureError, load_portrait
+from lipstream_models.portrait import ImageError, load_portrait
 from lipstream_server.config.settings import AvatarSettings, ClipSettings, UploadSettings
 from lipstream_server.engines.base import Picture
 from lipstream_server.engines.model_images import portrait_error
@@ -39,7 +39,7 @@ class Looking(StubEngine):
     def read_picture(self, data: bytes) -> Picture:
         try:
             return load_portrait(data)[:1, :1]
-        except PictureError as error:
+        except ImageError as error:
             raise portrait_error(error) from error
 
 

@@ -20,7 +20,7 @@ from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
 from lipstream_models.device.precision import autocast
 from lipstream_models.portrait import (
     FaceLandmarker,
-    PictureError,
+    ImageError,
     Portrait,
     PortraitSettings,
     prepare_portrait,
@@ -115,7 +115,7 @@ def portraits_of(clip: Clip, landmarker: FaceLandmarker) -> dict[int, Portrait]:
     for number, frame in enumerate(clip.truth.references):
         try:
             found[number] = prepare_portrait(np.array(clip.frames[frame]), landmarker, settings)
-        except PictureError:
+        except ImageError:
             continue
     return found
 
