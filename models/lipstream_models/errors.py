@@ -6,3 +6,7 @@ class LipstreamError(ValueError):
 
     # How the command line recognises an error that is meant for whoever typed the command.
     exit_code = 2
+
+
+class WeightsError(LipstreamError):
+    """A weight file cannot be read, or its tensors do not fit."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .audio import AudioEncoder
+from .audio.encoder import AudioEncoder
 from .autoencoders.base import Codec
 from .config import SchedulerConfig
 from .networks import Network

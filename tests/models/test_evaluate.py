@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lipstream_client.cli import COMMANDS, run
-from lipstream_models.audio import read_audio
+from lipstream_models.audio.decode import read_audio
 from lipstream_models.bundled import avatar_path, load_bundled, recording_path
-from lipstream_models.checkpoints.weights_file import WeightsError
+from lipstream_models.errors import WeightsError
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.feature_networks import frame_features, load_script, video_features
 from lipstream_models.quality.frechet import Gaussian, Moments, frechet_distance

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from lipstream_models.audio.features import context_windows
+from lipstream_models.audio.windows import context_windows
 from lipstream_models.device.timer import Stopwatch
 from lipstream_models.engine import (
     Avatar,

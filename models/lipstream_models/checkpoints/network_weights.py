@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..autoencoders.sd_vae import StableAutoencoder
 from ..config import ConfigError, NetworkConfig, SchedulerConfig
-from ..errors import LipstreamError
+from ..errors import LipstreamError, WeightsError
 from ..networks import Network
 from .hallo_directory import (
     VAE_WEIGHTS,
@@ -22,7 +22,6 @@ from .hallo_directory import (
     read_network_config,
 )
 from .weights_file import (
-    WeightsError,
     WeightsFile,
     misfits,
     open_weights,

@@ -17,11 +17,7 @@ import safetensors
 import torch
 from torch import Tensor
 
-from ..errors import LipstreamError
-
-
-class WeightsError(LipstreamError):
-    """A weight file cannot be read, or its tensors do not fit."""
+from ..errors import WeightsError
 
 
 @dataclass(frozen=True)

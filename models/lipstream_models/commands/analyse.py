@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..analysis.analysis import Analysis, analyse
 from ..analysis.plots import Frames, draw, draw_frames
-from ..audio import iter_audio, windowed
+from ..audio.decode import iter_audio
+from ..audio.windows import iter_windows
 from ..bundled import (
     avatar_names,
     avatar_path,
@@ -82,7 +83,7 @@ def as_dict(found: Analysis, model: str, sampling: Sampling) -> dict[str, object
 
 def _window(model: Model, audio: Path, start: float) -> NDArray[np.float32]:
     """Audio features (F, 5, blocks, channels) of the clip window of the recording that holds this second."""
-    windows = windowed(model.audio.stream(), iter_audio(audio), model.defaults.window)
+    windows = iter_windows(model.audio.stream(), iter_audio(audio), model.defaults.window)
     number = int(start * model.fps / model.defaults.window)
     found = next(islice(windows, number, None), None)
     if found is None:

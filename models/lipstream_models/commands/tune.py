@@ -15,7 +15,8 @@ from lipstream_accel.plan_text import describe
 
 from ..analysis.meta_models import full_size, price_plan
 from ..analysis.tuning import tune
-from ..audio import iter_audio, windowed
+from ..audio.decode import iter_audio
+from ..audio.windows import iter_windows
 from ..bundled import (
     avatar_names,
     avatar_path,
@@ -99,7 +100,7 @@ def _cases(
 ) -> list[tuple[Case, Tensor]]:
     """A window of the recording, so many frames long, for each of some bundled avatars, one after the other."""
     landmarker = FaceLandmarker()
-    windows = windowed(engine.model.audio.stream(), iter_audio(audio), frames)
+    windows = iter_windows(engine.model.audio.stream(), iter_audio(audio), frames)
     cases = []
     for name, window in zip(avatar_names()[:portraits], islice(windows, 1, None), strict=False):
         avatar = engine.register(prepare_portrait(avatar_path(name), landmarker, engine.model.portrait))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio.features import context_windows
+from ..audio.windows import context_windows
 from ..device.timer import Stopwatch
 from ..engine import Avatar, Engine, Sampling
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait

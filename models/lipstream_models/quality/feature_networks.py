@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..checkpoints.weights_file import WeightsError
+from ..errors import WeightsError
 from .image_quality import Frames
 
 CLIP = 16

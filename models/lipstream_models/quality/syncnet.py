@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..checkpoints.weights_file import WeightsError, misfits, open_weights
+from ..checkpoints.weights_file import misfits, open_weights
+from ..errors import WeightsError
 from .image_quality import Boxes, Frames
 from .mfcc import mfcc
 

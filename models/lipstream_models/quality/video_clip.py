@@ -10,8 +10,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import iter_audio
-from ..audio.sliding import SAMPLE_RATE
+from ..audio.decode import iter_audio
+from ..audio.samples import SAMPLE_RATE
 from ..errors import LipstreamError
 from ..model import Model
 from ..portrait import Face, FaceLandmarker, Framing

@@ -18,7 +18,7 @@ from ..engines.base import HEARING_RATE, UnknownPresetError
 from ..http.multipart import Part, bad_form
 from ..http.problem_details import Problem, said
 from ..http.uploads import Form, Uploads
-from ..media.file.recording import measure
+from ..media.file.recording import count_engine_samples
 from ..sessions.service import Service
 from ..webhooks.target import WebhookUrlError, target_of
 from .schemas import ClipForm
@@ -54,7 +54,7 @@ class ClipOrders:
             self._check_signed(asked)
             self._check_webhook(asked)
             limit = self._service.settings.clips.max_seconds
-            samples = await asyncio.to_thread(measure, form.files["audio"], limit)
+            samples = await asyncio.to_thread(count_engine_samples, form.files["audio"], limit)
             avatar, bundled = await self._face(asked, form, caller.owner)
             with self._service.avatars.used(avatar):
                 order = self._order(asked, avatar, samples)

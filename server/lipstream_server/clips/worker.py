@@ -21,7 +21,7 @@ from ..engines.base import (
 )
 from ..errors import MediaError
 from ..media.file.clip_writer import Film, FilmSize
-from ..media.file.recording import Hearing
+from ..media.file.recording import RecordingReader
 from ..media.file.signing import Sign
 from ..observability.logs import about, log_event
 from ..scheduling.scheduler import BACKGROUND
@@ -101,7 +101,7 @@ class ClipWorker:
         audio, work = files.audio(clip.id), files.work(clip.id, order.container)
         with service.avatars.used(order.avatar):
             stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
-            hearing = await asyncio.to_thread(Hearing, audio)
+            hearing = await asyncio.to_thread(RecordingReader, audio)
             heard = 0
             async with (
                 _entered(Film(audio, work, size), self._encode) as film,
@@ -109,7 +109,7 @@ class ClipWorker:
             ):
                 for start in range(0, order.frames, length):
                     missing = engine.samples_needed(start + length) - heard
-                    samples, ended = await self._encode(hearing.take, missing)
+                    samples, ended = await self._encode(hearing.read, missing)
                     heard += len(samples)
                     request = Request(stream, samples, start, length, ended)
                     made = await self._window(request, order.preset)

@@ -32,7 +32,7 @@ from .base import (
 from .model_images import portrait_error, read_picture
 
 if TYPE_CHECKING:
-    from lipstream_models.audio import LiveEncoder
+    from lipstream_models.audio.encoder import LiveEncoder
     from lipstream_models.audio.sliding import SlidingState
     from lipstream_models.engine import Avatar, Engine, Sampling
     from lipstream_models.engine import Stream as Talking

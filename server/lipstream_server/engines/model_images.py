@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .base import Picture, PortraitCode, PortraitError
 
 if TYPE_CHECKING:
-    from lipstream_models.portrait import ImageLimits, ImageError
+    from lipstream_models.portrait import ImageError, ImageLimits
 
 _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
     {

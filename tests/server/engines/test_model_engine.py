@@ -19,7 +19,8 @@ from small_model import AUTOENCODER, NETWORK
 
 from lipstream_accel.plan_json import to_json
 from lipstream_accel.presets import preset
-from lipstream_models.audio import FeatureConfig, context_windows
+from lipstream_models.audio.features import FeatureConfig
+from lipstream_models.audio.windows import context_windows
 from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults

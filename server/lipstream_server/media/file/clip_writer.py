@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..watermark import Mark
-from .audio_track import Soundtrack
+from .audio_track import AudioTrackReader
 from .video_writer import VideoWriter
 
 
@@ -42,7 +42,7 @@ class Film:
     def __enter__(self) -> Self:
         size = self._size
         with ExitStack() as opening:
-            self._sound = opening.enter_context(Soundtrack(self._audio))
+            self._sound = opening.enter_context(AudioTrackReader(self._audio))
             rate, channels = self._sound.sample_rate, self._sound.channels
             self._writer = opening.enter_context(
                 VideoWriter(self._output, size.width, size.height, rate, channels, size.fps)
