@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lipstream_server.engines.base import Made, OutOfMemoryError, Request
+from lipstream_server.engines.base import OutOfMemoryError, WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine, StubStream
 
 
@@ -40,14 +40,14 @@ class LoadError(ValueError):
 
 
 class Dying(StubEngine):
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if any(request.samples.any() for request in requests):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().generate(requests)
 
 
 class Poisoned(StubEngine):
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         for request in requests:
             assert isinstance(request.stream, StubStream)
             if request.stream.avatar == "grey" and request.samples.any():
@@ -56,7 +56,7 @@ class Poisoned(StubEngine):
 
 
 class Narrow(StubEngine):
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if len(requests) > 1:
             raise OutOfMemoryError(f"no room for {len(requests)} windows")
         return super().generate(requests)

@@ -2,7 +2,7 @@
 
 import threading
 
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine, StubStream
 
 
@@ -13,7 +13,7 @@ class Gated(StubEngine):
         super().__init__()
         self.allowed = threading.Semaphore(100_000)
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         self.allowed.acquire(timeout=20)
         return super().generate(requests)
 
@@ -31,7 +31,7 @@ class Failing(StubEngine):
         super().__init__()
         self.errors = list(errors)
 
-    def begin(self, avatar: str, preset: str, seed: int) -> StubStream:
+    def create_stream(self, avatar: str, preset: str, seed: int) -> StubStream:
         if seed and self.errors:
             raise self.errors.pop(0)
-        return super().begin(avatar, preset, seed)
+        return super().create_stream(avatar, preset, seed)

@@ -51,7 +51,7 @@ def avatar_routes(
     """find: the service, None while its model is being loaded. uploads: asked for once the service is there."""
     routes = APIRouter(tags=["avatars"])
     parts = {
-        "image": Part(settings.avatars.max_bytes, "picture_too_large", True),
+        "image": Part(settings.avatars.max_bytes, "image_too_large", True),
         "name": _TEXT,
         "crop": _TEXT,
     }
@@ -143,12 +143,12 @@ def avatar_routes(
 
 
 PICTURE_REFUSALS = {
-    "picture_too_large": 413,
-    "not_a_picture": 415,
-    "picture_empty": 422,
-    "picture_damaged": 422,
-    "picture_colour": 422,
-    "picture_unusable": 422,
+    "image_too_large": 413,
+    "not_an_image": 415,
+    "image_empty": 422,
+    "image_damaged": 422,
+    "image_colour": 422,
+    "image_unusable": 422,
     "no_face": 422,
     "face_too_small": 422,
 }

@@ -14,10 +14,15 @@ from ..auth.caller import Caller
 from ..clips.service import Clips, Report
 from ..clips.state import Order
 from ..clips.table import Key
-from ..engines.base import HEARING_RATE, UnknownPresetError
+from ..engines.base import (
+    UnknownPresetError,
+)
 from ..http.multipart import Part, bad_form
 from ..http.problem_details import Problem, said
 from ..http.uploads import Form, Uploads
+from ..media.arrays import (
+    ENGINE_SAMPLE_RATE,
+)
 from ..media.file.recording import count_engine_samples
 from ..sessions.service import Service
 from ..webhooks.target import WebhookUrlError, target_of
@@ -34,7 +39,7 @@ class ClipOrders:
         settings = service.settings
         self._parts = {
             "audio": Part(settings.clips.max_bytes, "recording_too_large", True),
-            "portrait": Part(settings.avatars.max_bytes, "picture_too_large", True),
+            "portrait": Part(settings.avatars.max_bytes, "image_too_large", True),
             **dict.fromkeys(ClipForm.model_fields, _TEXT),
         }
 
@@ -100,7 +105,7 @@ class ClipOrders:
         width, height = engine.size
         if asked.size is not None:
             width, height = (_even(side * asked.size / max(engine.size)) for side in engine.size)
-        frames = -(-samples * engine.fps // HEARING_RATE)
+        frames = -(-samples * engine.fps // ENGINE_SAMPLE_RATE)
         preset = asked.preset or self._service.preset
         return Order(
             avatar,

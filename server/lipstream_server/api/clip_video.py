@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from ..clips.service import Clips
 from ..clips.state import State
 from ..http.problem_details import Problem
-from ..media.containers.growing_file import playable
+from ..media.containers.growing_file import playable_bytes
 from ..media.file.formats import FORMATS, VideoFormat
 from ..media.file.video_writer import part_path
 
@@ -118,7 +118,7 @@ def _open_part(path: Path, made: VideoFormat) -> Found | None:
         file = path.open("rb")
     except FileNotFoundError:
         return None
-    size = playable(file, made.name)
+    size = playable_bytes(file, made.name)
     if not size:
         file.close()
         return None

@@ -15,7 +15,7 @@ from ..clips.worker import ClipWorker
 from ..config.settings import ServerSettings
 from ..engines.base import EngineLostError
 from ..http.uploads import Uploads
-from ..media.file.signing import Sign, open_signing
+from ..media.file.signing import ClipSigner, open_signing
 from ..sessions.service import Service, busy
 from ..storage.storage import Storage
 from ..webhooks.sender import WebhookSender
@@ -35,7 +35,7 @@ class Rest:
         self.clips = Clips(storage, settings.clips, settings.retry_seconds)
         self.uploads = Uploads(storage.files, settings.uploads, settings.retry_seconds)
         self._settings, signing = settings, settings.signing
-        self._sign: Sign | None = None
+        self._sign: ClipSigner | None = None
         if signing.certificate is not None and signing.key is not None:
             self._sign = open_signing(signing.certificate, signing.key)
 

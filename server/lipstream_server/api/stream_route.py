@@ -13,7 +13,7 @@ from ..busy import BusyError
 from ..config.settings import ServerSettings
 from ..engines.base import (
     EngineGoneError,
-    Opened,
+    OpenedStream,
     UnknownAvatarError,
     UnknownPresetError,
 )
@@ -169,7 +169,7 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
         raise Ending(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
 
 
-async def _open(service: Service, start: SessionStart, caller: Caller) -> Opened:
+async def _open(service: Service, start: SessionStart, caller: Caller) -> OpenedStream:
     try:
         if start.avatar is not None:
             await service.avatars.get(start.avatar, caller.owner)

@@ -19,12 +19,14 @@ from ..engines.base import (
     AvatarInUseError,
     BundledAvatarError,
     Engine,
-    Opened,
-    Picture,
+    OpenedStream,
     Stream,
     UnknownAvatarError,
 )
-from ..media.live.media_output import jpeg
+from ..media.arrays import (
+    RgbImage,
+)
+from ..media.live.media_output import encode_jpeg
 from ..scheduling.scheduler import Scheduler
 from ..storage.data_directory import move, remove, write
 from ..storage.storage import Storage
@@ -67,7 +69,7 @@ class Avatars:
             for place, name in enumerate(engine.avatars)
         }
         self._registered: OrderedDict[str, None] = OrderedDict()  # the least recently used first
-        self._opened: OrderedDict[tuple[str, str], Opened] = OrderedDict()  # likewise
+        self._opened: OrderedDict[tuple[str, str], OpenedStream] = OrderedDict()  # likewise
         self._previews: dict[str, bytes] = {}  # of those that are bundled
         self._users: Counter[str] = Counter()
         self._preparing = asyncio.Lock()  # one at a time: a decoded picture is large
@@ -99,7 +101,7 @@ class Avatars:
             if not self._users[avatar]:
                 del self._users[avatar]
 
-    async def open(self, avatar: str, preset: str) -> Opened:
+    async def open(self, avatar: str, preset: str) -> OpenedStream:
         """A stream at its beginning, made once while it is kept. Raises EngineError."""
         key = (avatar, preset)
         with self.used(avatar):
@@ -117,7 +119,7 @@ class Avatars:
         """A stream with noise of its own. Raises EngineError."""
         with self.used(avatar):
             await self._prepare(avatar)
-            return await self._scheduler.call(self._engine.begin, avatar, preset, seed)
+            return await self._scheduler.call(self._engine.create_stream, avatar, preset, seed)
 
     async def preview(self, avatar: str, owner: str | None) -> bytes:
         """The framed portrait, a JPEG. Raises UnknownAvatarError."""
@@ -214,7 +216,7 @@ class Avatars:
         self._registered.move_to_end(avatar)
 
     async def _register(self, avatar: str, data: bytes, crop: Crop | None) -> Sequence[str]:
-        picture = await asyncio.to_thread(self._engine.read_picture, data)
+        picture = await asyncio.to_thread(self._engine.decode_image, data)
         notes = await self._scheduler.call(self._engine.register, avatar, cropped(picture, crop))
         self._registered[avatar] = None
         idle = [each for each in list(self._registered)[:-1] if each not in self._users]
@@ -226,14 +228,14 @@ class Avatars:
     async def _forget(self, avatar: str) -> None:
         for key in [key for key in self._opened if key[0] == avatar]:
             del self._opened[key]
-        await self._scheduler.call(self._engine.forget, avatar)
+        await self._scheduler.call(self._engine.unregister, avatar)
 
     async def _look(self, avatar: str) -> bytes:
         picture = await self._scheduler.call(self._engine.preview, avatar)
-        return await asyncio.to_thread(jpeg, picture)
+        return await asyncio.to_thread(encode_jpeg, picture)
 
 
-def cropped(picture: Picture, crop: Crop | None) -> Picture:
+def cropped(picture: RgbImage, crop: Crop | None) -> RgbImage:
     """At least one pixel of it."""
     if crop is None:
         return picture

@@ -16,13 +16,13 @@ from ..engines.base import (
     EngineError,
     EngineGoneError,
     EngineLostError,
-    Made,
-    Request,
+    WindowRequest,
+    WindowResult,
 )
 from ..errors import MediaError
-from ..media.file.clip_writer import Film, FilmSize
+from ..media.file.clip_writer import ClipFormat, ClipWriter
 from ..media.file.recording import RecordingReader
-from ..media.file.signing import Sign
+from ..media.file.signing import ClipSigner
 from ..observability.logs import about, log_event
 from ..scheduling.scheduler import BACKGROUND
 from ..sessions.service import Service
@@ -38,7 +38,7 @@ T = TypeVar("T")
 class ClipWorker:
     """service: ready. clips: its storage is open. sign: what is done to a finished file before it is given out."""
 
-    def __init__(self, service: Service, clips: Clips, sign: Sign | None = None) -> None:
+    def __init__(self, service: Service, clips: Clips, sign: ClipSigner | None = None) -> None:
         self._service, self._clips, self._sign = service, clips, sign
         self._settings = service.settings.clips
 
@@ -97,21 +97,21 @@ class ClipWorker:
         service, files, order = self._service, self._clips.files, clip.order
         length = self._settings.window or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.mark)
+        size = ClipFormat(order.width, order.height, order.fps, order.frames, service.settings.mark)
         audio, work = files.audio(clip.id), files.work(clip.id, order.container)
         with service.avatars.used(order.avatar):
             stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
             hearing = await asyncio.to_thread(RecordingReader, audio)
             heard = 0
             async with (
-                _entered(Film(audio, work, size), self._encode) as film,
+                _entered(ClipWriter(audio, work, size), self._encode) as film,
                 _entered(hearing, self._encode),
             ):
                 for start in range(0, order.frames, length):
                     missing = engine.samples_needed(start + length) - heard
                     samples, ended = await self._encode(hearing.read, missing)
                     heard += len(samples)
-                    request = Request(stream, samples, start, length, ended)
+                    request = WindowRequest(stream, samples, start, length, ended)
                     made = await self._window(request, order.preset)
                     stream = made.stream
                     await self._encode(film.add, made.frames)
@@ -120,7 +120,7 @@ class ClipWorker:
             await asyncio.to_thread(self._sign, work)
         return await asyncio.to_thread(_video, work)
 
-    async def _window(self, request: Request, preset: str) -> Made:
+    async def _window(self, request: WindowRequest, preset: str) -> WindowResult:
         for _ in range(self._service.settings.engine.tries - 1):
             try:
                 return await self._service.scheduler.generate(request, BACKGROUND, preset)

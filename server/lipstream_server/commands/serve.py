@@ -29,7 +29,7 @@ from ..config.serve_settings import (
 )
 
 if TYPE_CHECKING:
-    from ..engines.base import Restorable
+    from ..engines.base import RestorableEngine
     from ..engines.model import ModelSettings
     from ..observability.logs import Format
 
@@ -110,7 +110,7 @@ def serve(
         raise failures[0]
 
 
-def make_engine(settings: ModelSettings | None, log_format: Format | None = None) -> Restorable:
+def make_engine(settings: ModelSettings | None, log_format: Format | None = None) -> RestorableEngine:
     """What runs in the engine's process, which logs as the server does; without settings there is no model in it."""
     import gc
 

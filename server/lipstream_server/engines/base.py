@@ -6,16 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Frames = NDArray[np.uint8]
-"""RGB (F, H, W, 3)."""
-Picture = NDArray[np.uint8]
-"""RGB (H, W, 3)."""
-Samples = NDArray[np.float32]
-HEARING_RATE = 16_000
-"""Samples a second of the mono audio that engines hear."""
+from ..media.arrays import Frames, RgbImage, Samples
 
 
 class EngineError(ValueError):
@@ -51,14 +42,14 @@ class EngineGoneError(EngineLostError):
 
 
 PortraitCode = Literal[
-    "picture_empty",
-    "not_a_picture",
-    "picture_too_large",
-    "picture_damaged",
-    "picture_colour",
+    "image_empty",
+    "not_an_image",
+    "image_too_large",
+    "image_damaged",
+    "image_colour",
     "no_face",
     "face_too_small",
-    "picture_unusable",
+    "image_unusable",
 ]
 
 
@@ -82,7 +73,7 @@ class Stream(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class OpenedStream:
     """A stream at its beginning, and a few frames (N, H, W, 3), N >= 1, of the face that says nothing, to be shown to and fro."""
 
     stream: Stream
@@ -90,7 +81,7 @@ class Opened:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class WindowRequest:
     """Frames `start` to `start + frames` of an utterance.
 
     samples: mono at 16 kHz, those that follow what earlier requests of the utterance brought; ended: they are its last, and
@@ -106,21 +97,21 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Work:
+class StageTimings:
     """Seconds that a window took: hearing (audio features), denoising, decoding."""
 
-    hearing: float = 0.0
+    audio_encoding: float = 0.0
     denoising: float = 0.0
     decoding: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class WindowResult:
     """The stream afterwards, and its frames. work: of the batch that the window was in."""
 
     stream: Stream
     frames: Frames
-    work: Work = field(default_factory=Work)
+    timings: StageTimings = field(default_factory=StageTimings)
 
 
 @dataclass(frozen=True)
@@ -144,7 +135,7 @@ RUNNING = Health()
 
 
 class Engine(Protocol):
-    """A model on its device. Not thread-safe, but for `read_picture`, `health`, `patience` and `close`: one thread calls it."""
+    """A model on its device. Not thread-safe, but for `decode_image`, `health`, `call_timeout` and `close`: one thread calls it."""
 
     @property
     def name(self) -> str: ...
@@ -162,28 +153,28 @@ class Engine(Protocol):
     def presets(self) -> Sequence[str]:
         """Names, the default first."""
 
-    def read_picture(self, data: bytes) -> Picture:
+    def decode_image(self, data: bytes) -> RgbImage:
         """A picture file, judged by its content alone. Any thread may call it. Raises PortraitError."""
 
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, picture: RgbImage) -> Sequence[str]:
         """Make an avatar under a name that is not taken; returns what its owner should know. Raises PortraitError."""
 
-    def forget(self, avatar: str) -> None:
+    def unregister(self, avatar: str) -> None:
         """Drop an avatar that was registered, if it is there; its open streams live on."""
 
-    def preview(self, avatar: str) -> Picture:
+    def preview(self, avatar: str) -> RgbImage:
         """The portrait as the model sees it, framed. Raises UnknownAvatarError."""
 
-    def open(self, avatar: str, preset: str) -> Opened:
+    def open(self, avatar: str, preset: str) -> OpenedStream:
         """Raises UnknownAvatarError, UnknownPresetError."""
 
-    def begin(self, avatar: str, preset: str, seed: int) -> Stream:
+    def create_stream(self, avatar: str, preset: str, seed: int) -> Stream:
         """As `open`, without what is shown in silence; the same seed gives the same frames."""
 
     def samples_needed(self, frames: int) -> int:
         """How much audio, from an utterance's first sample on, its first `frames` frames need; grows with `frames`."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         """One window of each stream, all of one batch key and one number of frames, in one batch.
 
         Raises OutOfMemoryError, EngineLostError; the streams are what they were.
@@ -191,7 +182,7 @@ class Engine(Protocol):
 
     def device_state(self) -> DeviceState: ...
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
         """Compute now what the next windows of these streams need and what no sound has a part in; it changes no frame."""
 
     @property
@@ -199,7 +190,7 @@ class Engine(Protocol):
         """At once, whatever the engine does. An engine that shares the server's process is running while that is."""
 
     @property
-    def patience(self) -> float:
+    def call_timeout(self) -> float:
         """Seconds after which the call under way is ended, at once like `health`; 0 where none is, or nothing would end it."""
 
     def check(self) -> None:
@@ -209,21 +200,21 @@ class Engine(Protocol):
         """Let go of the device; a call under way may end in EngineGoneError."""
 
 
-class Restorable(Engine, Protocol):
+class RestorableEngine(Engine, Protocol):
     """An engine that another one, made alike in another process, can replace: what it knows can be kept as bytes, and brought back
     gives the same frames. Only what was kept by such an engine may be restored: it is unpickled.
     """
 
     @property
-    def picture_reader(self) -> Callable[[bytes], Picture]:
-        """`read_picture` without the engine: it can be pickled, and run where there is no model."""
+    def image_decoder(self) -> Callable[[bytes], RgbImage]:
+        """`decode_image` without the engine: it can be pickled, and run where there is no model."""
 
-    def keep_avatar(self, avatar: str) -> bytes:
+    def snapshot_avatar(self, avatar: str) -> bytes:
         """An avatar that was opened or registered."""
 
     def restore_avatar(self, avatar: str, kept: bytes) -> None: ...
 
-    def keep(self, stream: Stream) -> bytes: ...
+    def snapshot_stream(self, stream: Stream) -> bytes: ...
 
-    def restore(self, avatar: str, preset: str, kept: bytes) -> Stream:
+    def restore_stream(self, avatar: str, preset: str, kept: bytes) -> Stream:
         """Raises UnknownAvatarError, UnknownPresetError."""

@@ -10,7 +10,7 @@ _LONGEST = 32  # frames of a period
 
 
 @dataclass(frozen=True)
-class HearingTable:
+class LookaheadTable:
     """samples: that the first 0, 1, 2 ... frames of an utterance need. Every `period` frames more need `step` samples more."""
 
     samples: tuple[int, ...]
@@ -18,7 +18,7 @@ class HearingTable:
     step: int
 
     @classmethod
-    def of(cls, needed: Callable[[int], int]) -> HearingTable:
+    def of(cls, needed: Callable[[int], int]) -> LookaheadTable:
         """needed: `Engine.samples_needed`. Raises ValueError where it follows no such rule."""
         samples = tuple(needed(frames) for frames in range(_KNOWN))
         for period in range(1, _LONGEST + 1):

@@ -16,26 +16,29 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..media.arrays import (
+    Frame,
+)
 from .base import (
     RUNNING,
     DeviceState,
-    Made,
-    Opened,
+    OpenedStream,
     OutOfMemoryError,
-    Picture,
-    Request,
+    StageTimings,
     Stream,
     UnknownAvatarError,
     UnknownPresetError,
-    Work,
+    WindowRequest,
+    WindowResult,
 )
-from .model_images import portrait_error, read_picture
+from .model_images import decode_image, portrait_error
 
 if TYPE_CHECKING:
-    from lipstream_models.audio.encoder import LiveEncoder
-    from lipstream_models.audio.sliding import SlidingState
     from lipstream_models.engine import Avatar, Engine, Sampling
     from lipstream_models.engine import Stream as Talking
+
+    from lipstream_models.audio.encoder import LiveEncoder
+    from lipstream_models.audio.sliding import SlidingState
     from lipstream_models.model import Model
     from lipstream_models.networks.conditions import SessionConditions
     from lipstream_models.portrait import FaceLandmarker, Portrait
@@ -95,11 +98,12 @@ class ModelEngine:
     """The bundled portraits are registered when they are first asked for, others by `register`."""
 
     health = RUNNING
-    patience = 0.0
+    call_timeout = 0.0
 
     def __init__(self, model: Model, settings: ModelSettings) -> None:
-        from lipstream_models.bundled import avatar_names
         from lipstream_models.engine import Engine, Sampling
+
+        from lipstream_models.bundled import avatar_names
 
         self._engine: Engine = Engine(model)
         self.name = model.name
@@ -119,22 +123,22 @@ class ModelEngine:
         )
         self._landmarker: FaceLandmarker | None = None
 
-    def open(self, avatar: str, preset: str) -> Opened:
-        stream = self.begin(avatar, preset, self._settings.seed)
-        return Opened(stream, self._idle(stream))
+    def open(self, avatar: str, preset: str) -> OpenedStream:
+        stream = self.create_stream(avatar, preset, self._settings.seed)
+        return OpenedStream(stream, self._idle(stream))
 
-    def begin(self, avatar: str, preset: str, seed: int) -> ModelStream:
+    def create_stream(self, avatar: str, preset: str, seed: int) -> ModelStream:
         known, sampling = self._find(avatar), self._sampling(preset, seed)
         return _model_stream(self._engine.open(known, sampling))
 
-    def keep(self, stream: Stream) -> bytes:
+    def snapshot_stream(self, stream: Stream) -> bytes:
         """Its noise, its last frames as latents, and what it has heard; all else follows from avatar and preset."""
         own = _stream(stream)
         talking = own.talking
         motion = talking.motion.float().cpu().numpy()  # any precision fits into float32
         return pickle.dumps((talking.sampling.seed, motion, talking.windows, own.hearing))
 
-    def restore(self, avatar: str, preset: str, kept: bytes) -> ModelStream:
+    def restore_stream(self, avatar: str, preset: str, kept: bytes) -> ModelStream:
         seed, motion, windows, hearing = pickle.loads(kept)  # noqa: S301  # what `keep` made
         known, sampling = self._find(avatar), self._sampling(preset, seed)
         key = (known, preset, seed)
@@ -142,19 +146,19 @@ class ModelEngine:
         self._sessions[key] = talking.session
         return replace(_model_stream(talking), hearing=hearing)
 
-    def keep_avatar(self, avatar: str) -> bytes:
+    def snapshot_avatar(self, avatar: str) -> bytes:
         """The portrait as it was framed and looked at, a few hundred kilobytes."""
         return pickle.dumps(self._find(avatar).portrait)
 
     def restore_avatar(self, avatar: str, kept: bytes) -> None:
-        self._registered[avatar] = self._engine.register(pickle.loads(kept))  # noqa: S301  # what `keep_avatar` made
+        self._registered[avatar] = self._engine.register(pickle.loads(kept))  # noqa: S301  # what `snapshot_avatar` made
 
     @property
-    def picture_reader(self) -> Callable[[bytes], Picture]:
-        return partial(read_picture, limits=self._engine.model.portrait.limits)
+    def image_decoder(self) -> Callable[[bytes], Frame]:
+        return partial(decode_image, limits=self._engine.model.portrait.limits)
 
-    def read_picture(self, data: bytes) -> Picture:
-        return self.picture_reader(data)
+    def decode_image(self, data: bytes) -> Frame:
+        return self.image_decoder(data)
 
     def check(self) -> None:
         """It shares the server's process."""
@@ -162,7 +166,7 @@ class ModelEngine:
     def close(self) -> None:
         """The device is let go with the process."""
 
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, picture: Frame) -> Sequence[str]:
         from lipstream_models.portrait import ImageError
 
         try:
@@ -172,10 +176,10 @@ class ModelEngine:
         self._registered[avatar] = self._engine.register(portrait)
         return portrait.notes
 
-    def forget(self, avatar: str) -> None:
+    def unregister(self, avatar: str) -> None:
         self._registered.pop(avatar, None)
 
-    def preview(self, avatar: str) -> Picture:
+    def preview(self, avatar: str) -> Frame:
         known = self._registered.get(avatar)
         # Framing a portrait costs milliseconds, registering it much more, and may never be needed.
         return self._bundled(avatar).image if known is None else known.portrait.image
@@ -183,7 +187,7 @@ class ModelEngine:
     def samples_needed(self, frames: int) -> int:
         return self._ears.grid.samples_for(frames + _CONTEXT)
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         from lipstream_models.device.out_of_memory import is_out_of_memory
 
         try:
@@ -195,11 +199,11 @@ class ModelEngine:
                 f"no room for {len(requests)} windows of {requests[0].frames} frames: {error}"
             ) from error
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
         for stream in streams:
-            self._engine.look_back(_stream(stream).talking)
+            self._engine.prefetch_motion_features(_stream(stream).talking)
 
-    def _generate(self, requests: Sequence[Request]) -> list[Made]:
+    def _generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         from lipstream_models.device.timer import Stopwatch
 
         watch = Stopwatch(self._engine.model.device)
@@ -212,9 +216,11 @@ class ModelEngine:
         watch.mark("hearing")
         made = self._engine.generate(list(zip(streams, windows, strict=True)), watch)
         took = watch.seconds()
-        work = Work(took["hearing"], took["preparing"] + took["denoising"], took["decoding"])
+        work = StageTimings(took["hearing"], took["preparing"] + took["denoising"], took["decoding"])
         return [
-            Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
+            WindowResult(
+                replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work
+            )
             for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
         ]
 
@@ -225,7 +231,7 @@ class ModelEngine:
         held, there = device_memory(device)
         return DeviceState(str(device), held, there)
 
-    def _hear(self, request: Request) -> Hearing:
+    def _hear(self, request: WindowRequest) -> Hearing:
         """The audio features up to the end of the window; where the utterance has ended, silence follows it."""
         hearing = _own(request).hearing
         stream = self._ears.stream()
@@ -248,7 +254,7 @@ class ModelEngine:
         for window in range(self._settings.idle_windows):
             start = window * length
             silence = np.zeros(0, np.float32)
-            made = self.generate([Request(now, silence, start, length, True)])[0]
+            made = self.generate([WindowRequest(now, silence, start, length, True)])[0]
             now = _stream(made.stream)
             shown.append(made.frames)
         return np.concatenate(shown)
@@ -274,7 +280,7 @@ class ModelEngine:
             raise UnknownAvatarError(f"there is no avatar {name!r}, only {', '.join(self.avatars)}")
         return self._prepare(avatar_path(name))
 
-    def _prepare(self, source: Path | Picture) -> Portrait:
+    def _prepare(self, source: Path | Frame) -> Portrait:
         from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 
         self._landmarker = self._landmarker or FaceLandmarker()
@@ -305,13 +311,13 @@ def _window(hearing: Hearing, start: int, frames: int) -> Rows:
     return window
 
 
-def _forget(hearing: Hearing, request: Request) -> Hearing:
+def _forget(hearing: Hearing, request: WindowRequest) -> Hearing:
     """Only what the next window can need is kept."""
     keep = max(hearing.first, request.start + request.frames - _CONTEXT)
     return replace(hearing, rows=hearing.rows[keep - hearing.first :].copy(), first=keep)
 
 
-def _own(request: Request) -> ModelStream:
+def _own(request: WindowRequest) -> ModelStream:
     return _stream(request.stream)
 
 

@@ -1,4 +1,4 @@
-"""Picture files, read and refused as the models room does it, without a network: the server's process can do it too.
+"""Frame files, read and refused as the models room does it, without a network: the server's process can do it too.
 
 The models room is imported inside a function.
 """
@@ -9,18 +9,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .base import Picture, PortraitCode, PortraitError
+from ..media.arrays import (
+    Frame,
+)
+from .base import (
+    PortraitCode,
+    PortraitError,
+)
 
 if TYPE_CHECKING:
     from lipstream_models.portrait import ImageError, ImageLimits
 
 _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
     {
-        "ImageEmptyError": "picture_empty",
-        "NotAnImageError": "not_a_picture",
-        "ImageTooLargeError": "picture_too_large",
-        "ImageDamagedError": "picture_damaged",
-        "ImageColourError": "picture_colour",
+        "ImageEmptyError": "image_empty",
+        "NotAnImageError": "not_an_image",
+        "ImageTooLargeError": "image_too_large",
+        "ImageDamagedError": "image_damaged",
+        "ImageColourError": "image_colour",
         "NoFaceError": "no_face",
         "FaceTooSmallError": "face_too_small",
     }
@@ -28,7 +34,7 @@ _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
 """By the name of the class, so that the models room is not loaded for it."""
 
 
-def read_picture(data: bytes, limits: ImageLimits) -> Picture:
+def decode_image(data: bytes, limits: ImageLimits) -> Frame:
     """Raises PortraitError."""
     from lipstream_models.portrait import ImageError, load_portrait
 
@@ -40,4 +46,4 @@ def read_picture(data: bytes, limits: ImageLimits) -> Picture:
 
 def portrait_error(error: ImageError) -> PortraitError:
     """What the seam calls it."""
-    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))
+    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "image_unusable"), str(error))

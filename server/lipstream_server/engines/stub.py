@@ -14,20 +14,22 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ..media.arrays import (
+    ENGINE_SAMPLE_RATE,
+    Frame,
+    Frames,
+    Samples,
+)
 from .base import (
-    HEARING_RATE,
     RUNNING,
     DeviceState,
-    Frames,
-    Made,
-    Opened,
-    Picture,
+    OpenedStream,
     PortraitError,
-    Request,
-    Samples,
     Stream,
     UnknownAvatarError,
     UnknownPresetError,
+    WindowRequest,
+    WindowResult,
 )
 
 COLOURS = MappingProxyType(
@@ -57,7 +59,7 @@ class StubEngine:
     name = "stub"
     presets = ("realtime", "exact")
     health = RUNNING
-    patience = 0.0
+    call_timeout = 0.0
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class StubEngine:
         self.seconds_per_frame = seconds_per_frame
         self.look_ahead_frames = look_ahead_frames
         self.batches: list[int] = []
-        self._frame = HEARING_RATE // fps
+        self._frame = ENGINE_SAMPLE_RATE // fps
         self._colours: dict[str, tuple[int, ...]] = dict(COLOURS)
 
     @property
@@ -81,28 +83,28 @@ class StubEngine:
         return tuple(COLOURS)
 
     @property
-    def picture_reader(self) -> Callable[[bytes], Picture]:
-        return read_picture
+    def image_decoder(self) -> Callable[[bytes], Frame]:
+        return decode_image
 
-    def read_picture(self, data: bytes) -> Picture:
-        return read_picture(data)
+    def decode_image(self, data: bytes) -> Frame:
+        return decode_image(data)
 
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, picture: Frame) -> Sequence[str]:
         self._colours[avatar] = tuple(int(value) for value in picture[0, 0])
         return ()
 
-    def forget(self, avatar: str) -> None:
+    def unregister(self, avatar: str) -> None:
         self._colours.pop(avatar, None)
 
-    def preview(self, avatar: str) -> Picture:
-        preview: Picture = self._paint(self._colour(avatar), [0.0])[0]
+    def preview(self, avatar: str) -> Frame:
+        preview: Frame = self._paint(self._colour(avatar), [0.0])[0]
         return preview
 
-    def open(self, avatar: str, preset: str) -> Opened:
-        stream = self.begin(avatar, preset, 0)
-        return Opened(stream, self._paint(stream.colour, [0.0, 0.0]))
+    def open(self, avatar: str, preset: str) -> OpenedStream:
+        stream = self.create_stream(avatar, preset, 0)
+        return OpenedStream(stream, self._paint(stream.colour, [0.0, 0.0]))
 
-    def begin(self, avatar: str, preset: str, seed: int) -> StubStream:
+    def create_stream(self, avatar: str, preset: str, seed: int) -> StubStream:
         """There is no noise; the seed changes nothing."""
         colour = self._colour(avatar)
         if preset not in self.presets:
@@ -115,10 +117,10 @@ class StubEngine:
     def device_state(self) -> DeviceState:
         return DeviceState("none")
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
         """There is nothing to compute."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         self.batches.append(len(requests))
         frames = requests[0].frames
         cost = self.seconds_per_window + self.seconds_per_frame * frames
@@ -126,7 +128,7 @@ class StubEngine:
             time.sleep(cost)
         return [self._make(request) for request in requests]
 
-    def _make(self, request: Request) -> Made:
+    def _make(self, request: WindowRequest) -> WindowResult:
         stream = request.stream
         if not isinstance(stream, StubStream):
             raise TypeError(f"expected a stream of this engine, got {type(stream).__name__}")
@@ -139,7 +141,7 @@ class StubEngine:
         ends = range(begin + self._frame, begin + (request.frames + 1) * self._frame, self._frame)
         levels = [loudness(heard[end - self._frame : end]) for end in ends]
         kept = replace(stream, heard=heard[begin:], first=request.start)
-        return Made(kept, self._paint(stream.colour, levels))
+        return WindowResult(kept, self._paint(stream.colour, levels))
 
     def check(self) -> None:
         """It shares the server's process."""
@@ -147,16 +149,16 @@ class StubEngine:
     def close(self) -> None:
         """There is no device."""
 
-    def keep_avatar(self, avatar: str) -> bytes:
+    def snapshot_avatar(self, avatar: str) -> bytes:
         return pickle.dumps(self._colour(avatar))
 
     def restore_avatar(self, avatar: str, kept: bytes) -> None:
-        self._colours[avatar] = pickle.loads(kept)  # noqa: S301  # what `keep_avatar` made
+        self._colours[avatar] = pickle.loads(kept)  # noqa: S301  # what `snapshot_avatar` made
 
-    def keep(self, stream: Stream) -> bytes:
+    def snapshot_stream(self, stream: Stream) -> bytes:
         return pickle.dumps(stream)
 
-    def restore(self, avatar: str, preset: str, kept: bytes) -> StubStream:
+    def restore_stream(self, avatar: str, preset: str, kept: bytes) -> StubStream:
         stream: StubStream = pickle.loads(kept)  # noqa: S301  # what `keep` made
         return replace(stream, colour=self._colour(avatar))
 
@@ -176,13 +178,13 @@ class StubEngine:
         return frames
 
 
-def read_picture(data: bytes) -> Picture:
+def decode_image(data: bytes) -> Frame:
     """Nothing is decoded: one pixel, of a colour that follows from the bytes."""
     if not data:
-        raise PortraitError("picture_empty", "expected a PNG or JPEG picture; got 0 bytes")
+        raise PortraitError("image_empty", "expected a PNG or JPEG picture; got 0 bytes")
     if not data.startswith(_PICTURES):
         raise PortraitError(
-            "not_a_picture",
+            "not_an_image",
             f"expected a PNG or JPEG picture; got something that begins with {data[:8]!r}",
         )
     return np.frombuffer(hashlib.sha256(data).digest()[:3], np.uint8)[None, None]

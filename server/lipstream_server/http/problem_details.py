@@ -32,8 +32,8 @@ from ..storage.data_directory import StorageFullError
 
 log = logging.getLogger(__name__)
 _PORTRAIT_STATUS = {
-    "not_a_picture": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    "picture_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "not_an_image": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "image_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 _RECORDING_STATUS = {
     "not_a_recording": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -6,14 +6,16 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from ..engines.base import Picture
+from .arrays import (
+    Frame,
+)
 
 # A colour of the smaller planes is the mean of four pixels. FFmpeg averages pairs while it reads RGB unless it is told to read
 # every pixel, which is slower and no nearer to the picture.
 _AVERAGE = Interpolation.AREA | Interpolation.FULL_CHR_H_INP
 
 
-class Colours:
+class RgbToYuvConverter:
     """Pictures of one size. What a conversion needs is set up once: tables and threads of its own for every picture cost more
     than converting it.
     """
@@ -24,10 +26,10 @@ class Colours:
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
         self._rows = rows[:, : 3 * width]  # the rest of a row is padding
         self._reformatter = VideoReformatter()
-        self._shown: Picture | None = None
+        self._shown: Frame | None = None
         self._converted: av.VideoFrame | None = None
 
-    def convert(self, picture: Picture) -> av.VideoFrame:
+    def convert(self, picture: Frame) -> av.VideoFrame:
         """The picture (H, W, 3), without a time. The very array that was given last is not converted again: nobody may change a
         picture that has been given.
         """

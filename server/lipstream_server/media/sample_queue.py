@@ -4,7 +4,9 @@ from collections import deque
 
 import numpy as np
 
-from ..engines.base import Samples
+from .arrays import (
+    Samples,
+)
 
 
 class SampleQueue:
@@ -37,7 +39,7 @@ class SampleQueue:
             self._waiting -= len(piece)
         return np.concatenate(taken)
 
-    def give_back(self, samples: Samples) -> None:
+    def put_back(self, samples: Samples) -> None:
         """What was taken last, to be taken again."""
         if len(samples):
             self._pieces.appendleft(samples)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..engines.base import Picture
+from .arrays import (
+    Frame,
+)
 
 _TEXT = "AI"
 _SHARE = 1 / 11  # of the shorter side is the badge's height: 23 pixels of 256
@@ -14,7 +16,7 @@ _SHADE = 0.65  # how dark the badge makes what is below it
 _INK = 0.95
 
 
-class Mark:
+class Watermark:
     """For pictures of one size, in pixels."""
 
     def __init__(self, width: int, height: int) -> None:
@@ -28,7 +30,7 @@ class Mark:
         self._keep = np.rint(keep * 256).astype(np.uint16)
         self._add = np.rint(ink * 255 * 256).astype(np.uint16)
 
-    def on(self, picture: Picture) -> Picture:
+    def on(self, picture: Frame) -> Frame:
         """A copy (H, W, 3) with the mark: what is given may be shown again."""
         marked = picture.copy()
         below = marked[self._place]

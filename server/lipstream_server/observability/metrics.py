@@ -13,7 +13,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
-from ..engines.base import Work
+from ..engines.base import StageTimings
 
 Kind = Literal["session", "clip"]
 _STAGES = ("wait", "hearing", "denoise", "decode", "encode", "send")
@@ -39,7 +39,7 @@ class BatchFigures:
     fps: int
     seconds: float
     waits: tuple[float, ...]
-    work: Work
+    work: StageTimings
 
 
 class Metrics:
@@ -163,7 +163,7 @@ class Metrics:
             self._stages["wait"].observe(wait)
         work = made.work
         for stage, seconds in (
-            ("hearing", work.hearing),
+            ("hearing", work.audio_encoding),
             ("denoise", work.denoising),
             ("decode", work.decoding),
         ):

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..engines.base import Made
+from ..engines.base import WindowResult
 from ..sessions.conversation import Burst, Due
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class SessionTrace:
         self._inside = self._enter(self._span)
         self._pending: deque[_Pending] = deque(maxlen=_MOST_PENDING)
 
-    def window(self, due: Due, made: Made, now: float) -> None:
+    def window(self, due: Due, made: WindowResult, now: float) -> None:
         """It is there now. What passed and was not work was waiting."""
-        work, request = made.work, due.request
+        work, request = made.timings, due.request
         attributes = {
             "lipstream.utterance": due.utterance,
             "lipstream.start": request.start,
@@ -81,10 +81,10 @@ class SessionTrace:
             "window", self._inside, attributes=attributes, start_time=self._at(due.asked)
         )
         inside = self._enter(span)
-        at = now - work.hearing - work.denoising - work.decoding
+        at = now - work.audio_encoding - work.denoising - work.decoding
         self._stage("wait", inside, due.asked, max(due.asked, at))
         for name, seconds in (
-            ("hearing", work.hearing),
+            ("hearing", work.audio_encoding),
             ("denoise", work.denoising),
             ("decode", work.decoding),
         ):

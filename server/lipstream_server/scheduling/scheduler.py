@@ -18,9 +18,9 @@ from ..engines.base import (
     Engine,
     EngineGoneError,
     EngineLostError,
-    Made,
     OutOfMemoryError,
-    Request,
+    WindowRequest,
+    WindowResult,
 )
 from ..observability.metrics import BatchFigures, Kind, Metrics
 from .background_admission import Gaps
@@ -38,12 +38,14 @@ class Waiting:
     shares no batch.
     """
 
-    request: Request
+    request: WindowRequest
     deadline: float
     since: float = 0.0
     preset: str = ""
     alone: bool = False
-    result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    result: asyncio.Future[WindowResult] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,8 @@ class Scheduler:
         await self.call(lambda: None)
 
     def generate(
-        self, request: Request, deadline: float, preset: str = "", alone: bool = False
-    ) -> asyncio.Future[Made]:
+        self, request: WindowRequest, deadline: float, preset: str = "", alone: bool = False
+    ) -> asyncio.Future[WindowResult]:
         """Ask for a window; the future has it, or the exception that the engine raised. One without preset is not counted. alone:
         in a batch of its own, because the engine was lost at it, or at another one that was in its batch.
         """
@@ -204,7 +206,7 @@ class Scheduler:
     async def _make(self, batch: Sequence[Waiting]) -> None:
         begin = time.monotonic()
         self.work = InWork(batch[0].request.frames, begin)
-        made: Sequence[Made] = ()
+        made: Sequence[WindowResult] = ()
         try:
             made = await self.call(self.engine.generate, [each.request for each in batch])
         except OutOfMemoryError as error:
@@ -244,10 +246,10 @@ class Scheduler:
             await self._look_back(made)
 
     def _figures(
-        self, batch: Sequence[Waiting], made: Sequence[Made], seconds: float, now: float
+        self, batch: Sequence[Waiting], made: Sequence[WindowResult], seconds: float, now: float
     ) -> BatchFigures:
-        first, work = batch[0], made[0].work
-        worked = work.hearing + work.denoising + work.decoding
+        first, work = batch[0], made[0].timings
+        worked = work.audio_encoding + work.denoising + work.decoding
         waits = tuple(max(0.0, now - each.since - worked) for each in batch)
         kind: Kind = "clip" if first.deadline == BACKGROUND else "session"
         return BatchFigures(kind, first.preset, first.request.frames, self.engine.fps, seconds, waits, work)
@@ -257,11 +259,11 @@ class Scheduler:
         if restarts != self._restarts:
             self._restarts, self._disturbed = restarts, now
 
-    async def _look_back(self, made: Sequence[Made]) -> None:
+    async def _look_back(self, made: Sequence[WindowResult]) -> None:
         """While the sound of the next windows is still to come."""
         begin = time.monotonic()
         try:
-            await self.call(self.engine.look_back, [each.stream for each in made])
+            await self.call(self.engine.prefetch_motion_features, [each.stream for each in made])
         except EngineGoneError:
             return  # everybody is told by what they ask for
         except Exception:

@@ -18,13 +18,15 @@ from typing import Literal
 import numpy as np
 
 from ..engines.base import (
-    Made,
-    Opened,
-    Picture,
-    Request,
+    OpenedStream,
+    WindowRequest,
+    WindowResult,
+)
+from ..media.arrays import (
+    OUTPUT_SAMPLE_RATE,
+    Frame,
     Samples,
 )
-from ..media.live.codecs import SOUND_RATE
 from ..protocol import UtteranceEnded, UtteranceStarted
 from .crossfade import Crossfade
 from .idle import IdleSource, Loop
@@ -58,7 +60,7 @@ class Burst:
     of its frames have been shown then.
     """
 
-    pictures: list[Picture]
+    pictures: list[Frame]
     samples: Samples
     utterance: int
     events: list[Event]
@@ -70,7 +72,7 @@ class Due:
     """A window to make: its request, when its first frame is to be shown, and when it was asked for."""
 
     utterance: int
-    request: Request
+    request: WindowRequest
     deadline: float
     asked: float
 
@@ -86,7 +88,7 @@ class Counters:
 
 @dataclass
 class _Out:
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[Frame] = field(default_factory=list)
     sounds: list[Samples] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -95,7 +97,7 @@ class Talk:
     """rate: of the client's audio. Times are seconds of one clock, given by the caller."""
 
     def __init__(
-        self, opened: Opened, rate: int, planner: Planner, settings: TalkSettings, idle: str
+        self, opened: OpenedStream, rate: int, planner: Planner, settings: TalkSettings, idle: str
     ) -> None:
         self.counters = Counters()
         self._opened, self._rate, self._planner, self._settings = opened, rate, planner, settings
@@ -103,8 +105,8 @@ class Talk:
         self._queue: deque[Utterance] = deque()
         self._numbers = 0
         self._making: Utterance | None = None
-        self._last: Picture | None = None  # the last picture of speech, to be held
-        self._shown: Picture | None = None
+        self._last: Frame | None = None  # the last picture of speech, to be held
+        self._shown: Frame | None = None
         self._fade = Crossfade(settings.fade)
 
     @property
@@ -176,14 +178,14 @@ class Talk:
                 self._making = utterance
                 until = self._planner.needed(window.start + window.frames)
                 samples, ended = utterance.take_hearing(until)
-                request = Request(utterance.stream, samples, window.start, window.frames, ended)
+                request = WindowRequest(utterance.stream, samples, window.start, window.frames, ended)
                 ahead = (window.start - utterance.sent) / self._planner.fps if utterance.showing else 0.0
                 return Due(utterance.number, request, now + ahead, now)
             if progress.frames is None or progress.requested < progress.frames:
                 return None  # a later utterance waits for an earlier one
         return None
 
-    def made(self, due: Due, made: Made, now: float) -> None:
+    def made(self, due: Due, made: WindowResult, now: float) -> None:
         """A window is there; one that was interrupted meanwhile is dropped."""
         utterance = self._making
         if utterance is None or utterance.number != due.utterance:
@@ -258,18 +260,18 @@ class Talk:
         self._last = None
         self._show(out, self._idle.next(), None)
 
-    def _add(self, out: _Out, picture: Picture | None, sound: Samples | None = None) -> None:
+    def _add(self, out: _Out, picture: Frame | None, sound: Samples | None = None) -> None:
         if picture is not None:
             self._last = picture
         self._show(out, self._idle.next() if self._last is None else self._last, sound)
 
-    def _show(self, out: _Out, picture: Picture, sound: Samples | None) -> None:
+    def _show(self, out: _Out, picture: Frame, sound: Samples | None) -> None:
         self._shown = self._fade.next(picture)
         out.pictures.append(self._shown)
         out.sounds.append(self._silence() if sound is None else sound)
 
     def _silence(self) -> Samples:
-        return np.zeros(SOUND_RATE // self._planner.fps, np.float32)
+        return np.zeros(OUTPUT_SAMPLE_RATE // self._planner.fps, np.float32)
 
     def _ended(self, utterance: Utterance, interrupted: bool) -> UtteranceEnded:
         return UtteranceEnded(

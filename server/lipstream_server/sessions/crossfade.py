@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Frame = NDArray[np.uint8]
 
 
 class Crossfade:
@@ -13,10 +13,10 @@ class Crossfade:
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
-        self._from: Picture | None = None
+        self._from: Frame | None = None
         self._count = 0
 
-    def begin(self, last: Picture | None) -> None:
+    def begin(self, last: Frame | None) -> None:
         """What comes next does not continue `last`, the picture shown before it; None where nothing was shown."""
         self._from, self._count = last, 0
 
@@ -24,7 +24,7 @@ class Crossfade:
         """What comes next is shown as it is."""
         self._from = None
 
-    def next(self, picture: Picture) -> Picture:
+    def next(self, picture: Frame) -> Frame:
         """The picture to show instead of this one."""
         self._count += 1
         if self._from is None or self._count > self._frames:
@@ -32,5 +32,5 @@ class Crossfade:
             return picture
         new = self._count / (self._frames + 1)
         mixed = self._from + (picture.astype(np.float32) - self._from) * np.float32(new)
-        faded: Picture = np.rint(mixed).astype(np.uint8)
+        faded: Frame = np.rint(mixed).astype(np.uint8)
         return faded

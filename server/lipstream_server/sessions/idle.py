@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..engines.base import Frames, Picture
+from ..media.arrays import (
+    Frame,
+    Frames,
+)
 
 
 class IdleSource(Protocol):
     def begin(self) -> None:
         """Speech was shown until now."""
 
-    def next(self) -> Picture:
+    def next(self) -> Frame:
         """The next frame (H, W, 3)."""
 
 
@@ -21,7 +24,7 @@ class Loop:
     def __init__(self, frames: Frames, every: int = 1) -> None:
         if not len(frames):
             raise ValueError("an idle loop needs at least one frame")
-        self._pictures: tuple[Picture, ...] = tuple(
+        self._pictures: tuple[Frame, ...] = tuple(
             frames
         )  # the same array every time: it need not be converted anew
         self._every = every
@@ -30,7 +33,7 @@ class Loop:
     def begin(self) -> None:
         self._count = 0
 
-    def next(self) -> Picture:
+    def next(self) -> Frame:
         last = len(self._pictures) - 1
         position = self._count // self._every % max(1, 2 * last)
         self._count += 1

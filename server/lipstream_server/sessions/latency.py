@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 
-from ..engines.base import Made, Work
+from ..engines.base import StageTimings, WindowResult
 from ..protocol import DelayParts
 
 
@@ -19,16 +19,16 @@ class Delay:
     begin: float
     gathering: float = 0.0
     queueing: float = 0.0
-    work: Work = field(default_factory=Work)
+    work: StageTimings = field(default_factory=StageTimings)
     holding: float = 0.0
     encoding: float = 0.0
     sending: float = 0.0
 
     @classmethod
-    def of_window(cls, begin: float, asked: float, made: Made, now: float) -> Delay:
+    def of_window(cls, begin: float, asked: float, made: WindowResult, now: float) -> Delay:
         """Of the first window, which is there now. What passed and was not work was waiting for the device, or for its thread."""
-        work = made.work
-        waiting = max(0.0, now - asked - work.hearing - work.denoising - work.decoding)
+        work = made.timings
+        waiting = max(0.0, now - asked - work.audio_encoding - work.denoising - work.decoding)
         return cls(begin, asked - begin, waiting, work)
 
     def held_until(self, shown: float) -> Delay:

@@ -22,10 +22,10 @@ from ..engines.base import (
     DeviceState,
     Engine,
     EngineLostError,
-    Opened,
+    OpenedStream,
     OutOfMemoryError,
-    Request,
     UnknownPresetError,
+    WindowRequest,
 )
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Watch
@@ -162,7 +162,7 @@ class Service:
         finally:
             self.sessions -= 1
 
-    async def open(self, avatar: str | None, preset: str | None) -> Opened:
+    async def open(self, avatar: str | None, preset: str | None) -> OpenedStream:
         """A stream at its beginning. Raises EngineError."""
         return await self.avatars.open(avatar or self.engine.avatars[0], preset or self.preset)
 
@@ -206,7 +206,7 @@ class Service:
             except Exception:
                 log.exception("the engine could not be checked")
 
-    async def _share(self, opened: Opened) -> None:
+    async def _share(self, opened: OpenedStream) -> None:
         """How many sessions there may be follows from windows as one that is alone begins with them: it may be in the middle of an
         utterance, whose delay is decided, when others come.
         """
@@ -215,7 +215,7 @@ class Service:
         if self.settings.sessions is None:
             self.limit = self._sharing.most_sessions(self.settings.load * frames / self.engine.fps)
 
-    def _measure(self, request: Request) -> Sharing:
+    def _measure(self, request: WindowRequest) -> Sharing:
         """What a window costs alone and in a batch of two, with what the device does after it."""
         one = median(self._time([request]) for _ in range(_MEASURED))
         try:
@@ -224,9 +224,9 @@ class Service:
             return Sharing(one, 2 * one, 1)
         return Sharing(one, two, self.settings.most_batch)
 
-    def _time(self, batch: list[Request]) -> float:
+    def _time(self, batch: list[WindowRequest]) -> float:
         begin = time.perf_counter()
-        self.engine.look_back([each.stream for each in self.engine.generate(batch)])
+        self.engine.prefetch_motion_features([each.stream for each in self.engine.generate(batch)])
         return time.perf_counter() - begin
 
 
@@ -244,6 +244,6 @@ def busy(service: Service | None, retry_seconds: float) -> BusyError:
     return BusyError(why, retry_seconds, status)
 
 
-def silent_window(engine: Engine, opened: Opened, frames: int) -> Request:
+def silent_window(engine: Engine, opened: OpenedStream, frames: int) -> WindowRequest:
     samples = np.zeros(engine.samples_needed(frames), np.float32)
-    return Request(opened.stream, samples, 0, frames, False)
+    return WindowRequest(opened.stream, samples, 0, frames, False)

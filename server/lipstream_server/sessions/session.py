@@ -12,11 +12,13 @@ from ..engines.base import (
     EngineGoneError,
     EngineLostError,
     Health,
-    Opened,
+    OpenedStream,
 )
-from ..media.live.audio_input import PcmReader
-from ..media.live.codecs import SOUND_RATE
-from ..media.live.media_output import MediaOut, open_media
+from ..media.arrays import (
+    OUTPUT_SAMPLE_RATE,
+)
+from ..media.live.audio_input import PcmDecoder
+from ..media.live.media_output import MediaOutput, open_media_output
 from ..media.provenance import DIGITAL_SOURCE_TYPE
 from ..protocol import (
     MAX_MESSAGE_BYTES,
@@ -63,7 +65,7 @@ class Session:
         channel: Channel,
         service: Service,
         start: SessionStart,
-        opened: Opened,
+        opened: OpenedStream,
         lease: Lease,
     ) -> None:
         self.id = id
@@ -73,7 +75,7 @@ class Session:
         self._max_seconds = min(service.settings.max_seconds, lease.seconds)
         self._channel, self._service, self._start = channel, service, start
         self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
-        self._reader = PcmReader(start.audio)
+        self._reader = PcmDecoder(start.audio)
         self._changed, self._stop = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()  # what is sent of a burst, and what is said about it, stay in order
         self._window: asyncio.Future[object] | None = None
@@ -89,8 +91,8 @@ class Session:
         width, height = self._service.engine.size
         fps = self._service.engine.fps
         container, mark = self._start.container, self._service.settings.mark
-        media = await self._encode(lambda: open_media(container, width, height, fps, mark))
-        await self._channel.send(self._ready(media.media_type), *media.begin())
+        media = await self._encode(lambda: open_media_output(container, width, height, fps, mark))
+        await self._channel.send(self._ready(media.media_type), *media.initial_messages())
         self._pacer.begin = time.monotonic()
         self._service.talks.add(self._talk)
         ending: BaseException | None = None
@@ -157,7 +159,7 @@ class Session:
                 )
 
     def _hear(self, audio: bytes) -> None:
-        samples = self._reader.read(audio)
+        samples = self._reader.decode(audio)
         try:
             self._talk.hear(samples, time.monotonic())
         except BacklogFullError as error:
@@ -165,7 +167,7 @@ class Session:
 
     def _end_utterance(self) -> None:
         self._talk.end_utterance()
-        if dropped := self._reader.drop_rest():
+        if dropped := self._reader.drop_incomplete():
             whole = self._start.audio.sample_bytes
             raise Complaint(
                 ErrorCode.BAD_AUDIO,
@@ -175,7 +177,7 @@ class Session:
     async def _interrupt(self) -> None:
         ended = self._talk.interrupt()
         self.watch.interrupted()
-        self._reader.drop_rest()
+        self._reader.drop_incomplete()
         if self._window is not None:
             self._window.cancel()
         async with self._sending:
@@ -213,7 +215,7 @@ class Session:
         self._talk.made(due, made, now)
         self.watch.window(due, made, now)
 
-    async def _send(self, media: MediaOut) -> None:
+    async def _send(self, media: MediaOutput) -> None:
         while not self._stop.is_set():
             self._check_times()
             await self._tell_of_drain()
@@ -225,12 +227,12 @@ class Session:
             self._changed.set()
             await self._warn()
             await self._pause(self._pacer.wait(self._talk.media_ms / 1000, time.monotonic()))
-        await self._channel.send(*await self._encode(media.finish))
+        await self._channel.send(*await self._encode(media.flush))
         raise Ending(CloseCode.NORMAL, "ended")
 
-    async def _send_burst(self, media: MediaOut, burst: Burst) -> None:
+    async def _send_burst(self, media: MediaOutput, burst: Burst) -> None:
         begin = time.monotonic()
-        messages = await self._encode(lambda: media.write(burst.pictures, burst.samples, burst.utterance))
+        messages = await self._encode(lambda: media.encode(burst.pictures, burst.samples, burst.utterance))
         encoded = time.monotonic()
         await self._channel.send(*burst.events, *messages)
         sent, counters = time.monotonic(), self._talk.counters
@@ -336,7 +338,7 @@ class Session:
             width=engine.size[0],
             height=engine.size[1],
             fps=engine.fps,
-            audio_rate=SOUND_RATE,
+            audio_rate=OUTPUT_SAMPLE_RATE,
             fragment_frames=settings.fragment_frames,
             digital_source_type=DIGITAL_SOURCE_TYPE,
             limits=Limits(

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from ..engines.base import Made
+from ..engines.base import WindowResult
 from ..observability.logs import log_event
 from ..observability.telemetry import Watch
 from ..observability.tracing import SessionTrace
@@ -32,7 +32,7 @@ class SessionWatch:
         self._metrics.session_began()
         log_event(log, "session began", preset=preset, container=container)
 
-    def window(self, due: Due, made: Made, now: float) -> None:
+    def window(self, due: Due, made: WindowResult, now: float) -> None:
         if self._trace is not None:
             self._trace.window(due, made, now)
 

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.base import (
-    HEARING_RATE,
-    Frames,
-    Samples,
     Stream,
 )
+from ..media.arrays import (
+    ENGINE_SAMPLE_RATE,
+    OUTPUT_SAMPLE_RATE,
+    Frames,
+    Samples,
+)
 from ..media.live.audio_input import Resampler
-from ..media.live.codecs import SOUND_RATE
 from ..media.sample_queue import SampleQueue
 from .latency import Delay
 from .window_planner import Progress
@@ -45,7 +47,10 @@ class Utterance:
         self.requested = 0
         self.ended = False
         self._rate, self._fps, self._tail = rate, fps, tail
-        self._to_engine, self._to_client = Resampler(rate, HEARING_RATE), Resampler(rate, SOUND_RATE)
+        self._to_engine, self._to_client = (
+            Resampler(rate, ENGINE_SAMPLE_RATE),
+            Resampler(rate, OUTPUT_SAMPLE_RATE),
+        )
         self._hearing, self._sound = SampleQueue(), SampleQueue()
         self._pictures: dict[int, NDArray[np.uint8]] = {}
 
@@ -54,7 +59,7 @@ class Utterance:
         """How many frames it has with its tail, known once it has ended."""
         if not self.ended:
             return None
-        return -(-self._hearing.total * self._fps // HEARING_RATE) + self._tail
+        return -(-self._hearing.total * self._fps // ENGINE_SAMPLE_RATE) + self._tail
 
     @property
     def progress(self) -> Progress:
@@ -68,12 +73,12 @@ class Utterance:
     @property
     def backlog(self) -> float:
         """Seconds of audio that have not been sent."""
-        return len(self._sound) / SOUND_RATE
+        return len(self._sound) / OUTPUT_SAMPLE_RATE
 
     @property
     def position(self) -> float:
         """Seconds of audio that have been sent."""
-        return (self._sound.total - len(self._sound)) / SOUND_RATE
+        return (self._sound.total - len(self._sound)) / OUTPUT_SAMPLE_RATE
 
     @property
     def ready(self) -> int:
@@ -105,7 +110,7 @@ class Utterance:
 
     def give_back(self, samples: Samples) -> None:
         """What was taken last has not been heard."""
-        self._hearing.give_back(samples)
+        self._hearing.put_back(samples)
 
     def keep(self, start: int, pictures: Frames) -> None:
         """Frames from number `start` on; those whose time is over, or past the end, are dropped."""
@@ -116,11 +121,11 @@ class Utterance:
 
     def has_sound(self) -> bool:
         """Whether the next frame's sound is complete."""
-        return self.ended or len(self._sound) >= SOUND_RATE // self._fps
+        return self.ended or len(self._sound) >= OUTPUT_SAMPLE_RATE // self._fps
 
     def send(self) -> tuple[NDArray[np.uint8] | None, Samples]:
         """The next frame, None where it has not been made, and its sound, filled up with silence."""
-        count = SOUND_RATE // self._fps
+        count = OUTPUT_SAMPLE_RATE // self._fps
         samples = self._sound.take(count)
         picture = self._pictures.pop(self.sent, None)
         self.sent += 1

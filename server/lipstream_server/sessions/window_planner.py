@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from ..engines.base import HEARING_RATE
+from ..media.arrays import ENGINE_SAMPLE_RATE
 
 _ROUNDING = 1e-6
 _MOST_HEARD = 60.0  # seconds of sound that are looked ahead, at most
@@ -132,7 +132,7 @@ class Planner:
         length = self.steady
         missing = 0.0
         if at.frames is None:
-            lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
+            lacking = (self._needed(at.requested + length) - at.heard) / ENGINE_SAMPLE_RATE
             missing = max(0.0, whole_bursts(lacking, burst) - since) if lacking > 0 else 0.0
         return missing + self._cost(length) + self.settings.slack - shown
 

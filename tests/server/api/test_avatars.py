@@ -25,8 +25,14 @@ from rest_client import ask_json, post
 from lipstream_server.api.app import create_app
 from lipstream_server.avatars.avatars import Avatars, cropped
 from lipstream_server.config.settings import AvatarSettings, ServerSettings, UploadSettings
-from lipstream_server.engines.base import Opened, Picture, PortraitError
+from lipstream_server.engines.base import (
+    OpenedStream,
+    PortraitError,
+)
 from lipstream_server.engines.stub import COLOURS, StubEngine
+from lipstream_server.media.arrays import (
+    RgbImage,
+)
 from lipstream_server.protocol import (
     SessionReady,
     SessionStart,
@@ -104,9 +110,9 @@ async def test_a_picture_becomes_an_avatar_that_speaks() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        (b"", 422, "picture_empty"),
-        (b"<svg></svg>", 415, "not_a_picture"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(5000), 413, "picture_too_large"),
+        (b"", 422, "image_empty"),
+        (b"<svg></svg>", 415, "not_an_image"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(5000), 413, "image_too_large"),
     ],
 )
 async def test_what_is_no_picture_is_refused_whatever_it_says_it_is(
@@ -141,7 +147,7 @@ async def test_a_picture_that_does_not_arrive_is_not_waited_for() -> None:
 
 
 class Picky(StubEngine):
-    def register(self, avatar: str, picture: Picture) -> list[str]:
+    def register(self, avatar: str, picture: RgbImage) -> list[str]:
         raise PortraitError("no_face", "expected a picture with one face; found none")
 
 
@@ -175,17 +181,17 @@ class Counting(StubEngine):
         self.opened = 0
         self.registered: list[str] = []
 
-    def open(self, avatar: str, preset: str) -> Opened:
+    def open(self, avatar: str, preset: str) -> OpenedStream:
         self.opened += 1
         return super().open(avatar, preset)
 
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, picture: RgbImage) -> Sequence[str]:
         self.registered.append(avatar)
         return super().register(avatar, picture)
 
-    def forget(self, avatar: str) -> None:
+    def unregister(self, avatar: str) -> None:
         self.registered.remove(avatar)
-        super().forget(avatar)
+        super().unregister(avatar)
 
 
 async def test_the_engine_keeps_few_avatars_and_the_disk_keeps_all(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from lipstream_server.clips.state import Clip, Video
 from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings
 from lipstream_server.engines.base import EngineError
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.media.containers.growing_file import playable
+from lipstream_server.media.containers.growing_file import playable_bytes
 from lipstream_server.media.file.formats import FileContainer
 from lipstream_server.sessions.window_planner import WindowSettings
 
@@ -154,7 +154,7 @@ async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far
         assert (early, headers["content-type"], nothing) == (409, "application/problem+json", b"")
         engine.allowed.release(14)
         part = tmp_path / "clips" / clip["id"] / f"work.part.{container}"
-        await until(lambda: part.exists() and playable(io.BytesIO(part.read_bytes()), container) > 0)
+        await until(lambda: part.exists() and playable_bytes(io.BytesIO(part.read_bytes()), container) > 0)
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["cache-control"]) == (200, "no-store")
         assert headers["content-type"] == f"video/{container}"

@@ -24,14 +24,14 @@ from lipstream_server.config.settings import EngineSettings
 from lipstream_server.engines.base import (
     EngineGoneError,
     EngineLostError,
-    Made,
     OutOfMemoryError,
     PortraitError,
-    Request,
     Stream,
     UnknownAvatarError,
+    WindowRequest,
+    WindowResult,
 )
-from lipstream_server.engines.lookahead_table import HearingTable
+from lipstream_server.engines.lookahead_table import LookaheadTable
 from lipstream_server.engines.remote.proxy import EngineProcess
 from lipstream_server.engines.remote.restart_policy import Losses
 from lipstream_server.engines.remote.worker import EngineFaultError
@@ -47,10 +47,10 @@ def engine() -> Iterator[EngineProcess]:
         yield started
 
 
-def window(engine: StubEngine | EngineProcess, stream: Stream, number: int, frames: int = 8) -> Request:
+def window(engine: StubEngine | EngineProcess, stream: Stream, number: int, frames: int = 8) -> WindowRequest:
     """The window of this number, of the same sound for everybody."""
     given = engine.samples_needed(number * frames) if number else 0
-    return Request(
+    return WindowRequest(
         stream,
         SAMPLES[given : engine.samples_needed((number + 1) * frames)],
         number * frames,
@@ -59,7 +59,7 @@ def window(engine: StubEngine | EngineProcess, stream: Stream, number: int, fram
     )
 
 
-def made(engine: EngineProcess, request: Request) -> Made:
+def made(engine: EngineProcess, request: WindowRequest) -> WindowResult:
     """The window, asked for again where the engine was lost at it."""
     try:
         return engine.generate([request])[0]
@@ -87,7 +87,7 @@ def test_it_is_what_the_engine_is(engine: EngineProcess) -> None:
 @pytest.mark.parametrize("lost_before", [0, 1, 3])
 def test_a_stream_goes_on_as_if_its_engine_had_not_been_lost(engine: EngineProcess, lost_before: int) -> None:
     here = StubEngine()
-    theirs, ours = engine.begin("green", "exact", 7), here.begin("green", "exact", 7)
+    theirs, ours = engine.create_stream("green", "exact", 7), here.create_stream("green", "exact", 7)
     for number in range(5):
         if number == lost_before:
             kill(engine)
@@ -95,13 +95,13 @@ def test_a_stream_goes_on_as_if_its_engine_had_not_been_lost(engine: EngineProce
         expected = here.generate([window(here, ours, number)])[0]
         np.testing.assert_array_equal(result.frames, expected.frames)
         theirs, ours = result.stream, expected.stream
-        engine.look_back([theirs])
+        engine.prefetch_motion_features([theirs])
     assert engine.health.restarts == 1
     assert engine.health.state == "running"
 
 
 def test_an_engine_that_stands_still_is_killed_and_started_again(engine: EngineProcess) -> None:
-    stream = engine.begin("red", "exact", 0)
+    stream = engine.create_stream("red", "exact", 0)
     stream = engine.generate([window(engine, stream, 0)])[0].stream
     before = engine.pid
     kill(engine, signal.SIGSTOP)
@@ -112,7 +112,7 @@ def test_an_engine_that_stands_still_is_killed_and_started_again(engine: EngineP
 
 
 def test_one_that_is_lost_while_nobody_asks_is_back_before_somebody_does(engine: EngineProcess) -> None:
-    engine.generate([window(engine, engine.begin("red", "exact", 0), 0)])
+    engine.generate([window(engine, engine.create_stream("red", "exact", 0), 0)])
     for by in (signal.SIGKILL, signal.SIGSTOP):
         kill(engine, by)
         engine.check()
@@ -121,17 +121,17 @@ def test_one_that_is_lost_while_nobody_asks_is_back_before_somebody_does(engine:
 
 def test_portraits_are_known_after_a_loss_and_forgotten_ones_are_not(engine: EngineProcess) -> None:
     for name, digit in (("someone", b"1"), ("other", b"2")):
-        engine.register(name, engine.read_picture(b"\x89PNG\r\n\x1a\n" + digit))
+        engine.register(name, engine.decode_image(b"\x89PNG\r\n\x1a\n" + digit))
     before = engine.preview("someone")
-    engine.forget("other")
+    engine.unregister("other")
     kill(engine)
     np.testing.assert_array_equal(engine.preview("someone"), before)
     with pytest.raises(UnknownAvatarError, match="no avatar 'other'"):
-        engine.begin("other", "exact", 0)
+        engine.create_stream("other", "exact", 0)
 
 
 def test_streams_that_the_server_forgets_are_forgotten(engine: EngineProcess) -> None:
-    stream = engine.begin("red", "exact", 0)
+    stream = engine.create_stream("red", "exact", 0)
     for number in range(12):
         stream = made(engine, window(engine, stream, number)).stream
         if number == 6:
@@ -153,7 +153,7 @@ def test_signals_for_the_server_do_not_reach_it(engine: EngineProcess) -> None:
 
 def test_a_window_that_no_process_outlives_fails_and_others_do_not() -> None:
     with EngineProcess(poisoned, QUICK).start() as engine:
-        grey, red = engine.begin("grey", "exact", 0), engine.begin("red", "exact", 0)
+        grey, red = engine.create_stream("grey", "exact", 0), engine.create_stream("red", "exact", 0)
         for _ in range(2):
             with pytest.raises(EngineLostError, match="ended with code -9 at generate") as failed:
                 engine.generate([window(engine, grey, 0), window(engine, red, 0)])
@@ -164,7 +164,7 @@ def test_a_window_that_no_process_outlives_fails_and_others_do_not() -> None:
 
 def test_an_engine_that_is_lost_too_often_is_given_up() -> None:
     with EngineProcess(dying, QUICK).start() as engine:
-        stream = engine.begin("red", "exact", 0)
+        stream = engine.create_stream("red", "exact", 0)
         for _ in range(4):
             with pytest.raises(EngineLostError):
                 engine.generate([window(engine, stream, 0)])
@@ -177,16 +177,16 @@ def test_an_engine_that_is_lost_too_often_is_given_up() -> None:
 
 def test_what_an_engine_raises_is_raised_here() -> None:
     with EngineProcess(narrow, QUICK).start() as engine:
-        stream = engine.begin("red", "exact", 0)
+        stream = engine.create_stream("red", "exact", 0)
         with pytest.raises(OutOfMemoryError, match="no room for 2 windows"):
             engine.generate([window(engine, stream, 0)] * 2)
         with pytest.raises(UnknownAvatarError, match="only red, green"):
-            engine.begin("nobody", "exact", 0)
+            engine.create_stream("nobody", "exact", 0)
         with pytest.raises(PortraitError) as refused:
-            engine.read_picture(b"")
-        assert refused.value.code == "picture_empty"
+            engine.decode_image(b"")
+        assert refused.value.code == "image_empty"
         with pytest.raises(EngineFaultError, match=r"ValueError: expected 6400 samples"):
-            engine.generate([Request(stream, SAMPLES[:10], 0, 8, False)])
+            engine.generate([WindowRequest(stream, SAMPLES[:10], 0, 8, False)])
         assert engine.health.restarts == 0
 
 
@@ -201,7 +201,7 @@ def test_one_that_is_closed_ends_at_once_and_is_not_started_again() -> None:
     engine = EngineProcess(partial(StubEngine, seconds_per_window=60.0), QUICK).start()
     assert engine.pid is not None
     began = time.monotonic()
-    stream = engine.begin("red", "exact", 0)
+    stream = engine.create_stream("red", "exact", 0)
     engine.close()
     with pytest.raises(EngineGoneError):
         engine.generate([window(engine, stream, 0)])
@@ -212,7 +212,7 @@ def test_one_that_is_closed_ends_at_once_and_is_not_started_again() -> None:
 def test_an_engine_that_is_calm_is_never_killed() -> None:
     settings = EngineSettings(window_seconds=0.01, window_factor=50.0)
     with EngineProcess(calm, settings).start() as engine:
-        stream = engine.begin("red", "exact", 0)
+        stream = engine.create_stream("red", "exact", 0)
         for number in range(4):
             stream = engine.generate([window(engine, stream, number)])[0].stream
         assert engine.health.restarts == 0
@@ -227,12 +227,12 @@ def test_how_much_sound_is_needed_is_known_without_asking(
     grid: tuple[int, int], after: int, frames: int
 ) -> None:
     needed = WindowGrid(hop=grid[0], offset=grid[1], after=after).samples_for
-    assert HearingTable.of(lambda rows: needed(rows + 2)).needed(frames) == needed(frames + 2)
+    assert LookaheadTable.of(lambda rows: needed(rows + 2)).needed(frames) == needed(frames + 2)
 
 
 def test_a_rule_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="equally more sound"):
-        HearingTable.of(lambda frames: frames * frames)
+        LookaheadTable.of(lambda frames: frames * frames)
 
 
 def test_losses_are_waited_after_longer_and_longer_until_there_are_too_many() -> None:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lipstream_server.config.settings import EngineSettings
-from lipstream_server.engines.base import EngineLostError, Request
+from lipstream_server.engines.base import EngineLostError, WindowRequest
 from lipstream_server.engines.remote.proxy import EngineProcess
 from lipstream_server.engines.remote.shared_memory import Slots, shared_file
 from lipstream_server.engines.remote.transport import (
@@ -299,7 +299,7 @@ def test_nothing_is_left_of_fifty_lives(caplog: pytest.LogCaptureFixture) -> Non
         samples = np.zeros(engine.samples_needed(8), np.float32)
         before = _held()
         for _ in range(50):
-            request = Request(engine.begin("red", "exact", 0), samples, 0, 8, False)
+            request = WindowRequest(engine.create_stream("red", "exact", 0), samples, 0, 8, False)
             last = engine.generate([request])[0].frames
             assert not last.flags.owndata
             assert engine.pid is not None

@@ -17,7 +17,7 @@ from portraits import (
 )
 from small_model import AUTOENCODER, NETWORK
 
-from lipstream_accel.plan_json import to_json
+from lipstream_accel.plan_json import plan_to_json
 from lipstream_accel.presets import preset
 from lipstream_models.audio.features import FeatureConfig
 from lipstream_models.audio.windows import context_windows
@@ -28,9 +28,9 @@ from lipstream_models.networks import Network
 from lipstream_server.engines.base import (
     OutOfMemoryError,
     PortraitError,
-    Request,
     UnknownAvatarError,
     UnknownPresetError,
+    WindowRequest,
 )
 from lipstream_server.engines.model import ModelEngine, ModelSettings, ModelStream
 from lipstream_server.media.live.audio_input import Resampler
@@ -51,9 +51,9 @@ class Listening:
     def __init__(self, engine: object) -> None:
         self.engine, self.windows = engine, []
 
-    def generate(self, requests: list, watch: object) -> list:
+    def generate_windows(self, requests: list, watch: object) -> list:
         self.windows += [window for _, window in requests]
-        return self.engine.generate(requests, watch)  # type: ignore[attr-defined]
+        return self.engine.generate_windows(requests, watch)  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
@@ -76,8 +76,8 @@ def test_a_window_is_heard_with_the_piece_that_ends_with_it(
 def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
     engine: ModelEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listening = Listening(engine._engine)
-    monkeypatch.setattr(engine, "_engine", listening)
+    listening = Listening(engine._pipeline)
+    monkeypatch.setattr(engine, "_pipeline", listening)
     audio = np.random.default_rng(0).normal(size=640 * 14).astype(np.float32) * 0.1
     opened = engine.open(engine.avatars[0], "base")
     assert opened.idle.shape == (4, *engine.size, 3)
@@ -86,11 +86,11 @@ def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
     for frames in (4, 8, 4, 4):  # the last reaches past the end
         needed = engine.samples_needed(start + frames)
         samples = audio[given:needed]
-        made = engine.generate([Request(stream, samples, start, frames, needed >= len(audio))])[0]
+        made = engine.generate([WindowRequest(stream, samples, start, frames, needed >= len(audio))])[0]
         assert made.frames.shape == (frames, *engine.size, 3)
         stream, given, start = made.stream, given + len(samples), start + frames
     silence = np.zeros(640 * 20, np.float32)
-    rows = engine._engine.model.audio.offline(np.concatenate([audio, silence]))
+    rows = engine._pipeline.model.audio.offline(np.concatenate([audio, silence]))
     expected = context_windows(rows)[:20]
     np.testing.assert_allclose(np.concatenate(listening.windows), expected, atol=1e-5)
     assert isinstance(opened.stream, ModelStream)
@@ -99,25 +99,25 @@ def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
 
 def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(engine: ModelEngine) -> None:
     """As when its process was lost: other streams, other objects, and only bytes between them."""
-    other = ModelEngine(engine._engine.model, ModelSettings(idle_windows=1))
-    picture = engine.read_picture(encoded(astronaut(), "PNG"))
+    other = ModelEngine(engine._pipeline.model, ModelSettings(idle_windows=1))
+    picture = engine.decode_image(encoded(astronaut(), "PNG"))
     engine.register("someone", picture)
     audio = np.random.default_rng(1).normal(size=640 * 40).astype(np.float32) * 0.1
-    stream, given = engine.begin("someone", "base", 5), 0
-    other.restore_avatar("someone", engine.keep_avatar("someone"))
+    stream, given = engine.create_stream("someone", "base", 5), 0
+    other.restore_avatar("someone", engine.snapshot_avatar("someone"))
     for start in (0, 4, 8):
         needed = engine.samples_needed(start + 4)
-        kept = engine.keep(stream)
-        request = Request(stream, audio[given:needed], start, 4, False)
+        kept = engine.snapshot_stream(stream)
+        request = WindowRequest(stream, audio[given:needed], start, 4, False)
         made = engine.generate([request])[0]
-        restored = other.restore("someone", "base", kept)
+        restored = other.restore_stream("someone", "base", kept)
         assert restored.batch_key == stream.batch_key
         again = other.generate([replace(request, stream=restored)])[0]
         np.testing.assert_array_equal(again.frames, made.frames)
         stream, given = made.stream, needed
-    first, second = (other.restore("someone", "base", kept).talking.session for _ in range(2))
+    first, second = (other.restore_stream("someone", "base", kept).talking.session for _ in range(2))
     assert first is second  # what is large is shared
-    engine.forget("someone")
+    engine.unregister("someone")
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_a_device_without_room_says_so_in_one_way(
             raise error
         torch.empty(2**60)
 
-    stream = engine.begin("amara", "base", 0)
-    request = Request(stream, np.zeros(engine.samples_needed(4), np.float32), 0, 4, False)
-    monkeypatch.setattr(engine._engine, "generate", full)
+    stream = engine.create_stream("amara", "base", 0)
+    request = WindowRequest(stream, np.zeros(engine.samples_needed(4), np.float32), 0, 4, False)
+    monkeypatch.setattr(engine._pipeline, "generate_windows", full)
     with pytest.raises(OutOfMemoryError, match="no room for 1 windows of 4 frames"):
         engine.generate([request])
 
@@ -150,10 +150,10 @@ def test_no_sample_less_will_do(engine: ModelEngine) -> None:
 def test_frames_may_be_skipped_and_missing_audio_is_refused(engine: ModelEngine) -> None:
     opened = engine.open(engine.avatars[0], "base")
     audio = np.zeros(engine.samples_needed(12), np.float32)
-    made = engine.generate([Request(opened.stream, audio, 8, 4, False)])[0]
+    made = engine.generate([WindowRequest(opened.stream, audio, 8, 4, False)])[0]
     assert len(made.frames) == 4
     with pytest.raises(ValueError, match="samples are missing"):
-        engine.generate([Request(replace(opened.stream), audio[:-1], 8, 4, False)])
+        engine.generate([WindowRequest(replace(opened.stream), audio[:-1], 8, 4, False)])
 
 
 def test_names_that_are_not_there_are_refused(engine: ModelEngine) -> None:
@@ -171,14 +171,14 @@ def test_a_file_of_a_model_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 def test_a_portrait_becomes_an_avatar_with_what_its_owner_should_know(engine: ModelEngine) -> None:
-    picture = engine.read_picture(encoded(astronaut().rotate(90), "JPEG"))
+    picture = engine.decode_image(encoded(astronaut().rotate(90), "JPEG"))
     notes = engine.register("someone", picture)
     assert any("turned upright" in note for note in notes)
     assert engine.preview("someone").shape == (*engine.size, 3)
     assert "someone" not in engine.avatars  # those are the bundled ones
     opened = engine.open("someone", "base")
     assert opened.idle.shape[1:] == (*engine.size, 3)
-    engine.forget("someone")
+    engine.unregister("someone")
     with pytest.raises(UnknownAvatarError, match="no avatar 'someone'"):
         engine.open("someone", "base")
     with pytest.raises(UnknownAvatarError):
@@ -192,14 +192,14 @@ def test_the_preview_of_a_bundled_avatar_is_its_framed_portrait(engine: ModelEng
 def test_pictures_that_cannot_be_avatars_are_told_apart(engine: ModelEngine) -> None:
     whole = encoded(astronaut(), "PNG")
     for data, code in (
-        (b"", "picture_empty"),
-        (b"%PDF-1.7", "not_a_picture"),
-        (whole[: len(whole) // 2], "picture_damaged"),
-        (announcing(60_000, 60_000), "picture_too_large"),
-        (encoded(Image.new("F", (64, 64)), "TIFF"), "picture_colour"),
+        (b"", "image_empty"),
+        (b"%PDF-1.7", "not_an_image"),
+        (whole[: len(whole) // 2], "image_damaged"),
+        (announcing(60_000, 60_000), "image_too_large"),
+        (encoded(Image.new("F", (64, 64)), "TIFF"), "image_colour"),
     ):
         with pytest.raises(PortraitError) as refused:
-            engine.read_picture(data)
+            engine.decode_image(data)
         assert refused.value.code == code
     for picture, code in (
         (landscape(), "no_face"),
@@ -222,8 +222,8 @@ def announcing(width: int, height: int) -> bytes:
 
 def test_an_operators_plan_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    file.write_text(to_json(replace(preset("lightningcp", 2), name="ours")))
-    other = ModelEngine(engine._engine.model, ModelSettings(plan=file, idle_windows=1))
+    file.write_text(plan_to_json(replace(preset("lightningcp", 2), name="ours")))
+    other = ModelEngine(engine._pipeline.model, ModelSettings(plan=file, idle_windows=1))
     assert other.presets[0] == "ours"
     assert set(other.presets[1:]) == set(engine.presets)
     named = engine.open("amara", "lightningcp").idle

@@ -30,7 +30,9 @@ def stereo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[np.i
 
 
 @given(counts=st.lists(st.integers(0, 20_000), max_size=6))
-def test_pieces_of_any_size_add_up_to_the_file(stereo: tuple[Path, NDArray[np.int16]], counts: list[int]) -> None:
+def test_pieces_of_any_size_add_up_to_the_file(
+    stereo: tuple[Path, NDArray[np.int16]], counts: list[int]
+) -> None:
     path, samples = stereo
     with AudioTrackReader(path) as track:
         pieces = [track.read(count) for count in [*counts, 100_000]]

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.media.colour import Colours
+from lipstream_server.media.colour import RgbToYuvConverter
 
 BARS = np.array([(200, 40, 40), (40, 180, 40), (40, 40, 200), (235, 235, 235), (16, 16, 16)], np.uint8)
 
@@ -23,28 +23,28 @@ def back(frame: av.VideoFrame) -> np.ndarray:
 )  # 90 pixels: rows of the frame are padded
 def test_a_picture_keeps_its_colours(size: tuple[int, int]) -> None:
     picture = bars(*size)
-    found = back(Colours(*size).convert(picture))
+    found = back(RgbToYuvConverter(*size).convert(picture))
     inside = np.arange(size[0]) % 8 // 2 % 3 > 0  # away from the edges of the bars, where colours mix
     assert np.abs(found[:, inside].astype(int) - picture[:, inside]).max() <= 4
 
 
 def test_every_picture_is_converted_as_it_would_be_alone() -> None:
     noise = np.random.default_rng(5).integers(0, 256, (6, 32, 32, 3), np.uint8)
-    colours = Colours(32, 32)
+    colours = RgbToYuvConverter(32, 32)
     shown = [noise[0], noise[1], noise[1], noise[2][:, ::-1], noise[0]]
     for picture in shown:
-        alone = Colours(32, 32).convert(picture).to_ndarray()
+        alone = RgbToYuvConverter(32, 32).convert(picture).to_ndarray()
         assert np.array_equal(colours.convert(picture).to_ndarray(), alone)
 
 
 def test_a_picture_that_is_held_is_not_converted_again() -> None:
     picture = bars(32, 32)
-    colours = Colours(32, 32)
+    colours = RgbToYuvConverter(32, 32)
     assert colours.convert(picture) is colours.convert(picture)
 
 
 def test_a_frame_that_an_encoder_still_holds_is_not_written_into() -> None:
-    colours = Colours(32, 32)
+    colours = RgbToYuvConverter(32, 32)
     first = colours.convert(np.full((32, 32, 3), 200, np.uint8))
     before = first.to_ndarray()
     colours.convert(np.zeros((32, 32, 3), np.uint8))
@@ -53,4 +53,4 @@ def test_a_frame_that_an_encoder_still_holds_is_not_written_into() -> None:
 
 def test_a_picture_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="reshape"):
-        Colours(32, 32).convert(bars(32, 48))
+        RgbToYuvConverter(32, 32).convert(bars(32, 48))

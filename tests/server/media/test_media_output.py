@@ -7,30 +7,32 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.media.live.codecs import SOUND_RATE
-from lipstream_server.media.live.media_output import open_media
+from lipstream_server.media.arrays import (
+    OUTPUT_SAMPLE_RATE,
+)
+from lipstream_server.media.live.media_output import open_media_output
 from lipstream_server.protocol import Container, Tag, Tagged
 
 SIDE, FPS = 64, 25
-PER_FRAME = SOUND_RATE // FPS
+PER_FRAME = OUTPUT_SAMPLE_RATE // FPS
 
 
 def made(frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures that brighten by steps of five, and a second of silence before a tone of 440 Hz."""
     levels = (np.arange(frames) * 5 % 250).astype(np.uint8)
     pictures = np.broadcast_to(levels[:, None, None, None], (frames, SIDE, SIDE, 3)).copy()
-    time = np.arange(frames * PER_FRAME) / SOUND_RATE
+    time = np.arange(frames * PER_FRAME) / OUTPUT_SAMPLE_RATE
     return pictures, np.where(time < 1, 0, 0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
 
 
 def written(container: Container, frames: int, burst: int) -> tuple[str, list[bytes]]:
-    out = open_media(container, SIDE, SIDE, FPS)
+    out = open_media_output(container, SIDE, SIDE, FPS)
     pictures, sound = made(frames)
-    messages = out.begin()
+    messages = out.initial_messages()
     for at in range(0, frames, burst):
         samples = sound[at * PER_FRAME : (at + burst) * PER_FRAME]
-        messages += out.write(pictures[at : at + burst], samples, 0)
-    return out.media_type, messages + out.finish()
+        messages += out.encode(pictures[at : at + burst], samples, 0)
+    return out.media_type, messages + out.flush()
 
 
 @pytest.mark.parametrize("container", ["fmp4", "webm"])
@@ -50,10 +52,10 @@ def test_a_stream_decodes_to_every_frame_and_every_sample(container: Container, 
     levels = [int(frame.to_ndarray(format="rgb24").mean()) for frame in frames]
     assert all(abs(level - i * 5 % 250) <= 6 for i, level in enumerate(levels))
     heard = np.concatenate([block.to_ndarray()[0] for block in blocks])
-    start = round(blocks[0].pts * blocks[0].time_base * SOUND_RATE)
-    assert abs(start + len(heard) - 60 * PER_FRAME) <= SOUND_RATE // 50
+    start = round(blocks[0].pts * blocks[0].time_base * OUTPUT_SAMPLE_RATE)
+    assert abs(start + len(heard) - 60 * PER_FRAME) <= OUTPUT_SAMPLE_RATE // 50
     first_loud = start + int(np.flatnonzero(np.abs(heard) > 0.2)[0])
-    assert abs(first_loud - SOUND_RATE) < SOUND_RATE * 0.005
+    assert abs(first_loud - OUTPUT_SAMPLE_RATE) < OUTPUT_SAMPLE_RATE * 0.005
     assert (
         media_type
         == {
@@ -77,11 +79,11 @@ def test_held_pictures_are_frames_with_times_of_their_own(container: Container) 
     """The very same array again and again, as while a picture is held, and again after others."""
     dark, light = (np.full((SIDE, SIDE, 3), level, np.uint8) for level in (40, 200))
     shown = [dark, dark, dark, light, light, dark, light, dark, dark, dark]
-    out = open_media(container, SIDE, SIDE, FPS)
-    messages = out.begin()
+    out = open_media_output(container, SIDE, SIDE, FPS)
+    messages = out.initial_messages()
     for at in range(0, len(shown), 2):
-        messages += out.write(shown[at : at + 2], np.zeros(2 * PER_FRAME, np.float32), 0)
-    with av.open(io.BytesIO(b"".join(messages + out.finish()))) as file:
+        messages += out.encode(shown[at : at + 2], np.zeros(2 * PER_FRAME, np.float32), 0)
+    with av.open(io.BytesIO(b"".join(messages + out.flush()))) as file:
         frames = list(file.decode(video=0))
     assert [round(frame.time * FPS) for frame in frames] == list(range(len(shown)))
     levels = [int(frame.to_ndarray(format="rgb24").mean()) for frame in frames]

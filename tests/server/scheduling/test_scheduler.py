@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lipstream_server.engines.base import (
-    Made,
     OutOfMemoryError,
-    Request,
     Stream,
+    WindowRequest,
+    WindowResult,
 )
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.scheduling.scheduler import (
@@ -23,9 +23,9 @@ from lipstream_server.scheduling.scheduler import (
 )
 
 
-def request(engine: StubEngine, preset: str = "exact", frames: int = 4, avatar: str = "red") -> Request:
+def request(engine: StubEngine, preset: str = "exact", frames: int = 4, avatar: str = "red") -> WindowRequest:
     stream = engine.open(avatar, preset).stream
-    return Request(stream, np.zeros(engine.samples_needed(frames), np.float32), 0, frames, False)
+    return WindowRequest(stream, np.zeros(engine.samples_needed(frames), np.float32), 0, frames, False)
 
 
 async def test_the_earliest_deadline_is_first_and_only_likes_share_its_batch() -> None:
@@ -49,7 +49,7 @@ class Gated(StubEngine):
         super().__init__()
         self.gate = threading.Event()
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         self.gate.wait(60)
         if any(each.stream.avatar == "grey" for each in requests):  # type: ignore[attr-defined]
             self.batches.append(-len(requests))
@@ -79,11 +79,11 @@ class Looking(StubEngine):
         super().__init__()
         self.did: list[str] = []
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         self.did.append("generate")
         return super().generate(requests)
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
         self.did.append("look back")
         raise RuntimeError("trouble")
 
@@ -102,7 +102,7 @@ async def test_a_window_waits_for_one_of_the_background_at_most() -> None:
     order: list[str] = []
     async with Scheduler(engine) as scheduler:
 
-        def ask(name: str, deadline: float) -> asyncio.Future[Made]:
+        def ask(name: str, deadline: float) -> asyncio.Future[WindowResult]:
             window = scheduler.generate(request(engine), deadline)
             window.add_done_callback(lambda _: order.append(name))
             return window
@@ -159,7 +159,7 @@ async def test_leaving_cancels_what_waits() -> None:
 class Roomy(StubEngine):
     """There is room for two windows."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if len(requests) > 2:
             self.batches.append(-len(requests))
             raise OutOfMemoryError("no room")

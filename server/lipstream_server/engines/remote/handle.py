@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from ..base import Request
+from ..base import WindowRequest
 from .host import LIFE_BITS
 from .messages import Asked, Told
 
@@ -26,7 +26,7 @@ def told(argument: object, life: int) -> object:
     match argument:
         case list():
             return [told(each, life) for each in argument]
-        case Request():
+        case WindowRequest():
             stream = _stream_told(handle_of(argument), life)
             return Asked(stream, argument.samples, argument.start, argument.frames, argument.ended)
         case Handle():
@@ -40,7 +40,7 @@ def _stream_told(handle: Handle, life: int) -> Told:
     return Told(handle.key, handle.avatar, handle.preset, None if known else handle.kept)
 
 
-def handle_of(request: Request) -> Handle:
+def handle_of(request: WindowRequest) -> Handle:
     """Raises TypeError where its stream is another engine's."""
     if not isinstance(request.stream, Handle):
         raise TypeError(f"expected a stream of this engine, got {type(request.stream).__name__}")

@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from ...media.arrays import (
+    Frame,
+)
 from ..base import (
     DeviceState,
     EngineError,
     OutOfMemoryError,
-    Picture,
-    Request,
-    Restorable,
+    RestorableEngine,
     Stream,
+    WindowRequest,
 )
-from ..lookahead_table import HearingTable
+from ..lookahead_table import LookaheadTable
 from .messages import (
     Answer,
     Asked,
@@ -44,20 +46,20 @@ class Facts:
     fps: int
     avatars: tuple[str, ...]
     presets: tuple[str, ...]
-    hearing: HearingTable
-    picture_reader: Callable[[bytes], Picture]
+    hearing: LookaheadTable
+    image_decoder: Callable[[bytes], Frame]
 
     @classmethod
-    def of(cls, engine: Restorable) -> Facts:
-        table = HearingTable.of(engine.samples_needed)
+    def of(cls, engine: RestorableEngine) -> Facts:
+        table = LookaheadTable.of(engine.samples_needed)
         names = tuple(engine.avatars), tuple(engine.presets)
-        return cls(engine.name, engine.size, engine.fps, *names, table, engine.picture_reader)
+        return cls(engine.name, engine.size, engine.fps, *names, table, engine.image_decoder)
 
 
 class Host:
     """The methods that a `Call` may name. life: the how manieth process this is, part of the keys of its streams."""
 
-    def __init__(self, engine: Restorable, life: int) -> None:
+    def __init__(self, engine: RestorableEngine, life: int) -> None:
         self._engine = engine
         self._streams: dict[int, Stream] = {}
         self._keys = count((life << LIFE_BITS) + 1)
@@ -74,54 +76,54 @@ class Host:
     def device_state(self) -> DeviceState:
         return self._engine.device_state()
 
-    def register(self, avatar: str, picture: Picture) -> tuple[Sequence[str], bytes]:
+    def register(self, avatar: str, picture: Frame) -> tuple[Sequence[str], bytes]:
         notes = self._engine.register(avatar, picture)
-        return tuple(notes), self._engine.keep_avatar(avatar)
+        return tuple(notes), self._engine.snapshot_avatar(avatar)
 
     def restore_avatar(self, avatar: str, kept: bytes) -> None:
         self._engine.restore_avatar(avatar, kept)
 
-    def forget(self, avatar: str) -> None:
-        self._engine.forget(avatar)
+    def unregister(self, avatar: str) -> None:
+        self._engine.unregister(avatar)
 
-    def preview(self, avatar: str) -> Picture:
+    def preview(self, avatar: str) -> Frame:
         return self._engine.preview(avatar)
 
     def open(self, avatar: str, preset: str) -> Began:
         opened = self._engine.open(avatar, preset)
-        return Began(self._know(opened.stream), self._engine.keep_avatar(avatar), opened.idle)
+        return Began(self._know(opened.stream), self._engine.snapshot_avatar(avatar), opened.idle)
 
-    def begin(self, avatar: str, preset: str, seed: int) -> Began:
-        stream = self._engine.begin(avatar, preset, seed)
-        return Began(self._know(stream), self._engine.keep_avatar(avatar), None)
+    def create_stream(self, avatar: str, preset: str, seed: int) -> Began:
+        stream = self._engine.create_stream(avatar, preset, seed)
+        return Began(self._know(stream), self._engine.snapshot_avatar(avatar), None)
 
     def generate(self, asked: Sequence[Asked]) -> list[Answer]:
         requests = [
-            Request(self._find(each.stream), each.samples, each.start, each.frames, each.ended)
+            WindowRequest(self._find(each.stream), each.samples, each.start, each.frames, each.ended)
             for each in asked
         ]
         made = self._engine.generate(requests)
-        return [Answer(self._know(each.stream), each.frames, each.work) for each in made]
+        return [Answer(self._know(each.stream), each.frames, each.timings) for each in made]
 
-    def look_back(self, streams: Sequence[Told]) -> None:
-        self._engine.look_back([self._find(stream) for stream in streams])
+    def prefetch_motion_features(self, streams: Sequence[Told]) -> None:
+        self._engine.prefetch_motion_features([self._find(stream) for stream in streams])
 
     def _know(self, stream: Stream) -> Known:
         key = next(self._keys)
         self._streams[key] = stream
-        return Known(key, stream.batch_key, self._engine.keep(stream))
+        return Known(key, stream.batch_key, self._engine.snapshot_stream(stream))
 
     def _find(self, told: Told) -> Stream:
         stream = self._streams.get(told.key)
         if stream is None:
             if told.kept is None:
                 raise KeyError(f"expected a stream of this engine's process, got key {told.key}")
-            stream = self._engine.restore(told.avatar, told.preset, told.kept)
+            stream = self._engine.restore_stream(told.avatar, told.preset, told.kept)
             self._streams[told.key] = stream
         return stream
 
 
-def serve(pipe: EngineEnd, make: Callable[[], Restorable], life: int) -> None:
+def serve(pipe: EngineEnd, make: Callable[[], RestorableEngine], life: int) -> None:
     """Answer calls until the server closes its end, or is gone."""
     # Also where the fork server was started by somebody who heard them, and by threads that imports began before this.
     for each in SPARED:

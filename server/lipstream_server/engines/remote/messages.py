@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from ..base import Frames, Samples, Work
+from ...media.arrays import (
+    Frames,
+    Samples,
+)
+from ..base import (
+    StageTimings,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Told:
 
 @dataclass(frozen=True, eq=False)
 class Began:
-    """A stream, and what its avatar can be restored from. idle: as `engine.Opened`, None from `begin`."""
+    """A stream, and what its avatar can be restored from. idle: as `engine.OpenedStream`, None from `begin`."""
 
     stream: Known
     avatar: bytes
@@ -55,7 +61,7 @@ class Began:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """As `engine.Request`."""
+    """As `engine.WindowRequest`."""
 
     stream: Told
     samples: Samples
@@ -66,8 +72,8 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """As `engine.Made`."""
+    """As `engine.WindowResult`."""
 
     stream: Known
     frames: Frames
-    work: Work
+    timings: StageTimings

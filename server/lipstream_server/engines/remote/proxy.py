@@ -17,17 +17,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from ...config.settings import EngineSettings
+from ...media.arrays import (
+    Frame,
+)
 from ..base import (
     DeviceState,
     EngineGoneError,
     EngineLostError,
     Health,
-    Made,
-    Opened,
-    Picture,
-    Request,
-    Restorable,
+    OpenedStream,
+    RestorableEngine,
     Stream,
+    WindowRequest,
+    WindowResult,
 )
 from .handle import Handle, handle_of, told
 from .host import Facts
@@ -47,12 +49,14 @@ _NEWEST = 0.2  # the weight of a new measurement in what a frame takes
 class EngineProcess:
     """An `Engine`, and a context manager that closes it. make: makes the real one, in its process; it can be pickled.
 
-    preload: modules that it needs, see `Life.begin`. All but `health`, `patience`, `close` and `read_picture` are for one thread.
+    preload: modules that it needs, see `Life.begin`.
+
+    All but `health`, `call_timeout`, `close` and `decode_image` are for one thread.
     """
 
     def __init__(
         self,
-        make: Callable[[], Restorable],
+        make: Callable[[], RestorableEngine],
         settings: EngineSettings | None = None,
         preload: Sequence[str] = (),
     ) -> None:
@@ -66,9 +70,9 @@ class EngineProcess:
         self._changing = threading.Lock()  # of the life: nobody starts one behind the back of `close`
         self._avatars: dict[str, bytes] = {}
         self._freed: deque[int] = deque()
-        self._last: Request | None = None  # that was made; to warm the next process
+        self._last: WindowRequest | None = None  # that was made; to warm the next process
         self._seconds_per_frame = 0.0  # of this life; 0 before its first window
-        self._patience = 0.0
+        self._call_timeout = 0.0
 
     def start(self) -> Self:
         """Raises EngineGoneError, and what loading raised."""
@@ -94,8 +98,8 @@ class EngineProcess:
         return self._health
 
     @property
-    def patience(self) -> float:
-        return self._patience
+    def call_timeout(self) -> float:
+        return self._call_timeout
 
     @property
     def pid(self) -> int | None:
@@ -125,33 +129,33 @@ class EngineProcess:
     def samples_needed(self, frames: int) -> int:
         return self._known.hearing.needed(frames)
 
-    def read_picture(self, data: bytes) -> Picture:
-        return self._known.picture_reader(data)
+    def decode_image(self, data: bytes) -> Frame:
+        return self._known.image_decoder(data)
 
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, picture: Frame) -> Sequence[str]:
         answer = self._call("register", avatar, picture)
         assert isinstance(answer, tuple)
         notes, self._avatars[avatar] = answer
         return tuple(notes)
 
-    def forget(self, avatar: str) -> None:
+    def unregister(self, avatar: str) -> None:
         self._avatars.pop(avatar, None)
-        self._call("forget", avatar)
+        self._call("unregister", avatar)
 
-    def preview(self, avatar: str) -> Picture:
-        picture: Picture = self._call("preview", avatar)
+    def preview(self, avatar: str) -> Frame:
+        picture: Frame = self._call("preview", avatar)
         return picture
 
-    def open(self, avatar: str, preset: str) -> Opened:
+    def open(self, avatar: str, preset: str) -> OpenedStream:
         began: Began = self._call("open", avatar, preset)
         assert began.idle is not None
         # A copy: these pictures stay as long as the session, and would keep their slot, and all memory of a process that is lost.
-        return Opened(self._begun(began, avatar, preset), began.idle.copy())
+        return OpenedStream(self._begun(began, avatar, preset), began.idle.copy())
 
-    def begin(self, avatar: str, preset: str, seed: int) -> Stream:
-        return self._begun(self._call("begin", avatar, preset, seed), avatar, preset)
+    def create_stream(self, avatar: str, preset: str, seed: int) -> Stream:
+        return self._begun(self._call("create_stream", avatar, preset, seed), avatar, preset)
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         begin = time.monotonic()
         frames = sum(request.frames for request in requests)
         try:
@@ -162,16 +166,16 @@ class EngineProcess:
         self._measure((time.monotonic() - begin) / frames)
         self._last = requests[0]
         return [
-            Made(
+            WindowResult(
                 self._handle(answer.stream, handle_of(request).avatar, handle_of(request).preset),
                 answer.frames,
-                answer.work,
+                answer.timings,
             )
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
-        self._call("look_back", list(streams))
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
+        self._call("prefetch_motion_features", list(streams))
 
     def device_state(self) -> DeviceState:
         state: DeviceState = self._call("device_state")
@@ -204,11 +208,11 @@ class EngineProcess:
     ) -> Any:  # whatever the method of `Host` returns
         freed = tuple(self._freed.popleft() for _ in range(len(self._freed)))
         sent = tuple(told(argument, life.number) for argument in arguments)
-        self._patience = self._bound(name, arguments)
+        self._call_timeout = self._bound(name, arguments)
         try:
-            return life.ask(Call(name, sent, freed), self._patience)
+            return life.ask(Call(name, sent, freed), self._call_timeout)
         finally:
-            self._patience = 0.0
+            self._call_timeout = 0.0
 
     def _bound(self, name: str, arguments: Sequence[object]) -> float:
         settings = self._settings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import ForkServerProcess
 
-from ..base import Restorable
+from ..base import RestorableEngine
 from .host import SPARED, Facts, serve
 from .messages import Call, Fault
 from .transport import ServerEnd, open_pipe
@@ -38,7 +38,7 @@ class Life:
     pipe: ServerEnd
 
     @classmethod
-    def begin(cls, make: Callable[[], Restorable], number: int, preload: Sequence[str]) -> Life:
+    def begin(cls, make: Callable[[], RestorableEngine], number: int, preload: Sequence[str]) -> Life:
         """make: can be pickled. preload: modules that are imported once, by a process of which every life is a copy; so the
         first start takes as long as it takes to import them, and the next ones do not.
         """

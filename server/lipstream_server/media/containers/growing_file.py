@@ -11,7 +11,7 @@ _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675  # RFC 9559
 _LONGEST_ID, _LONGEST_SIZE = 4, 8
 
 
-def playable(file: IO[bytes], container: FileContainer) -> int:
+def playable_bytes(file: IO[bytes], container: FileContainer) -> int:
     """Bytes up to there; 0 before there is a fragment."""
     end = file.seek(0, 2)
     return _clusters(file, end) if container == "webm" else _fragments(file, end)

@@ -10,7 +10,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..live.codecs import SOUND_RATE, Unit
+from ..arrays import (
+    OUTPUT_SAMPLE_RATE,
+)
+from ..live.codecs import (
+    EncodedPacket,
+)
 
 VIDEO, SOUND = 1, 2
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -51,7 +56,7 @@ def header(tracks: Tracks) -> bytes:
     return brands + _box(b"moov", movie, _video_track(tracks), _sound_track(tracks), extends)
 
 
-def fragment(number: int, pictures: Sequence[Unit], sounds: Sequence[Unit]) -> bytes:
+def fragment(number: int, pictures: Sequence[EncodedPacket], sounds: Sequence[EncodedPacket]) -> bytes:
     """`moof` and `mdat` with these units, each list without gaps; number counts from 1."""
     lists = [(VIDEO, pictures), (SOUND, sounds)]
     sizes = {track: sum(len(unit.data) for unit in units) for track, units in lists}
@@ -85,12 +90,12 @@ def length_prefixed(annex_b: bytes) -> bytes:
     return b"".join(struct.pack(">I", len(unit)) + unit for unit in units)
 
 
-def _moof(number: int, runs: Sequence[tuple[int, Sequence[Unit]]], offsets: dict[int, int]) -> bytes:
+def _moof(number: int, runs: Sequence[tuple[int, Sequence[EncodedPacket]]], offsets: dict[int, int]) -> bytes:
     tracks = (_run(track, units, offsets[track]) for track, units in runs)
     return _box(b"moof", _full(b"mfhd", 0, 0, struct.pack(">I", number)), *tracks)
 
 
-def _run(track: int, units: Sequence[Unit], offset: int) -> bytes:
+def _run(track: int, units: Sequence[EncodedPacket], offset: int) -> bytes:
     samples = b"".join(
         struct.pack(">III", unit.duration, len(unit.data), _SYNC if unit.key else _NOT_SYNC) for unit in units
     )
@@ -136,10 +141,10 @@ def _sound_track(tracks: Tracks) -> bytes:
     elementary = _descriptor(3, struct.pack(">HB", SOUND, 0) + decoder + _descriptor(6, b"\2"))
     entry = _box(
         b"mp4a",
-        struct.pack(">6xH8xHHIHH", 1, 1, 16, 0, SOUND_RATE, 0),
+        struct.pack(">6xH8xHHIHH", 1, 1, 16, 0, OUTPUT_SAMPLE_RATE, 0),
         _full(b"esds", 0, 0, elementary),
     )
-    return _track(SOUND, bytes(8), 0x0100, SOUND_RATE, b"soun", _full(b"smhd", 0, 0, bytes(4)), entry)
+    return _track(SOUND, bytes(8), 0x0100, OUTPUT_SAMPLE_RATE, b"soun", _full(b"smhd", 0, 0, bytes(4)), entry)
 
 
 def _track(

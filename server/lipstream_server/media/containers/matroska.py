@@ -6,7 +6,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..live.codecs import SOUND_RATE, Unit
+from ..arrays import (
+    OUTPUT_SAMPLE_RATE,
+)
+from ..live.codecs import (
+    EncodedPacket,
+)
 from ..provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI
 
 VIDEO, SOUND = 1, 2
@@ -54,9 +59,9 @@ def header(tracks: Tracks) -> bytes:
         _element(0x5741, b"Lipstream"),
     )
     pictures = _element(0xE0, _number(0xB0, tracks.width), _number(0xBA, tracks.height))
-    sound = _element(0xE1, _element(0xB5, struct.pack(">d", SOUND_RATE)), _number(0x9F, 1))
+    sound = _element(0xE1, _element(0xB5, struct.pack(">d", OUTPUT_SAMPLE_RATE)), _number(0x9F, 1))
     video = _track(VIDEO, 1, b"V_VP8", _number(0x23E383, 1000 * _MILLISECOND // tracks.fps), pictures)
-    delay = round(tracks.lead_in * 1e9 / SOUND_RATE)
+    delay = round(tracks.lead_in * 1e9 / OUTPUT_SAMPLE_RATE)
     audio = _track(
         SOUND,
         2,
@@ -69,10 +74,10 @@ def header(tracks: Tracks) -> bytes:
     return head + _id(0x18538067) + _UNKNOWN_SIZE + info + _element(0x1654AE6B, video, audio) + _label()
 
 
-def cluster(tracks: Tracks, pictures: Sequence[Unit], sounds: Sequence[Unit]) -> bytes:
+def cluster(tracks: Tracks, pictures: Sequence[EncodedPacket], sounds: Sequence[EncodedPacket]) -> bytes:
     """One cluster with these units in the order of their times, which count milliseconds."""
     units = [(round(1000 * unit.at / tracks.fps), VIDEO, unit) for unit in pictures]
-    units += [(round(1000 * (unit.at + tracks.lead_in) / SOUND_RATE), SOUND, unit) for unit in sounds]
+    units += [(round(1000 * (unit.at + tracks.lead_in) / OUTPUT_SAMPLE_RATE), SOUND, unit) for unit in sounds]
     units.sort(key=lambda item: item[:2])
     begin = units[0][0]
     return _element(

@@ -15,28 +15,28 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..watermark import Mark
+from ..watermark import Watermark
 from .audio_track import AudioTrackReader
 from .video_writer import VideoWriter
 
 
 @dataclass(frozen=True)
-class FilmSize:
+class ClipFormat:
     """width, height: pixels, both even. frames: of the whole video. mark: pictures show that they were generated."""
 
     width: int
     height: int
     fps: int
     frames: int
-    mark: bool = False
+    watermark: bool = False
 
 
-class Film:
+class ClipWriter:
     """A context manager; what it leaves at `output`, and what after an error, is `VideoWriter`'s rule."""
 
-    def __init__(self, audio: Path, output: Path, size: FilmSize) -> None:
+    def __init__(self, audio: Path, output: Path, size: ClipFormat) -> None:
         self._audio, self._output, self._size = audio, output, size
-        self._mark = Mark(size.width, size.height) if size.mark else None
+        self._mark = Watermark(size.width, size.height) if size.watermark else None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:

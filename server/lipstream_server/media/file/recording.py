@@ -11,10 +11,10 @@ import av
 
 from lipstream_models.audio.decode import AudioError, AudioFile, AudioLimits, AudioTooLongError
 
-from ...engines.base import HEARING_RATE, Samples
 from ...errors import MediaError
+from ..arrays import ENGINE_SAMPLE_RATE, Samples
 from ..sample_queue import SampleQueue
-from .riff import told_seconds
+from .riff import declared_seconds
 
 RecordingCode = Literal[
     "recording_empty", "not_a_recording", "recording_too_long", "recording_damaged", "recording_unusable"
@@ -83,7 +83,7 @@ def count_engine_samples(path: Path, max_seconds: float) -> int:
         ) from None
     if file.truncated:
         raise RecordingError("recording_damaged", "the recording is damaged; export it again")
-    seconds = samples / HEARING_RATE
+    seconds = samples / ENGINE_SAMPLE_RATE
     if header.formats & _EXACT_FORMATS and seconds < _MIN_SHARE * header.seconds:
         raise RecordingError(
             "recording_damaged",
@@ -111,7 +111,7 @@ def _probe(path: Path) -> ProbedHeader:
             base = track.time_base
             seconds = float(track.duration * base) if track.duration and base else 0.0
             file.seek(0)
-            return ProbedHeader(formats, track.rate, max(seconds, told_seconds(file)))
+            return ProbedHeader(formats, track.rate, max(seconds, declared_seconds(file)))
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, RecordingError):
             raise

@@ -9,7 +9,7 @@ _UNKNOWN = 0x7FFF_F000  # what writers that could not go back put there, and all
 _MOST_CHUNKS = 100
 
 
-def told_seconds(file: IO[bytes]) -> float:
+def declared_seconds(file: IO[bytes]) -> float:
     """0 for a file that is no WAV, or tells no length."""
     if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
         return 0.0

@@ -29,7 +29,7 @@ _MANIFEST = {
     ],
 }
 
-Sign = Callable[[Path], None]
+ClipSigner = Callable[[Path], None]
 """Signs an MP4 file where it is; it blocks."""
 
 
@@ -39,7 +39,7 @@ class SigningError(RuntimeError):
     exit_code = 2
 
 
-def open_signing(certificate: Path, key: Path) -> Sign:
+def open_signing(certificate: Path, key: Path) -> ClipSigner:
     """certificate: PEM, the signer's first and then those up to a trusted one. key: its private key, PEM without a password.
 
     Raises SigningError where something is missing or does not fit.

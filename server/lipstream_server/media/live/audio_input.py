@@ -8,14 +8,16 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from ...engines.base import Samples
 from ...protocol import AudioFormat
-from ..audio_frame import from_frame, to_frame
+from ..arrays import (
+    Samples,
+)
+from ..audio_frame import from_audio_frame, to_audio_frame
 
 _NOTHING = np.zeros(0, np.float32)
 
 
-class PcmReader:
+class PcmDecoder:
     """Bytes to mono float32 in [-1, 1].
 
     A piece may end in the middle of a sample: the rest is kept for the next piece. NaN and infinities become silence, what is
@@ -32,7 +34,7 @@ class PcmReader:
         """Bytes of a sample that has not come whole."""
         return len(self._rest)
 
-    def read(self, piece: bytes) -> Samples:
+    def decode(self, piece: bytes) -> Samples:
         """The samples (n,) that the piece completes."""
         data = self._rest + piece
         whole = len(data) - len(data) % self.audio.sample_bytes
@@ -46,7 +48,7 @@ class PcmReader:
         mixed: Samples = values.reshape(-1, self.audio.channels).mean(1, dtype=np.float32)
         return mixed
 
-    def drop_rest(self) -> int:
+    def drop_incomplete(self) -> int:
         """Forget an incomplete sample; returns how many bytes that were."""
         rest, self._rest = len(self._rest), b""
         return rest
@@ -76,7 +78,7 @@ class Resampler:
         if self._swr is None:
             self._given += len(samples)
             return samples
-        return self._take(self._swr.resample(to_frame(samples, self._source, "flt")), self._due)
+        return self._take(self._swr.resample(to_audio_frame(samples, self._source, "flt")), self._due)
 
     def flush(self) -> Samples:
         """What is left, cut or filled up to the exact length. The resampler is at its end then."""
@@ -91,6 +93,6 @@ class Resampler:
         return -(-self._heard * self._up // self._down)
 
     def _take(self, frames: list[av.AudioFrame], due: int) -> Samples:
-        out = np.concatenate([_NOTHING, *map(from_frame, frames)])[: due - self._given]
+        out = np.concatenate([_NOTHING, *map(from_audio_frame, frames)])[: due - self._given]
         self._given += len(out)
         return out

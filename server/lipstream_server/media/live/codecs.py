@@ -18,12 +18,14 @@ from av.audio.codeccontext import AudioCodecContext
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
-from ...engines.base import Picture, Samples
-from ..audio_frame import Format, to_frame
-from ..colour import Colours
+from ..arrays import (
+    OUTPUT_SAMPLE_RATE,
+    Frame,
+    Samples,
+)
+from ..audio_frame import Format, to_audio_frame
+from ..colour import RgbToYuvConverter
 
-SOUND_RATE = 48_000
-"""Of everything that is sent. At this rate an AAC packet is 21 ms long; at 16 kHz it would be 64 ms, and late by as much."""
 _KEY_EVERY_SECONDS = 2
 _BT709 = 1  # ISO/IEC 23091-2
 _LIMITED = 1  # FFmpeg's AVCOL_RANGE_MPEG
@@ -31,8 +33,8 @@ _PROBE_SIDE = 256
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One encoded picture or packet of sound. at, duration: in frames, or in samples at SOUND_RATE."""
+class EncodedPacket:
+    """One encoded picture or packet of sound. at, duration: in frames, or in samples at OUTPUT_SAMPLE_RATE."""
 
     data: bytes
     at: int
@@ -76,7 +78,7 @@ _SOUND_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 
 
-class LivePictures:
+class LiveVideoEncoder:
     """RGB frames to packets, one for one. codec: libx264, h264_nvenc or libvpx."""
 
     def __init__(self, codec: str, width: int, height: int, fps: int) -> None:
@@ -97,28 +99,28 @@ class LivePictures:
         context.open()
         self.count = 0
         self.header = context.extradata or b""
-        self._colours = Colours(width, height)
+        self._colours = RgbToYuvConverter(width, height)
         self._context = context
 
-    def encode(self, pixels: Picture) -> list[Unit]:
+    def encode(self, pixels: Frame) -> list[EncodedPacket]:
         """One frame (H, W, 3)."""
         frame = self._colours.convert(pixels)
         frame.pts, frame.time_base = self.count, self._context.time_base
         self.count += 1
         return [_picture(packet) for packet in self._context.encode(frame)]
 
-    def finish(self) -> list[Unit]:
+    def flush(self) -> list[EncodedPacket]:
         return [_picture(packet) for packet in self._context.encode(None)]
 
 
-class LiveSound:
+class LiveAudioEncoder:
     """Mono samples at 48 kHz to packets. codec: aac or libopus."""
 
     def __init__(self, codec: str, bit_rate: int) -> None:
         context = cast(AudioCodecContext, av.CodecContext.create(codec, "w"))
         self._format: Format = "fltp" if codec == "aac" else "flt"
-        context.sample_rate, context.layout, context.format = SOUND_RATE, "mono", self._format
-        context.time_base = Fraction(1, SOUND_RATE)
+        context.sample_rate, context.layout, context.format = OUTPUT_SAMPLE_RATE, "mono", self._format
+        context.time_base = Fraction(1, OUTPUT_SAMPLE_RATE)
         context.bit_rate = bit_rate
         context.options = dict(_SOUND_OPTIONS[codec])
         context.flags |= Flags.global_header
@@ -127,16 +129,16 @@ class LiveSound:
         self.header = context.extradata or b""
         self._context = context
 
-    def encode(self, samples: Samples) -> list[Unit]:
+    def encode(self, samples: Samples) -> list[EncodedPacket]:
         """(n,) in [-1, 1]. A packet may begin before 0: encoders have a lead-in."""
         if not len(samples):
             return []
-        frame = to_frame(samples, SOUND_RATE, self._format)
+        frame = to_audio_frame(samples, OUTPUT_SAMPLE_RATE, self._format)
         frame.pts, frame.time_base = self.count, self._context.time_base
         self.count += len(samples)
         return [_sound(packet) for packet in self._context.encode(frame)]
 
-    def finish(self) -> list[Unit]:
+    def flush(self) -> list[EncodedPacket]:
         return [_sound(packet) for packet in self._context.encode(None)]
 
 
@@ -144,19 +146,19 @@ class LiveSound:
 def h264_encoder() -> str:
     """h264_nvenc where one frame can really be encoded with it, else libx264: the wheel has both on every machine."""
     try:
-        probe = LivePictures("h264_nvenc", _PROBE_SIDE, _PROBE_SIDE, 25)
+        probe = LiveVideoEncoder("h264_nvenc", _PROBE_SIDE, _PROBE_SIDE, 25)
         units = probe.encode(np.zeros((_PROBE_SIDE, _PROBE_SIDE, 3), np.uint8))
     except (av.FFmpegError, OSError, ValueError):
         return "libx264"
     return "h264_nvenc" if units else "libx264"
 
 
-def _picture(packet: av.Packet[av.VideoStream]) -> Unit:
-    return Unit(bytes(packet), _time(packet), 1, bool(packet.is_keyframe))
+def _picture(packet: av.Packet[av.VideoStream]) -> EncodedPacket:
+    return EncodedPacket(bytes(packet), _time(packet), 1, bool(packet.is_keyframe))
 
 
-def _sound(packet: av.Packet[av.AudioStream]) -> Unit:
-    return Unit(bytes(packet), _time(packet), packet.duration or 0)
+def _sound(packet: av.Packet[av.AudioStream]) -> EncodedPacket:
+    return EncodedPacket(bytes(packet), _time(packet), packet.duration or 0)
 
 
 def _time(packet: av.Packet[av.VideoStream] | av.Packet[av.AudioStream]) -> int:
