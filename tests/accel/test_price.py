@@ -21,13 +21,15 @@ from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import price
 from lipstream_accel.sampling import sample
 from lipstream_client.cli import COMMANDS, run
-from lipstream_models.analysis.meta_models import FullSize, full_size, price_plan
+from lipstream_models.analysis.meta_models import MetaModel, meta_model, price_plan
 from lipstream_models.config import SchedulerConfig
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
 from lipstream_models.scheduler import ddim_schedule
 
-SMALL = FullSize("narrow", NARROW, SIDE, SamplingDefaults(steps=8, guidance=2.0, window=2), SchedulerConfig())
+SMALL = MetaModel(
+    "narrow", NARROW, SIDE, SamplingDefaults(steps=8, guidance=2.0, window=2), SchedulerConfig()
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def test_only_tensors_without_memory_are_priced(network: Network) -> None:
 
 def test_base_and_exact_at_hallos_full_size() -> None:
     """53.95 TFLOP a step is what the released code costs: 2158 for the paper's 40 steps."""
-    hallo = full_size("hallo")
+    hallo = meta_model("hallo")
     base, exact = (price_plan(preset(name, 2), hallo).tflop * 20 for name in ("base", "exact"))
     assert base == pytest.approx(2158.08, rel=1e-4)
     assert exact == pytest.approx(1863.5, rel=1e-3)
@@ -84,7 +86,7 @@ def test_base_and_exact_at_hallos_full_size() -> None:
     ],
 )
 def test_presets_at_hallos_full_size(name: str, as_released: float, exact: float) -> None:
-    plan, hallo = preset(name, 40), full_size("hallo")
+    plan, hallo = preset(name, 40), meta_model("hallo")
     assert price_plan(plan.as_released(), hallo).tflop == pytest.approx(as_released, rel=2e-4)
     assert price_plan(plan, hallo).tflop == pytest.approx(exact, rel=1e-3)
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from lipstream_accel.plan_json import from_json
 from lipstream_accel.presets import preset
-from lipstream_models.analysis.meta_models import full_size, price_plan
+from lipstream_models.analysis.meta_models import meta_model, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.commands.tune import tune_command
 from lipstream_models.errors import LipstreamError
@@ -31,7 +31,7 @@ def test_a_plan_is_found_written_and_can_be_sampled_by(command: Typer, tmp_path:
     result = CliRunner().invoke(command, [*SMALL, "--budget", "5", "--out", str(out)])
     assert result.exit_code == 0, result.output
     plan = from_json(out.read_text())
-    size = full_size("bundled")
+    size = meta_model("bundled")
     assert price_plan(plan, size).flops < price_plan(preset("exact", STEPS), size).flops
     decibels = re.search(r"plan\.json: ([\d.]+) dB", result.output)
     assert decibels is not None

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
-from lipstream_models.analysis.meta_models import FACE_SHARE, FullSize, conditions_of
+from lipstream_models.analysis.meta_models import FACE_SHARE, MetaModel, build_conditions
 from lipstream_models.device.memory_format import channels_last
 from lipstream_models.device.timer import Stopwatch
 from lipstream_models.networks import Network
@@ -40,7 +40,7 @@ class FullSizeSpeed:
 class RandomModel:
     """A network and Stable Diffusion's VAE with random weights and conditions in bfloat16, on a device."""
 
-    def __init__(self, size: FullSize, device: str) -> None:
+    def __init__(self, size: MetaModel, device: str) -> None:
         self.size = size
         self.device = torch.device(device)
         with torch.device(device):
@@ -60,7 +60,9 @@ class RandomModel:
 
     def conditions(self, batch: int, project: bool) -> Conditions:
         some = partial(torch.randn, device=self.device, dtype=torch.bfloat16)
-        return conditions_of(self.size, self.network, some, self.size.defaults.guidance > 1, project, batch)
+        return build_conditions(
+            self.size, self.network, some, self.size.defaults.guidance > 1, project, batch
+        )
 
     def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
         """Seconds of one denoising and decoding."""
@@ -82,7 +84,7 @@ class RandomModel:
 
 
 def measure_full_size(
-    size: FullSize, device: str, presets: Sequence[str], batches: Sequence[int], turns: int
+    size: MetaModel, device: str, presets: Sequence[str], batches: Sequence[int], turns: int
 ) -> list[FullSizeSpeed]:
     """Presets in turns, for each batch size. Raises torch.OutOfMemoryError where a batch does not fit."""
     model = RandomModel(size, device)

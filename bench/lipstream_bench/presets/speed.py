@@ -19,7 +19,7 @@ from lipstream_models.pipeline import (
     Sampling,
     TalkingHeadPipeline,
 )
-from lipstream_models.quality.animation import framed_avatar
+from lipstream_models.quality.animation import encode_framed_portrait
 from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_training.data.dataset import Clip
 
@@ -82,7 +82,7 @@ def measure_speed(
 def clip_window(engine: TalkingHeadPipeline, clip: Clip) -> tuple[EncodedPortrait, Features]:
     """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
-    avatar = framed_avatar(engine, np.array(clip.frames[0]))
+    avatar = encode_framed_portrait(engine, np.array(clip.frames[0]))
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
 
 
