@@ -4,12 +4,12 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.media.audio_frame import Format, from_audio_frame, to_audio_frame
+from lipstream_server.media.audio_frame import SampleFormat, from_audio_frame, to_audio_frame
 
 
 @pytest.mark.parametrize("kind", ["flt", "fltp"])
 @pytest.mark.parametrize("count", [1, 7, 640, 641, 48_000])
-def test_samples_come_back(count: int, kind: Format) -> None:
+def test_samples_come_back(count: int, kind: SampleFormat) -> None:
     samples = np.random.default_rng(count).uniform(-1, 1, count).astype(np.float32)
     frame = to_audio_frame(samples, 16_000, kind)
     assert (frame.samples, frame.sample_rate) == (count, 16_000)

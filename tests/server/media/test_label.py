@@ -111,7 +111,7 @@ async def test_on_request_pictures_of_streams_and_clips_show_it() -> None:
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_the_mark_can_be_read_on_any_picture_and_leaves_the_picture_as_it_was(side: int, level: int) -> None:
     picture = np.full((side, side, 3), level, np.uint8)
-    shown = Watermark(side, side).on(picture)
+    shown = Watermark(side, side).apply(picture)
     assert (picture == level).all()
     changed = (shown != level).any(axis=-1)
     assert 0.001 < changed.mean() < 0.1
@@ -125,7 +125,7 @@ def test_the_mark_can_be_read_on_any_picture_and_leaves_the_picture_as_it_was(si
 def test_a_marked_picture_cannot_wrap_around() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     noise[128:] = 255
-    assert Watermark(256, 256).on(noise)[128:].min() > 80
+    assert Watermark(256, 256).apply(noise)[128:].min() > 80
 
 
 Certified = Callable[[ec.EllipticCurve], tuple[Path, Path]]

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.media.colour import RgbToYuvConverter
+from lipstream_server.media.colour_conversion import RgbToYuvConverter
 
 BARS = np.array([(200, 40, 40), (40, 180, 40), (40, 40, 200), (235, 235, 235), (16, 16, 16)], np.uint8)
 
