@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from lipstream_server.api.app import create_app
 from lipstream_server.api.static_page import Page
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.base import Engine
+from lipstream_server.engines.interface import SupervisedEngine
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.http.uvicorn_server import bind, server
 from lipstream_server.protocol import (
@@ -42,7 +42,7 @@ CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=Ta
 
 @asynccontextmanager
 async def running(
-    engine: Engine | None = None,
+    engine: SupervisedEngine | None = None,
     settings: ServerSettings | None = None,
     ping_seconds: float = 30.0,
     page: Page | None = None,

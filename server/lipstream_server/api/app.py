@@ -15,7 +15,7 @@ from fastapi import FastAPI, WebSocket
 from ..auth.caller import caller_of
 from ..busy import BusyError
 from ..config.settings import ServerSettings
-from ..engines.base import Engine
+from ..engines.interface import SupervisedEngine
 from ..http.problem_details import speak_problems
 from ..observability.drain import Drain
 from ..observability.metrics import Metrics
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    load: Callable[[], Engine],
+    load: Callable[[], SupervisedEngine],
     settings: ServerSettings | None = None,
     failed: Callable[[Exception], None] | None = None,
     page: Page | None = None,
@@ -129,7 +129,9 @@ def create_app(
     return app
 
 
-async def _serve(load: Callable[[], Engine], settings: ServerSettings, watch: Watch, kept: Rest) -> None:
+async def _serve(
+    load: Callable[[], SupervisedEngine], settings: ServerSettings, watch: Watch, kept: Rest
+) -> None:
     """Load the model and serve with it, until this is cancelled."""
     device = device_thread()
     engine = await asyncio.get_running_loop().run_in_executor(device, load)

@@ -18,11 +18,11 @@ from ..config.settings import AvatarSettings
 from ..engines.base import (
     AvatarInUseError,
     BundledAvatarError,
-    Engine,
     OpenedStream,
     Stream,
     UnknownAvatarError,
 )
+from ..engines.interface import Engine
 from ..media.arrays import (
     RgbImage,
 )

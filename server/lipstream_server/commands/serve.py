@@ -29,8 +29,8 @@ from ..config.serve_settings import (
 )
 
 if TYPE_CHECKING:
-    from ..engines.base import RestorableEngine
-    from ..engines.model import ModelSettings
+    from ..engines.interface import RestorableEngine
+    from ..engines.model_settings import ModelSettings
     from ..observability.logs import Format
 
 
@@ -63,7 +63,8 @@ def serve(
 
     from ..api.app import create_app
     from ..api.static_page import Page
-    from ..engines.model import MODULES, ModelSettings
+    from ..engines.model import MODULES
+    from ..engines.model_settings import ModelSettings
     from ..engines.remote.proxy import EngineProcess
     from ..http.uvicorn_server import bind, server
     from ..observability.logs import configure
@@ -82,7 +83,7 @@ def serve(
         settings = replace(settings, preset=None)
 
     make = partial(make_engine, None if settings.stub else chosen, settings.log_format)
-    engine = EngineProcess(make, settings.engine, () if settings.stub else MODULES)
+    engine = EngineProcess.create(make, settings.engine, () if settings.stub else MODULES)
 
     def load() -> EngineProcess:
         engine.start()

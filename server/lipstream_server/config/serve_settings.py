@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..engines.model import ModelSettings
+from ..engines.model_settings import ModelSettings
 from ..observability.logs import Format
 from ..storage.data_directory import default_directory
 from .effective import Effective, effective, flag

@@ -1,6 +1,6 @@
-"""Frame files, read and refused as the models room does it, without a network: the server's process can do it too.
+"""Image files decoded by the rules of lipstream_models, without a network, so that the server's process can do it too.
 
-The models room is imported inside a function.
+lipstream_models is imported inside a function, because the server never loads torch.
 """
 
 from __future__ import annotations
@@ -9,13 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ..media.arrays import (
-    Frame,
-)
-from .base import (
-    PortraitCode,
-    PortraitError,
-)
+from ..media.arrays import RgbImage
+from .base import PortraitCode, PortraitError
 
 if TYPE_CHECKING:
     from lipstream_models.portrait import ImageError, ImageLimits
@@ -31,11 +26,11 @@ _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
         "FaceTooSmallError": "face_too_small",
     }
 )
-"""By the name of the class, so that the models room is not loaded for it."""
+"""By class name, so that lipstream_models need not be imported for it."""
 
 
-def decode_image(data: bytes, limits: ImageLimits) -> Frame:
-    """Raises PortraitError."""
+def decode_image(data: bytes, limits: ImageLimits) -> RgbImage:
+    """Decode an image file to (H, W, 3). Raises PortraitError."""
     from lipstream_models.portrait import ImageError, load_portrait
 
     try:
@@ -45,5 +40,5 @@ def decode_image(data: bytes, limits: ImageLimits) -> Frame:
 
 
 def portrait_error(error: ImageError) -> PortraitError:
-    """What the seam calls it."""
+    """Translate an error of lipstream_models into one of the engine interface."""
     return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "image_unusable"), str(error))

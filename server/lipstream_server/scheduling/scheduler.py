@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ..engines.base import (
-    Engine,
     EngineGoneError,
     EngineLostError,
     OutOfMemoryError,
     WindowRequest,
     WindowResult,
 )
+from ..engines.interface import SupervisedEngine
 from ..observability.metrics import BatchFigures, Kind, Metrics
 from .background_admission import Gaps
 
@@ -91,7 +91,7 @@ class Scheduler:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SupervisedEngine,
         most: int = 8,
         device: ThreadPoolExecutor | None = None,
         metrics: Metrics | None = None,

@@ -20,13 +20,13 @@ from ..busy import BusyError
 from ..config.settings import ServerSettings
 from ..engines.base import (
     DeviceState,
-    Engine,
     EngineLostError,
     OpenedStream,
     OutOfMemoryError,
     UnknownPresetError,
     WindowRequest,
 )
+from ..engines.interface import SupervisedEngine
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Watch
 from ..scheduling.capacity import Sharing
@@ -53,7 +53,7 @@ class Service:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SupervisedEngine,
         settings: ServerSettings,
         storage: Storage,
         device: ThreadPoolExecutor | None = None,
@@ -244,6 +244,6 @@ def busy(service: Service | None, retry_seconds: float) -> BusyError:
     return BusyError(why, retry_seconds, status)
 
 
-def silent_window(engine: Engine, opened: OpenedStream, frames: int) -> WindowRequest:
+def silent_window(engine: SupervisedEngine, opened: OpenedStream, frames: int) -> WindowRequest:
     samples = np.zeros(engine.samples_needed(frames), np.float32)
     return WindowRequest(opened.stream, samples, 0, frames, False)

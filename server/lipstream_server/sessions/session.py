@@ -10,8 +10,8 @@ from typing import TypeVar
 from ..auth.caller import Lease, unauthorized
 from ..engines.base import (
     EngineGoneError,
+    EngineHealth,
     EngineLostError,
-    Health,
     OpenedStream,
 )
 from ..media.arrays import (
@@ -353,7 +353,7 @@ class Session:
 class _Warned:
     """What the client has been told already."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: EngineHealth) -> None:
         self.health = health
         self.late_frames = 0
         self.skipped = 0.0
