@@ -15,7 +15,7 @@ from narrow_networks import (
 )
 
 from lipstream_models.networks import ConditionsError, Network
-from lipstream_models.networks.conditions import join
+from lipstream_models.networks.conditions import join_conditions
 
 CLOSE = {"rtol": 0.0, "atol": 2e-5}
 
@@ -120,7 +120,7 @@ def test_clips_in_one_batch_equal_each_alone(frames: int, guided: bool, motion: 
     parts = [make_conditions(net, clip, frames=frames, guided=guided, motion=motion) for clip in (0, 1)]
     branches = 2 if guided else 1
     z = make_latents(NARROW, 2 * branches, frames)
-    joined = net.denoising_unet(z, 700, join(parts))
+    joined = net.denoising_unet(z, 700, join_conditions(parts))
     prepared = make_conditions(net, 0, frames=frames, guided=guided, motion=motion, clips=2)
     torch.testing.assert_close(net.denoising_unet(z, 700, prepared), joined, **CLOSE)
     for clip, conditions in enumerate(parts):

@@ -91,14 +91,14 @@ def measure_full_size(
     results = []
     for batch in batches:
         conditions = {
-            exact: model.conditions(batch, exact) for exact in {plan.exact for plan in plans.values()}
+            exact: model.conditions(batch, exact) for exact in {plan.project_once for plan in plans.values()}
         }
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
                 _forget_peak(model.device)
-                took = model.turn(plan, conditions[plan.exact], batch)
+                took = model.turn(plan, conditions[plan.project_once], batch)
                 peaks[name] = _peak_gb(model.device)
                 if turn:  # the first one chooses kernels
                     taken[name].append(took)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lipstream_accel.sampling_trace import (
     StepRecord,
-    cosine,
-    distance,
+    cosine_similarity,
+    relative_distance,
     trace_sampling,
 )
 from lipstream_accel.schedule import Schedule
@@ -69,15 +69,19 @@ def _compare(
     found: Analysis, before: StepRecord | None, seen: StepRecord, conditions: Conditions, foreground: Tensor
 ) -> None:
     unknown = float("nan")
-    pairs = [] if before is None else [(before.kept.f_u31, seen.kept.f_u31)]
-    found.feature_distance.append(distance(*pairs[0]) if pairs else unknown)
-    found.feature_cosine.append(cosine(*pairs[0]) if pairs else unknown)
-    found.latents_distance.append(unknown if before is None else distance(before.latents, seen.latents))
-    found.noise_distance.append(unknown if before is None else distance(before.direction, seen.direction))
+    pairs = [] if before is None else [(before.key_step.f_u31, seen.key_step.f_u31)]
+    found.feature_distance.append(relative_distance(*pairs[0]) if pairs else unknown)
+    found.feature_cosine.append(cosine_similarity(*pairs[0]) if pairs else unknown)
+    found.latents_distance.append(
+        unknown if before is None else relative_distance(before.latents, seen.latents)
+    )
+    found.noise_distance.append(
+        unknown if before is None else relative_distance(before.direction, seen.direction)
+    )
     for kind in KINDS:
         change = unknown
         if before is not None:
-            old, new = (_outside(each.kept.background, kind, foreground) for each in (before, seen))
+            old, new = (_outside(each.key_step.background, kind, foreground) for each in (before, seen))
             change = float((new - old).abs().mean() / old.abs().mean())
         found.background_change.setdefault(kind, []).append(change)
 
@@ -100,7 +104,7 @@ def foreground_shares(
 
     Of the conditional rows' first frame, which all others resemble, so that the attention fits into memory at any size.
     """
-    attention, normed = denoiser.last_attention(seen.rows, seen.kept.f_u31, seen.time, conditions)
+    attention, normed = denoiser.last_attention(seen.rows, seen.key_step.f_u31, seen.time, conditions)
     layer = conditions.layers[denoiser.layer_names[-1]]
     own = normed[-conditions.frames][None]  # the first frame of the last row
     key = attention.to_k(own)

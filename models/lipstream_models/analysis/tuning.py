@@ -11,7 +11,7 @@ from torch import Tensor
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import PAPER_STEPS, PAPER_THRESHOLD, preset
 from lipstream_accel.sampling import sample
-from lipstream_accel.search import RatedPlan, search
+from lipstream_accel.search import RatedPlan, search_plans
 
 from ..networks.denoiser import Denoiser
 from ..pipeline import SamplingInputs
@@ -59,7 +59,7 @@ def tune(
         judged()
         return sum(ratios) / len(ratios)
 
-    yield from search(plan, fidelity, cost, floor, forecast=forecast)
+    yield from search_plans(plan, fidelity, cost, floor, forecast=forecast)
 
 
 def signal_to_noise(truth: Tensor, other: Tensor, face: Tensor) -> float:

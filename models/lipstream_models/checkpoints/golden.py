@@ -60,15 +60,19 @@ def run_golden(golden: GoldenFile, *, project: bool = True) -> dict[str, Tensor]
         project=project,
     )
     conditions = build_window_conditions(network, session, audio_tokens, motion)
-    uncut = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
-    outputs, final = _denoise(network, golden, conditions, guidance, uncut)
+    leading_motion = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
+    outputs, final = _denoise(network, golden, conditions, guidance, leading_motion)
     outputs["audio_tokens"] = audio_tokens
     outputs["video"] = vae.decode(final.transpose(1, 2)).transpose(1, 2)
     return outputs
 
 
 def _denoise(
-    network: Network, golden: GoldenFile, conditions: Conditions, guidance: float, uncut: Tensor | None
+    network: Network,
+    golden: GoldenFile,
+    conditions: Conditions,
+    guidance: float,
+    leading_motion: Tensor | None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The whole DDIM loop: what the first and the last step saw, and the final latents."""
     denoiser = network.denoising_unet
@@ -80,7 +84,7 @@ def _denoise(
     for index, t in enumerate(steps):
         z = latents.repeat(conditions.rows, 1, 1, 1, 1)
         if index == 0:
-            outputs["f_u31.first"] = denoiser.trunk(z, t, conditions, uncut).transpose(1, 2)
+            outputs["f_u31.first"] = denoiser.trunk(z, t, conditions, leading_motion).transpose(1, 2)
         prediction = denoiser.whole(z, t, conditions)
         for name in ["first"] * (index == 0) + ["last"] * (index == len(steps) - 1):
             outputs[f"latents_in.{name}"] = z

@@ -46,17 +46,17 @@ def analyse_command(
 ) -> None:
     """What features and attentions do over the steps of a clip (the paper's figures 1, 2, 4 and 5), as PNG and JSON."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling.of(loaded, "exact", steps, guidance)
+    sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (
         avatar_path(portrait)
         if portrait in avatar_names() and not Path(portrait).exists()
         else Path(portrait)
     )
-    engine = TalkingHeadPipeline(loaded)
-    avatar = engine.encode_portrait(prepare_portrait(source, FaceLandmarker(), loaded.portrait))
+    pipeline = TalkingHeadPipeline(loaded)
+    avatar = pipeline.encode_portrait(prepare_portrait(source, FaceLandmarker(), loaded.portrait))
     out.mkdir(parents=True, exist_ok=True)
-    case = engine.sampling_inputs(engine.initial_state(avatar, sampling), window)
+    case = pipeline.sampling_inputs(pipeline.initial_state(avatar, sampling), window)
     found = analyse(
         loaded.network.denoising_unet,
         case.schedule,
@@ -67,8 +67,8 @@ def analyse_command(
     )
     rows: dict[str, Frames] = {}
     for name in _PRESETS:
-        stream = engine.initial_state(avatar, Sampling.of(loaded, name, steps, guidance))
-        rows[name] = engine.generate_windows([(stream, window)])[0][1]
+        stream = pipeline.initial_state(avatar, Sampling.for_model(loaded, name, steps, guidance))
+        rows[name] = pipeline.generate_windows([(stream, window)])[0][1]
     (out / "analysis.json").write_text(json.dumps(as_dict(found, loaded.name, sampling), indent=2) + "\n")
     for path in [*draw(found, out), draw_frames(rows, out / "figure5.png"), out / "analysis.json"]:
         typer.echo(str(path))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_text import describe_plan
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
 
@@ -56,7 +56,7 @@ def _plan(name: str, steps: int | None, size: FullSize) -> Plan:
 
 def as_dict(plan: Plan, size: FullSize, prices: dict[str, Price]) -> dict[str, Any]:
     """Everything that is printed, as JSON values; TFLOP are 1e12 FLOPs, two for a multiplication and an addition."""
-    own = prices["exact" if plan.exact else "as released"]
+    own = prices["exact" if plan.project_once else "as released"]
     return {
         "plan": asdict(plan),
         "keys": list(plan.keys),
@@ -74,14 +74,14 @@ def as_dict(plan: Plan, size: FullSize, prices: dict[str, Price]) -> dict[str, A
 
 def as_text(plan: Plan, size: FullSize, prices: dict[str, Price]) -> str:
     """The plan, and a line for each kind of evaluation."""
-    own = prices["exact" if plan.exact else "as released"]
+    own = prices["exact" if plan.project_once else "as released"]
     kinds = [
         f"  {kind.times:>3} x {kind.name}, {kind.rows} rows: {kind.flops / 1e12:.4g} TFLOP each"
         for kind in own.evaluations
     ]
     return "\n".join(
         [
-            describe(plan),
+            describe_plan(plan),
             f"{own.tflop:.5g} TFLOP per clip of {size.defaults.window} frames ({size.name} at full size, guidance "
             f"{size.defaults.guidance:g}), {prices['base'].flops / own.flops:.2f}x less than base",
             *kinds,

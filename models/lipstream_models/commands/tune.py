@@ -10,8 +10,8 @@ import typer
 from torch import Tensor
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_json import to_json
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_json import plan_to_json
+from lipstream_accel.plan_text import describe_plan
 
 from ..analysis.meta_models import full_size, price_plan
 from ..analysis.tuning import tune
@@ -51,7 +51,7 @@ def tune_command(
 ) -> None:
     """Leaves out key steps and guidance, piece by piece, where it costs the least, and writes the plan that is left."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling.of(loaded, "exact", steps, guidance)
+    sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     size = full_size("bundled" if model is None else "hallo")
 
     def cost(plan: Plan) -> float:
@@ -76,8 +76,8 @@ def tune_command(
         raise LipstreamError(
             f"nothing can be left out within {budget:g} dB; a lower --budget allows more (5 to 30 are usual)"
         )
-    out.write_text(to_json(found.plan) + "\n")
-    typer.echo(f"{describe(found.plan)}\n{out}: {found.fidelity:.2f} dB, {found.cost:.4g} TFLOP a clip")
+    out.write_text(plan_to_json(found.plan) + "\n")
+    typer.echo(f"{describe_plan(found.plan)}\n{out}: {found.fidelity:.2f} dB, {found.cost:.4g} TFLOP a clip")
 
 
 class _Count:
@@ -95,18 +95,18 @@ class _Count:
 
 
 def _cases(
-    engine: TalkingHeadPipeline, audio: Path, sampling: Sampling, portraits: int, frames: int
+    pipeline: TalkingHeadPipeline, audio: Path, sampling: Sampling, portraits: int, frames: int
 ) -> list[tuple[SamplingInputs, Tensor]]:
     """A window of the recording, so many frames long, for each of some bundled avatars, one after the other."""
     landmarker = FaceLandmarker()
-    windows = windowed(engine.model.audio.stream(), iter_audio(audio), frames)
+    windows = windowed(pipeline.model.audio.stream(), iter_audio(audio), frames)
     cases = []
     for name, window in zip(avatar_names()[:portraits], islice(windows, 1, None), strict=False):
-        avatar = engine.encode_portrait(
-            prepare_portrait(avatar_path(name), landmarker, engine.model.portrait)
+        avatar = pipeline.encode_portrait(
+            prepare_portrait(avatar_path(name), landmarker, pipeline.model.portrait)
         )
         cases.append(
-            (engine.sampling_inputs(engine.initial_state(avatar, sampling), window), avatar.foreground)
+            (pipeline.sampling_inputs(pipeline.initial_state(avatar, sampling), window), avatar.foreground)
         )
     if not cases:
         raise LipstreamError(f"{audio}: expected at least {2 * frames} frames of sound")

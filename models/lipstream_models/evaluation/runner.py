@@ -83,14 +83,17 @@ class _Set:
 
 
 def evaluate(
-    engine: TalkingHeadPipeline, clips: Iterable[TrueClip], samplings: Mapping[str, Sampling], judges: Judges
+    pipeline: TalkingHeadPipeline,
+    clips: Iterable[TrueClip],
+    samplings: Mapping[str, Sampling],
+    judges: Judges,
 ) -> Evaluation:
     """The first sampling is base. Clips are asked for one at a time and forgotten. Raises LipstreamError if there is none."""
     landmarker = FaceLandmarker()
     truth, made = _Set(), {name: _Set() for name in samplings}
     videos = []
     for clip in clips:
-        for found in compare_presets(engine, clip, samplings, landmarker):
+        for found in compare_presets(pipeline, clip, samplings, landmarker):
             own, shown = made[found.preset], len(found.frames)
             own.denoising += found.denoising
             own.rows.append(found.fidelity)

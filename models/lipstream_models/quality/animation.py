@@ -24,21 +24,21 @@ class Window:
     denoising: float
 
 
-def framed_avatar(engine: TalkingHeadPipeline, portrait: Frames) -> EncodedPortrait:
+def framed_avatar(pipeline: TalkingHeadPipeline, portrait: Frames) -> EncodedPortrait:
     """portrait: (H, W, 3) at the model's size, framed already."""
-    settings = PortraitSettings(engine.model.size, engine.model.portrait.levels, framing=None)
-    return engine.encode_portrait(prepare_portrait(portrait, FaceLandmarker(), settings))
+    settings = PortraitSettings(pipeline.model.size, pipeline.model.portrait.levels, framing=None)
+    return pipeline.encode_portrait(prepare_portrait(portrait, FaceLandmarker(), settings))
 
 
 def animate(
-    engine: TalkingHeadPipeline, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
+    pipeline: TalkingHeadPipeline, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
 ) -> Iterator[Window]:
     """Whole windows of generated frames for a portrait (H, W, 3) that is framed already; audio: (N,) at 16 kHz."""
-    model = engine.model
-    stream = engine.initial_state(framed_avatar(engine, portrait), sampling)
+    model = pipeline.model
+    stream = pipeline.initial_state(framed_avatar(pipeline, portrait), sampling)
     heard = context_windows(model.audio.offline(audio))
     count = model.defaults.window
     for start in range(0, len(heard) - count + 1, count):
         watch = Stopwatch(model.device)
-        stream, frames = engine.generate_windows([(stream, heard[start : start + count])], watch)[0]
+        stream, frames = pipeline.generate_windows([(stream, heard[start : start + count])], watch)[0]
         yield Window(frames, watch.seconds()["denoising"])

@@ -73,15 +73,18 @@ class Compared:
 
 
 def compare_presets(
-    engine: TalkingHeadPipeline, clip: TrueClip, samplings: Mapping[str, Sampling], landmarker: FaceLandmarker
+    pipeline: TalkingHeadPipeline,
+    clip: TrueClip,
+    samplings: Mapping[str, Sampling],
+    landmarker: FaceLandmarker,
 ) -> Iterator[Compared]:
     """One after the other. The first is what the others are compared with; it agrees with itself without an error."""
     base: Frames | None = None
     for name, sampling in samplings.items():
-        windows = list(animate(engine, np.array(clip.frames[0]), clip.audio, sampling))
+        windows = list(animate(pipeline, np.array(clip.frames[0]), clip.audio, sampling))
         if not windows:
             raise LipstreamError(
-                f"{clip.name}: expected at least {engine.model.defaults.window} frames with sound, got {len(clip.frames)}"
+                f"{clip.name}: expected at least {pipeline.model.defaults.window} frames with sound, got {len(clip.frames)}"
             )
         made = np.concatenate([window.frames for window in windows])
         base = made if base is None else base

@@ -107,7 +107,7 @@ class ModelEngine:
         self.avatars: Sequence[str] = _first(DEFAULT_AVATAR, avatar_names())
         self._own: dict[str, str] = {}
         if settings.plan is not None:
-            self._own[Sampling.of(model, str(settings.plan)).preset] = str(settings.plan)
+            self._own[Sampling.for_model(model, str(settings.plan)).preset] = str(settings.plan)
         named = _first(DEFAULT_PRESET, self._pipeline.presets)
         self.presets: Sequence[str] = (*self._own, *(name for name in named if name not in self._own))
         self._settings = settings
@@ -263,7 +263,7 @@ class ModelEngine:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
         settings = self._settings
         chosen = self._own.get(preset, preset)
-        return Sampling.of(self._pipeline.model, chosen, settings.steps, settings.guidance, seed)
+        return Sampling.for_model(self._pipeline.model, chosen, settings.steps, settings.guidance, seed)
 
     def _find(self, name: str) -> EncodedPortrait:
         if name not in self._registered:

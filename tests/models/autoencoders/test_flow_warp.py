@@ -9,18 +9,18 @@ from PIL import Image
 from lipstream_models.bundled import avatar_path, load_bundled, read_bundled
 from lipstream_models.pipeline import TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker, prepare_portrait
-from lipstream_models.warping.flow_warp import DESCRIBED, PLANES, Warp
-from lipstream_models.warping.mouth_inpainting import CELL, REACH
+from lipstream_models.warping.flow_warp import CELL_CHANNELS, FIELDS_PER_TOKEN, FlowWarp
+from lipstream_models.warping.mouth_inpainting import CELL_PX, MAX_EDGE_DISTANCE_PX
 from lipstream_training.data.encode_clips import samples_of
 from lipstream_training.data.warp_components import Mouths, channels_of, filled
 
 SIDE = 64
 
 
-def whole_warp() -> Warp:
+def whole_warp() -> FlowWarp:
     """As many channels as a token's cells have numbers."""
-    warp = Warp(DESCRIBED)
-    warp.basis.copy_(torch.eye(DESCRIBED))
+    warp = FlowWarp(FIELDS_PER_TOKEN)
+    warp.basis.copy_(torch.eye(FIELDS_PER_TOKEN))
     return warp
 
 
@@ -30,21 +30,21 @@ def picture(seed: int = 0) -> torch.Tensor:
 
 def tokens(cells: np.ndarray) -> torch.Tensor:
     """Of frames whose mouths have the mean colours."""
-    frames, side = len(cells), cells.shape[1] // (16 // CELL)
+    frames, side = len(cells), cells.shape[1] // (16 // CELL_PX)
     colours, seen = (np.zeros((frames, side, side, *rest), np.float32) for rest in ((2, 3), (2,)))
     flow, edges = np.split(cells.astype(np.float32), [2], axis=-1)
     return Mouths(edges, colours, seen).tokens(flow, torch.zeros(6))
 
 
 def constant(right: float, down: float, frames: int = 1, side: int = SIDE) -> np.ndarray:
-    cells = np.zeros((frames, side // CELL, side // CELL, sum(PLANES)), np.float32)
+    cells = np.zeros((frames, side // CELL_PX, side // CELL_PX, sum(CELL_CHANNELS)), np.float32)
     cells[..., :2] = right, down
     return cells
 
 
 def test_without_flow_every_frame_is_the_portrait() -> None:
     still = torch.zeros(3, 5, SIDE // 16, SIDE // 16)
-    torch.testing.assert_close(Warp(5)(picture(), still), picture().expand(3, -1, -1, -1))
+    torch.testing.assert_close(FlowWarp(5)(picture(), still), picture().expand(3, -1, -1, -1))
 
 
 def test_a_flow_of_whole_pixels_shows_what_is_there() -> None:
@@ -61,8 +61,8 @@ def test_beyond_the_border_its_last_pixels_go_on() -> None:
 
 def test_channels_are_the_nearest_that_the_components_have() -> None:
     cells = tokens(np.random.default_rng(0).normal(size=constant(0, 0, 2).shape))
-    warp = Warp(7)
-    warp.basis.copy_(torch.randn(7, DESCRIBED, generator=torch.Generator().manual_seed(1)))
+    warp = FlowWarp(7)
+    warp.basis.copy_(torch.randn(7, FIELDS_PER_TOKEN, generator=torch.Generator().manual_seed(1)))
     found = torch.einsum("nkhw,kc->nchw", channels_of(warp, cells), warp.basis)
     left = torch.einsum("nchw,kc->nkhw", cells - found, warp.basis)
     torch.testing.assert_close(left, torch.zeros_like(left), atol=1e-4, rtol=0)
@@ -72,7 +72,7 @@ def test_the_inside_of_a_mouth_is_not_the_portrait_s() -> None:
     warp = whole_warp()
     warp.inside.copy_(torch.tensor([0.1, -0.4, -0.5, 0.6, 0.5, 0.4]))
     cells = constant(0, 0)
-    cells[:, 4:8, 4:12, 2:4], cells[..., 4:] = 2 * REACH, 1
+    cells[:, 4:8, 4:12, 2:4], cells[..., 4:] = 2 * MAX_EDGE_DISTANCE_PX, 1
     moved = warp(picture(), channels_of(warp, tokens(cells)))
     flesh = warp.inside[:3, None, None]
     torch.testing.assert_close(moved[..., 18:30, 18:46], flesh.expand(1, 3, 12, 28))
@@ -95,24 +95,26 @@ def test_a_flow_that_is_not_known_is_grown_in_from_the_lips() -> None:
 def test_of_a_difference_that_is_noise_nothing_is_kept_and_of_a_large_one_nearly_all() -> None:
     difference = torch.full((1, 4, 5, 9), 0.1)
     difference[..., 3:6], difference[..., 6:] = 0.2, 10.0
-    kept = Warp.kept(difference, floor=0.02)
+    kept = FlowWarp.denoise_residual(difference, floor=0.02)
     torch.testing.assert_close(kept[0, 0, 2, ::4], torch.tensor([0.0, 0.1, 9.998]))
     assert 0.05 < kept[0, 0, 2, 3] < 0.1  # beside what does not count
-    torch.testing.assert_close(Warp.kept(difference, floor=0.0), difference)
+    torch.testing.assert_close(FlowWarp.denoise_residual(difference, floor=0.0), difference)
 
 
 def test_the_engine_makes_of_a_sample_the_latents_that_training_made_it_of() -> None:
     weights, model = read_bundled(), load_bundled(dtype=torch.float32)
     assert weights.warp is not None
-    assert model.spread is not None
-    engine = TalkingHeadPipeline(replace(model, defaults=replace(model.defaults, noise_floor=0.0)))
+    assert model.residual_scale is not None
+    pipeline = TalkingHeadPipeline(replace(model, defaults=replace(model.defaults, noise_floor=0.0)))
     picture = np.array(Image.open(avatar_path("mila")).convert("RGB"))
     portrait = prepare_portrait(picture, FaceLandmarker(), model.portrait)
     rng = np.random.default_rng(0)
     latents = rng.normal(size=(2, weights.autoencoder.config.latent_channels, 16, 16)).astype(np.float16)
     cells = constant(0, 0, 2, 256)
     cells[:, 40:60, 20:44, :2] = 3, -9
-    cells[:, 44:48, 28:36, 2:4] = 2 * REACH
+    cells[:, 44:48, 28:36, 2:4] = 2 * MAX_EDGE_DISTANCE_PX
     samples = samples_of(weights.autoencoder, weights.warp, portrait, latents, tokens(cells))
-    back = engine._latents(engine.encode_portrait(portrait), torch.from_numpy(samples).float() / model.spread)
+    back = pipeline._compose_latents(
+        pipeline.encode_portrait(portrait), torch.from_numpy(samples).float() / model.residual_scale
+    )
     torch.testing.assert_close(back, torch.from_numpy(latents).float(), atol=0.01, rtol=0)

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from lipstream_models.warping.mouth_inpainting import (
-    CELL,
-    REACH,
-    SEAL,
+    CELL_PX,
+    LIP_CLOSURE_BIAS_PX,
+    MAX_EDGE_DISTANCE_PX,
     paint_mouth,
 )
 from lipstream_training.data.mouth_fields import (
@@ -17,7 +17,7 @@ from lipstream_training.data.mouth_fields import (
 )
 
 SIDE = 64
-CELLS = SIDE // CELL
+CELLS = SIDE // CELL_PX
 FLESH, TEETH = torch.tensor([0.2, -0.6, -0.5]), torch.tensor([0.7, 0.6, 0.5])
 SKIN = torch.tensor([0.3, 0.1, 0.0])
 
@@ -25,7 +25,10 @@ SKIN = torch.tensor([0.3, 0.1, 0.0])
 def fields(upper_lip: float, lower_lip: float, upper_teeth: float, lower_teeth: float) -> torch.Tensor:
     """Straight edges, each at a row of pixels."""
     rows = np.float32([upper_lip, lower_lip, upper_teeth, lower_teeth])
-    outlines = np.broadcast_to(rows[:, None], (1, 4, CELLS)) + np.float32([-SEAL, SEAL - DARK, 0, 0])[:, None]
+    outlines = (
+        np.broadcast_to(rows[:, None], (1, 4, CELLS))
+        + np.float32([-LIP_CLOSURE_BIAS_PX, LIP_CLOSURE_BIAS_PX - DARK, 0, 0])[:, None]
+    )
     distances = torch.from_numpy(edge_distances(outlines, np.float32([[0, 0, SIDE, SIDE]])))
     colours = torch.cat([FLESH, TEETH]).expand(1, CELLS, CELLS, 6)
     return torch.cat([distances, colours], dim=-1).permute(0, 3, 1, 2)
@@ -77,7 +80,7 @@ def test_far_from_the_lips_no_edge_is_given() -> None:
     outlines = np.full((1, 4, CELLS), 30, np.float32)
     given = edge_distances(outlines, np.float32([[24, 28, 40, 34]]))
     assert (given[0, :, 0] == 0).all()
-    np.testing.assert_allclose(given[0, 7, 8, ::2], [REACH, 0])
+    np.testing.assert_allclose(given[0, 7, 8, ::2], [MAX_EDGE_DISTANCE_PX, 0])
 
 
 def test_colours_are_those_that_are_seen_and_their_means_elsewhere() -> None:
