@@ -28,7 +28,7 @@ from .conditioning import (
     identity_tokens,
     motion_features,
 )
-from .device.timer import Stopwatch
+from .device.timer import StageTimer
 from .errors import LipstreamError
 from .model import Model
 from .networks.conditions import Conditions, SessionConditions, join_conditions
@@ -243,7 +243,7 @@ class TalkingHeadPipeline:
 
     @torch.inference_mode()
     def generate_windows(
-        self, requests: Sequence[tuple[PipelineState, NDArray[np.float32]]], timer: Stopwatch | None = None
+        self, requests: Sequence[tuple[PipelineState, NDArray[np.float32]]], timer: StageTimer | None = None
     ) -> list[tuple[PipelineState, Frames]]:
         """Generate one window for each stream, in one batch.
 
@@ -255,7 +255,7 @@ class TalkingHeadPipeline:
         Returns:
             For each request the state after the window, and its frames (F, H, W, 3) uint8.
         """
-        timer = timer or Stopwatch(self.model.device)
+        timer = timer or StageTimer(self.model.device)
         states = [state for state, _ in requests]
         sampling = _shared_sampling(states)
         plan = sampling.plan()
@@ -281,7 +281,7 @@ class TalkingHeadPipeline:
         tokens: Tensor,
         plan: Plan,
         sampling: Sampling,
-        timer: Stopwatch,
+        timer: StageTimer,
     ) -> Tensor:
         """Return clean samples (B, C, F, h, w) for B states with audio tokens (B, F, T, C), in one batch."""
         inputs = self._batch_inputs(states, tokens, sampling)

@@ -1,4 +1,4 @@
-"""One pipeline, many streams: what a stream gives depends on its portrait, its audio and its seed, and on nothing else."""
+"""The pipeline: a stream's frames depend on its portrait, audio and seed only."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> TalkingHeadPipeline:
-    """A small random model, its zero-initialised layers stirred so that every input matters."""
+    """A small random model, its zero-initialised layers randomised so that every input matters."""
     torch.manual_seed(0)
     network, autoencoder = Network(NETWORK), Autoencoder(AUTOENCODER)
     with torch.no_grad():
@@ -49,9 +49,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> TalkingHeadPipeline:
 
 
 @pytest.fixture(scope="module")
-def avatar(pipeline: TalkingHeadPipeline) -> EncodedPortrait:
-    portrait = prepare_portrait(avatar_path(avatar_names()[0]), FaceLandmarker(), pipeline.model.portrait)
-    return pipeline.encode_portrait(portrait)
+def portrait(pipeline: TalkingHeadPipeline) -> EncodedPortrait:
+    prepared = prepare_portrait(avatar_path(avatar_names()[0]), FaceLandmarker(), pipeline.model.portrait)
+    return pipeline.encode_portrait(prepared)
 
 
 def audio(seed: int, frames: int = 4) -> np.ndarray:
@@ -61,13 +61,11 @@ def audio(seed: int, frames: int = 4) -> np.ndarray:
 SAMPLING = Sampling(steps=3, guidance=2.0)
 
 
-def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait
-) -> None:
+def test_frames_depend_on_the_seed_only(pipeline: TalkingHeadPipeline, portrait: EncodedPortrait) -> None:
     runs = [
-        pipeline.generate_windows([(pipeline.initial_state(avatar, replace(SAMPLING, seed=seed)), audio(0))])[
-            0
-        ][1]
+        pipeline.generate_windows(
+            [(pipeline.initial_state(portrait, replace(SAMPLING, seed=seed)), audio(0))]
+        )[0][1]
         for seed in (7, 7, 8)
     ]
     assert runs[0].shape == (4, 256, 256, 3)
@@ -76,46 +74,48 @@ def test_the_same_seed_gives_the_same_frames_and_another_seed_others(
     assert not np.array_equal(runs[0], runs[2])
 
 
-class Listening:
-    """A codec that keeps what it is given to decode."""
+class RecordingCodec:
+    """A codec that records the latents that it decodes."""
 
     def __init__(self, codec: LatentCodec) -> None:
         self.codec, self.factor = codec, codec.factor
-        self.heard: list[Tensor] = []
+        self.decoded: list[Tensor] = []
 
     def encode(self, images: Tensor) -> Tensor:
         return self.codec.encode(images)
 
     def decode(self, latents: Tensor) -> Tensor:
-        self.heard.append(latents)
+        self.decoded.append(latents)
         return self.codec.decode(latents)
 
 
-def test_what_is_denoised_is_the_distance_from_the_portrait(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait
+def test_samples_are_residuals_to_the_portrait(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait
 ) -> None:
     """Samples are scaled by the residual scale and added to the portrait's latents; without a scale they are the latents."""
-    codec = Listening(pipeline.model.codec)
+    codec = RecordingCodec(pipeline.model.codec)
     for residual_scale in (None, 1.5):
         other = TalkingHeadPipeline(replace(pipeline.model, codec=codec, residual_scale=residual_scale))
-        other.generate_windows([(other.initial_state(avatar, SAMPLING), audio(0))])
-    plain, relative = codec.heard
-    torch.testing.assert_close(relative, plain * 1.5 + avatar.source)
+        other.generate_windows([(other.initial_state(portrait, SAMPLING), audio(0))])
+    plain, relative = codec.decoded
+    torch.testing.assert_close(relative, plain * 1.5 + portrait.latents)
 
 
-def test_generating_changes_no_stream(pipeline: TalkingHeadPipeline, avatar: EncodedPortrait) -> None:
-    stream = pipeline.initial_state(avatar, SAMPLING)
+def test_generate_windows_leaves_its_input_state_unchanged(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait
+) -> None:
+    stream = pipeline.initial_state(portrait, SAMPLING)
     later, first = pipeline.generate_windows([(stream, audio(0))])[0]
     assert np.array_equal(pipeline.generate_windows([(stream, audio(0))])[0][1], first)
     assert not np.array_equal(pipeline.generate_windows([(later, audio(0))])[0][1], first)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_looking_back_changes_no_frame(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait, guidance: float
+def test_prefetched_motion_features_change_no_frame(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait, guidance: float
 ) -> None:
     sampling = replace(SAMPLING, guidance=guidance)
-    stream, _ = pipeline.generate_windows([(pipeline.initial_state(avatar, sampling), audio(0))])[0]
+    stream, _ = pipeline.generate_windows([(pipeline.initial_state(portrait, sampling), audio(0))])[0]
     stream = pipeline.prefetch_motion_features(stream)
     later, frames = pipeline.generate_windows([(stream, audio(1))])[0]
     assert later.motion_features is None
@@ -125,20 +125,20 @@ def test_looking_back_changes_no_frame(
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_interleaved_streams_give_what_each_gives_alone(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait, name: str
+def test_interleaved_streams_equal_each_alone(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait, name: str
 ) -> None:
     sampling = replace(SAMPLING, preset=name, steps=20 if name == "realtime" else 8)
 
     def alone(seed: int) -> list[np.ndarray]:
-        stream, made = pipeline.initial_state(avatar, replace(sampling, seed=seed)), []
+        stream, windows = pipeline.initial_state(portrait, replace(sampling, seed=seed)), []
         for window in range(2):
             stream, frames = pipeline.generate_windows([(stream, audio(10 * seed + window, 2))])[0]
-            made.append(frames)
-        return made
+            windows.append(frames)
+        return windows
 
     expected = {seed: alone(seed) for seed in (1, 2)}
-    streams = {seed: pipeline.initial_state(avatar, replace(sampling, seed=seed)) for seed in (1, 2)}
+    streams = {seed: pipeline.initial_state(portrait, replace(sampling, seed=seed)) for seed in (1, 2)}
     for window in range(2):
         for seed in (1, 2):
             streams[seed], frames = pipeline.generate_windows(
@@ -148,53 +148,55 @@ def test_interleaved_streams_give_what_each_gives_alone(
 
 
 @pytest.mark.parametrize("name", ["base", "paper", "realtime"])
-def test_a_batch_gives_what_its_streams_give_alone(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait, name: str
+def test_batched_streams_equal_each_alone(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait, name: str
 ) -> None:
     other = prepare_portrait(avatar_path(avatar_names()[1]), FaceLandmarker(), pipeline.model.portrait)
-    avatars = (avatar, pipeline.encode_portrait(other), avatar)
+    portraits = (portrait, pipeline.encode_portrait(other), portrait)
     sampling = replace(SAMPLING, preset=name, steps=4)
     streams = [
-        pipeline.initial_state(face, replace(sampling, seed=seed)) for seed, face in enumerate(avatars)
+        pipeline.initial_state(each, replace(sampling, seed=seed)) for seed, each in enumerate(portraits)
     ]
     streams[0] = pipeline.generate_windows([(streams[0], audio(5, 2))])[0][0]
     requests = [(stream, audio(number, 2)) for number, stream in enumerate(streams)]
     together = pipeline.generate_windows(requests)
     for request, (stream, frames) in zip(requests, together, strict=True):
-        assert stream.avatar is request[0].avatar
+        assert stream.portrait is request[0].portrait
         single = pipeline.generate_windows([request])[0][1].astype(int)
-        # Products of another shape may round differently, by at most one brightness level.
+        # Matrix products of another shape may round differently, by at most one level.
         assert np.abs(frames - single).max() <= 1
 
 
-def test_exact_gives_the_pictures_of_base(pipeline: TalkingHeadPipeline, avatar: EncodedPortrait) -> None:
+def test_exact_gives_the_frames_of_base(pipeline: TalkingHeadPipeline, portrait: EncodedPortrait) -> None:
     frames = [
         pipeline.generate_windows(
-            [(pipeline.initial_state(avatar, replace(SAMPLING, preset=name)), audio(0))]
+            [(pipeline.initial_state(portrait, replace(SAMPLING, preset=name)), audio(0))]
         )[0][1].astype(int)
         for name in ("base", "exact")
     ]
     assert np.abs(frames[0] - frames[1]).max() <= 1
 
 
-def test_the_faces_tokens_are_the_avatars(avatar: EncodedPortrait) -> None:
-    assert avatar.foreground.tolist() == np.flatnonzero(avatar.portrait.foreground).tolist()
-    assert 0 < len(avatar.foreground) < len(avatar.portrait.foreground)
+def test_foreground_tokens_are_those_of_the_portrait(portrait: EncodedPortrait) -> None:
+    assert portrait.foreground.tolist() == np.flatnonzero(portrait.portrait.foreground).tolist()
+    assert 0 < len(portrait.foreground) < len(portrait.portrait.foreground)
 
 
-def test_windows_of_any_length_work(pipeline: TalkingHeadPipeline, avatar: EncodedPortrait) -> None:
-    stream = pipeline.initial_state(avatar, SAMPLING)
+def test_windows_may_have_any_length(pipeline: TalkingHeadPipeline, portrait: EncodedPortrait) -> None:
+    stream = pipeline.initial_state(portrait, SAMPLING)
     for frames in (1, 4, 16):
-        stream, made = pipeline.generate_windows([(stream, audio(3, frames))])[0]
-        assert made.shape[0] == frames
+        stream, generated = pipeline.generate_windows([(stream, audio(3, frames))])[0]
+        assert generated.shape[0] == frames
         assert stream.motion.shape[1] == pipeline.model.motion_frames
 
 
-def test_audio_and_guidance_matter(pipeline: TalkingHeadPipeline, avatar: EncodedPortrait) -> None:
-    stream = pipeline.initial_state(avatar, SAMPLING)
+def test_frames_depend_on_audio_and_guidance(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait
+) -> None:
+    stream = pipeline.initial_state(portrait, SAMPLING)
     first = pipeline.generate_windows([(stream, audio(0))])[0][1]
     assert not np.array_equal(pipeline.generate_windows([(stream, audio(1))])[0][1], first)
-    unguided = pipeline.initial_state(avatar, replace(SAMPLING, guidance=1.0))
+    unguided = pipeline.initial_state(portrait, replace(SAMPLING, guidance=1.0))
     assert not np.array_equal(pipeline.generate_windows([(unguided, audio(0))])[0][1], first)
 
 
@@ -207,22 +209,22 @@ def test_audio_and_guidance_matter(pipeline: TalkingHeadPipeline, avatar: Encode
         ({"preset": "warp"}, "unknown preset 'warp'"),
     ],
 )
-def test_settings_out_of_range_are_refused(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait, wrong: dict, message: str
+def test_sampling_out_of_range_is_refused(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait, wrong: dict, message: str
 ) -> None:
     with pytest.raises(SamplingError, match=message):
-        pipeline.initial_state(avatar, replace(SAMPLING, **wrong))
+        pipeline.initial_state(portrait, replace(SAMPLING, **wrong))
 
 
-def test_streams_that_sample_differently_do_not_share_a_batch(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait
+def test_streams_with_different_sampling_cannot_share_a_batch(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait
 ) -> None:
-    streams = [pipeline.initial_state(avatar, replace(SAMPLING, steps=steps)) for steps in (2, 3)]
+    streams = [pipeline.initial_state(portrait, replace(SAMPLING, steps=steps)) for steps in (2, 3)]
     with pytest.raises(ValueError, match="must share preset, steps and guidance"):
         pipeline.generate_windows([(stream, audio(0)) for stream in streams])
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+def test_invalid_model_file_is_named(tmp_path: Path) -> None:
     for content in (b"", b"no tensors here"):
         path = tmp_path / "model.safetensors"
         path.write_bytes(content)
@@ -230,18 +232,18 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
             load_bundled(path=path)
 
 
-def test_a_plan_of_ones_own_stands_in_for_a_preset(
-    pipeline: TalkingHeadPipeline, avatar: EncodedPortrait, tmp_path: Path
+def test_custom_plan_replaces_a_preset(
+    pipeline: TalkingHeadPipeline, portrait: EncodedPortrait, tmp_path: Path
 ) -> None:
     file = tmp_path / "plan.json"
     plan = replace(preset("lightningcp", 3), name="mine")
     file.write_text(plan_to_json(plan))
-    own = Sampling.for_model(pipeline.model, str(file))
-    assert (own.preset, own.steps, own.plan()) == ("mine", 3, plan)
+    custom = Sampling.for_model(pipeline.model, str(file))
+    assert (custom.preset, custom.steps, custom.plan()) == ("mine", 3, plan)
     named = Sampling.for_model(pipeline.model, "lightningcp")
     frames = [
-        pipeline.generate_windows([(pipeline.initial_state(avatar, each), audio(0))])[0][1]
-        for each in (own, named)
+        pipeline.generate_windows([(pipeline.initial_state(portrait, each), audio(0))])[0][1]
+        for each in (custom, named)
     ]
     assert np.array_equal(*frames)
     with pytest.raises(SamplingError, match="a plan of 3 steps"):

@@ -16,7 +16,7 @@ from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
 from lipstream_models.analysis.meta_models import FACE_SHARE, FullSize, conditions_of
 from lipstream_models.device.memory_format import channels_last
-from lipstream_models.device.timer import Stopwatch
+from lipstream_models.device.timer import StageTimer
 from lipstream_models.networks import Network
 from lipstream_models.networks.conditions import Conditions
 from lipstream_models.scheduler import ddim_schedule
@@ -70,7 +70,7 @@ class RandomModel:
         noise = torch.randn(shape, device=self.device, dtype=torch.bfloat16)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():
-            watch = Stopwatch(self.device)
+            watch = StageTimer(self.device)
             unet = self.network.denoising_unet
             foreground = face if plan.needs_foreground else None
             latents = sample(unet, plan, schedule, noise, conditions, self.size.defaults.guidance, foreground)

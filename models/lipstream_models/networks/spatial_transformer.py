@@ -110,7 +110,7 @@ class SpatialTransformer(nn.Module):
             return self._self_attend_unprojected(normed, reference, unconditional)
         own = attn.queries_keys_values(normed)
         query, key, value = (x[unconditional:] for x in own)
-        seen = attend(
+        attended = attend(
             query,
             _append_reference(key, reference.key),
             _append_reference(value, reference.value),

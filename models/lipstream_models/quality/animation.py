@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.features import context_windows
-from ..device.timer import Stopwatch
+from ..device.timer import StageTimer
 from ..pipeline import EncodedPortrait, Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 
@@ -39,6 +39,6 @@ def animate(
     heard = context_windows(model.audio.offline(audio))
     count = model.defaults.window
     for start in range(0, len(heard) - count + 1, count):
-        watch = Stopwatch(model.device)
+        watch = StageTimer(model.device)
         stream, frames = pipeline.generate_windows([(stream, heard[start : start + count])], watch)[0]
         yield Window(frames, watch.seconds()["denoising"])

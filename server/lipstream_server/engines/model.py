@@ -202,9 +202,9 @@ class ModelEngine:
             self._prefetched[state] = self._pipeline.prefetch_motion_features(state)
 
     def _generate(self, requests: Sequence[Request]) -> list[Made]:
-        from lipstream_models.device.timer import Stopwatch
+        from lipstream_models.device.timer import StageTimer
 
-        watch = Stopwatch(self._pipeline.model.device)
+        watch = StageTimer(self._pipeline.model.device)
         heard = [self._hear(request) for request in requests]
         streams = [_own(request).talking for request in requests]
         streams = [self._prefetched.get(state, state) for state in streams]
