@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..checkpoints.weights_file import WeightsError, misfits, open_weights
+from ..checkpoints.weights_file import WeightsError, find_mismatches, open_weights
 from .image_quality import Boxes, Frames
 from .mfcc import mfcc
 
@@ -86,7 +86,7 @@ def load_syncnet(path: Path, device: torch.device) -> SyncNet:
     file = open_weights(path)
     # Counters of training steps: files of old versions of torch have none, and nothing here reads them.
     file = replace(file, shapes={name: shape for name, shape in file.shapes.items() if _needed(name)})
-    if problems := misfits(file, expected):
+    if problems := find_mismatches(file, expected):
         raise WeightsError("expected SyncNet's weights (syncnet_v2.model); " + "; ".join(problems))
     network.load_state_dict({name: file.read(name) for name in expected}, strict=False)
     return network.to(device).eval().requires_grad_(False)
