@@ -69,7 +69,7 @@ def main() -> None:
     keep_freed_memory()
     model = load_bundled(arguments.device)
     engine = TalkingHeadPipeline(model)
-    settings = by_presets(engine, Sampling.of(model, "base"), presets)
+    settings = by_presets(engine, Sampling.for_model(model, "base"), presets)
     clips = held_out_clips(arguments.clips)
     fast = measure_speed(engine, *clip_window(engine, clips[0]), settings, arguments.turns)
     figures["speed"] = [asdict(row) for row in fast]

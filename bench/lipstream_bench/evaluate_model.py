@@ -157,7 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     model = load_bundled()
-    sampling = Sampling.of(model, arguments.preset, arguments.steps, arguments.guidance)
+    sampling = Sampling.for_model(model, arguments.preset, arguments.steps, arguments.guidance)
     clips = held_out_clips(arguments.clips)[: arguments.limit]
     scores, _ = score(TalkingHeadPipeline(model), clips, sampling, arguments.drift_seconds)
     here = machine()

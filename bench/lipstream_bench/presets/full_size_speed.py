@@ -16,7 +16,7 @@ from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
 from lipstream_models.analysis.meta_models import FACE_SHARE, MetaModel, build_conditions
 from lipstream_models.device.memory_format import channels_last
-from lipstream_models.device.timer import Stopwatch
+from lipstream_models.device.timer import StageTimer
 from lipstream_models.networks import Network
 from lipstream_models.networks.conditions import Conditions
 from lipstream_models.scheduler import ddim_schedule
@@ -72,7 +72,7 @@ class RandomModel:
         noise = torch.randn(shape, device=self.device, dtype=torch.bfloat16)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():
-            watch = Stopwatch(self.device)
+            watch = StageTimer(self.device)
             unet = self.network.denoising_unet
             foreground = face if plan.needs_foreground else None
             latents = sample(unet, plan, schedule, noise, conditions, self.size.defaults.guidance, foreground)
@@ -93,14 +93,14 @@ def measure_full_size(
     results = []
     for batch in batches:
         conditions = {
-            exact: model.conditions(batch, exact) for exact in {plan.exact for plan in plans.values()}
+            exact: model.conditions(batch, exact) for exact in {plan.project_once for plan in plans.values()}
         }
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
                 _forget_peak(model.device)
-                took = model.turn(plan, conditions[plan.exact], batch)
+                took = model.turn(plan, conditions[plan.project_once], batch)
                 peaks[name] = _peak_gb(model.device)
                 if turn:  # the first one chooses kernels
                     taken[name].append(took)

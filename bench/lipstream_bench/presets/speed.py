@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipstream_models.audio.windows import context_windows
-from lipstream_models.device.timer import Stopwatch
+from lipstream_models.device.timer import StageTimer
 from lipstream_models.pipeline import (
     EncodedPortrait,
     PipelineState,
@@ -102,7 +102,7 @@ def _turn(
     sound: NDArray[np.float32],
 ) -> Turn:
     begin = time.perf_counter()
-    watch = Stopwatch(engine.model.device)
+    watch = StageTimer(engine.model.device)
     frames = engine.generate_windows([(stream, window)], watch)[0][1]
     media.encode(frames, sound, 0)
     whole = time.perf_counter() - begin

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lipstream_accel.sampling_trace import (
     StepRecord,
-    cosine,
-    distance,
+    cosine_similarity,
+    relative_distance,
     trace_sampling,
 )
 from lipstream_accel.schedule import Schedule
@@ -87,19 +87,19 @@ def _compare(
     foreground: Tensor,
 ) -> None:
     unknown = float("nan")
-    pairs = [] if previous is None else [(previous.kept.f_u31, step.kept.f_u31)]
-    analysis.feature_distance.append(distance(*pairs[0]) if pairs else unknown)
-    analysis.feature_cosine.append(cosine(*pairs[0]) if pairs else unknown)
+    pairs = [] if previous is None else [(previous.key_step.f_u31, step.key_step.f_u31)]
+    analysis.feature_distance.append(relative_distance(*pairs[0]) if pairs else unknown)
+    analysis.feature_cosine.append(cosine_similarity(*pairs[0]) if pairs else unknown)
     analysis.latents_distance.append(
-        unknown if previous is None else distance(previous.latents, step.latents)
+        unknown if previous is None else relative_distance(previous.latents, step.latents)
     )
     analysis.noise_distance.append(
-        unknown if previous is None else distance(previous.direction, step.direction)
+        unknown if previous is None else relative_distance(previous.direction, step.direction)
     )
     for kind in KINDS:
         change = unknown
         if previous is not None:
-            old, new = (_outside(each.kept.background, kind, foreground) for each in (previous, step))
+            old, new = (_outside(each.key_step.background, kind, foreground) for each in (previous, step))
             change = float((new - old).abs().mean() / old.abs().mean())
         analysis.background_change.setdefault(kind, []).append(change)
 
@@ -129,7 +129,7 @@ def foreground_shares(
         conditions: Projected conditions.
         foreground: (L,) indices of the face tokens.
     """
-    attention, normed = denoiser.last_attention(step.rows, step.kept.f_u31, step.time, conditions)
+    attention, normed = denoiser.last_attention(step.rows, step.key_step.f_u31, step.time, conditions)
     layer = conditions.layers[denoiser.layer_names[-1]]
     own = normed[-conditions.frames][None]  # the first frame of the last row
     key = attention.to_k(own)

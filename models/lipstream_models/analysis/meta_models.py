@@ -13,8 +13,8 @@ from lipstream_accel.plan import Plan
 from lipstream_accel.price import Price, price
 
 from ..autoencoders.patch_autoencoder import FACTOR
-from ..bundled import read_shape
-from ..bundled.bundle import SIDE
+from ..bundled import read_bundled_configs
+from ..bundled.bundle import FRAME_SIZE
 from ..conditioning import (
     IdentityTokens,
     build_session_conditions,
@@ -67,8 +67,8 @@ def meta_model(name: str) -> MetaModel:
         defaults = SamplingDefaults(steps=40, guidance=3.5, window=16)
         return MetaModel(name, NetworkConfig(), 64, defaults, SchedulerConfig())
     if name == "bundled":
-        network, defaults, scheduler = read_shape()
-        return MetaModel(name, network, SIDE // FACTOR, defaults, scheduler)
+        network, defaults, scheduler = read_bundled_configs()
+        return MetaModel(name, network, FRAME_SIZE // FACTOR, defaults, scheduler)
     raise LipstreamError(f"unknown model {name!r}: expected one of {', '.join(MODELS)}")
 
 
@@ -91,16 +91,16 @@ def price_plan(plan: Plan, model: MetaModel, face: float = FACE_SHARE) -> Price:
         latents = torch.empty(1, model.network.sample_channels, window, model.side, model.side)
         foreground = torch.empty(max(1, int(face * model.tokens)), dtype=torch.long)
         network = _network(model.network)
-        conditions = build_conditions(model, network, torch.empty, guidance > 1, plan.exact)
+        conditions = build_conditions(model, network, torch.empty, guidance > 1, plan.project_once)
     return price(network.denoising_unet, plan, schedule, latents, conditions, guidance, foreground)
 
 
 def compare_costs(plan: Plan, model: MetaModel, face: float = FACE_SHARE) -> dict[str, Price]:
     """Return the costs of a plan as released and on exact code, and of as many full steps as released."""
-    base = Plan.from_keys("base", plan.steps, range(plan.steps), exact=False)
+    base = Plan.from_keys("base", plan.steps, range(plan.steps), project_once=False)
     return {
         "as released": price_plan(plan.as_released(), model, face),
-        "exact": price_plan(plan.on_exact_code(), model, face),
+        "exact": price_plan(plan.with_conditions_projected_once(), model, face),
         "base": price_plan(base, model, face),
     }
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import PAPER_STEPS, PAPER_THRESHOLD, preset
 from lipstream_accel.sampling import sample
-from lipstream_accel.search import RatedPlan, search
+from lipstream_accel.search import RatedPlan, search_plans
 
 from ..networks.denoiser import Denoiser
 from ..pipeline import SamplingInputs
@@ -51,7 +51,7 @@ def tune(
         cost: Cost of a plan.
         floor: Lowest mean signal-to-noise ratio in decibels.
         foreground: Whether steps between key steps attend inside the face only.
-        forecast: Whether forecasts of f_U31 are tried too; see `search`.
+        forecast: Whether forecasts of f_U31 are tried too; see `search_plans`.
         on_rated: Called after each rated plan.
     """
     steps = len(cases[0][0].schedule.timesteps)
@@ -71,7 +71,7 @@ def tune(
         on_rated()
         return sum(ratios) / len(ratios)
 
-    yield from search(plan, fidelity, cost, floor, forecast=forecast)
+    yield from search_plans(plan, fidelity, cost, floor, forecast=forecast)
 
 
 def snr_db(truth: Tensor, other: Tensor, face: Tensor) -> float:

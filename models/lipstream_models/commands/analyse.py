@@ -57,7 +57,7 @@ def analyse_command(
 ) -> None:
     """Plot features and attentions over the steps of a window (figures 1, 2, 4 and 5 of LightningCP)."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling.of(loaded, "exact", steps, guidance)
+    sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (
         avatar_path(portrait)
@@ -78,7 +78,7 @@ def analyse_command(
     )
     rows: dict[str, Frames] = {}
     for name in _PRESETS:
-        state = pipeline.initial_state(encoded_portrait, Sampling.of(loaded, name, steps, guidance))
+        state = pipeline.initial_state(encoded_portrait, Sampling.for_model(loaded, name, steps, guidance))
         rows[name] = pipeline.generate_windows([(state, window)])[0][1]
     (out / "analysis.json").write_text(json.dumps(as_dict(analysis, loaded.name, sampling), indent=2) + "\n")
     for path in [

@@ -113,7 +113,7 @@ def _samplings(
         PRESETS if names.strip() == "all" else [name for name in names.replace(",", " ").split() if name]
     )
     ordered = dict.fromkeys(["base", *requested])
-    samplings = {name: Sampling.of(model, name, steps, guidance, seed) for name in ordered}
+    samplings = {name: Sampling.for_model(model, name, steps, guidance, seed) for name in ordered}
     for sampling in samplings.values():
         sampling.plan()
     return samplings

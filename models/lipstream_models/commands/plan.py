@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_text import describe_plan
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
 
@@ -60,7 +60,7 @@ def _plan(name: str, steps: int | None, size: MetaModel) -> Plan:
 
 def as_dict(plan: Plan, size: MetaModel, prices: dict[str, Price]) -> dict[str, Any]:
     """Return plan and costs as JSON values; a multiplication and an addition are two FLOPs."""
-    own = prices["exact" if plan.exact else "as released"]
+    own = prices["exact" if plan.project_once else "as released"]
     return {
         "plan": asdict(plan),
         "keys": list(plan.keys),
@@ -78,14 +78,14 @@ def as_dict(plan: Plan, size: MetaModel, prices: dict[str, Price]) -> dict[str, 
 
 def as_text(plan: Plan, size: MetaModel, prices: dict[str, Price]) -> str:
     """Return the plan as text, with a line for each kind of evaluation."""
-    own = prices["exact" if plan.exact else "as released"]
+    own = prices["exact" if plan.project_once else "as released"]
     kinds = [
         f"  {kind.times:>3} x {kind.name}, {kind.rows} rows: {kind.flops / 1e12:.4g} TFLOP each"
         for kind in own.evaluations
     ]
     return "\n".join(
         [
-            describe(plan),
+            describe_plan(plan),
             f"{own.tflop:.5g} TFLOP per clip of {size.defaults.window} frames ({size.name} at full size, guidance "
             f"{size.defaults.guidance:g}), {prices['base'].flops / own.flops:.2f}x less than base",
             *kinds,

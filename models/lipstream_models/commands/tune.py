@@ -10,8 +10,8 @@ import typer
 from torch import Tensor
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_json import to_json
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_json import plan_to_json
+from lipstream_accel.plan_text import describe_plan
 
 from ..analysis.meta_models import meta_model, price_plan
 from ..analysis.tuning import tune
@@ -63,7 +63,7 @@ def tune_command(
 ) -> None:
     """Remove key steps and guidance step by step where it costs least fidelity, and write the final plan."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling.of(loaded, "exact", steps, guidance)
+    sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     size = meta_model("bundled" if model is None else "hallo")
 
     def cost(plan: Plan) -> float:
@@ -88,8 +88,8 @@ def tune_command(
         raise LipstreamError(
             f"no step can be left out within {budget:g} dB; lower --budget (5 to 30 are usual)"
         )
-    out.write_text(to_json(rated.plan) + "\n")
-    typer.echo(f"{describe(rated.plan)}\n{out}: {rated.fidelity:.2f} dB, {rated.cost:.4g} TFLOP a clip")
+    out.write_text(plan_to_json(rated.plan) + "\n")
+    typer.echo(f"{describe_plan(rated.plan)}\n{out}: {rated.fidelity:.2f} dB, {rated.cost:.4g} TFLOP a clip")
 
 
 class _RatedPlanCounter:

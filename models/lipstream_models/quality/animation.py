@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.windows import context_windows
-from ..device.timer import Stopwatch
+from ..device.timer import StageTimer
 from ..pipeline import EncodedPortrait, Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 
@@ -51,7 +51,7 @@ def animate_portrait(
     features = context_windows(model.audio.offline(audio))
     length = model.defaults.window
     for start in range(0, len(features) - length + 1, length):
-        watch = Stopwatch(model.device)
+        watch = StageTimer(model.device)
         window = features[start : start + length]
         state, frames = pipeline.generate_windows([(state, window)], watch)[0]
         yield TimedWindow(frames, watch.seconds()["denoising"])

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..audio.samples import SAMPLES_PER_FRAME
-from ..checkpoints.weights_file import misfits, open_weights
+from ..checkpoints.weights_file import find_mismatches, open_weights
 from ..errors import WeightsError
 from .image_quality import Boxes, Frames
 from .mfcc import mfcc
@@ -102,7 +102,7 @@ def load_syncnet(path: Path, device: torch.device) -> SyncNet:
     file = open_weights(path)
     # Counters of training steps are not used, and files of old versions of torch have none.
     file = replace(file, shapes={name: shape for name, shape in file.shapes.items() if _needed(name)})
-    if problems := misfits(file, expected):
+    if problems := find_mismatches(file, expected):
         raise WeightsError("expected SyncNet's weights (syncnet_v2.model); " + "; ".join(problems))
     network.load_state_dict({name: file.read(name) for name in expected}, strict=False)
     return network.to(device).eval().requires_grad_(False)

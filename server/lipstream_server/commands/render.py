@@ -60,7 +60,7 @@ def render(
     from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
     loaded = _load(model, device)
-    sampling = Sampling.of(loaded, preset, steps, guidance, seed)
+    sampling = Sampling.for_model(loaded, preset, steps, guidance, seed)
     face = _portrait(portrait, loaded)
     for note in face.notes:
         typer.echo(note, err=True)
