@@ -15,7 +15,7 @@ import torch
 
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
-from lipstream_models.analysis.meta_models import full_size, price_plan
+from lipstream_models.analysis.meta_models import meta_model, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
@@ -30,7 +30,7 @@ from .presets.table import bundled_table, draw, full_size_table
 
 def prices(name: str, presets: Sequence[str]) -> dict[str, Price]:
     """What a window of the model at its full size costs by each preset."""
-    size = full_size(name)
+    size = meta_model(name)
     return {each: price_plan(preset(each, size.defaults.steps_for(each)), size) for each in presets}
 
 
@@ -57,7 +57,7 @@ def main() -> None:
     presets = ["base", *(name for name in arguments.presets if name != "base")]
     if arguments.device != "cpu":
         gpu = measure_full_size(
-            full_size("hallo"), arguments.device, presets, arguments.batches, arguments.turns
+            meta_model("hallo"), arguments.device, presets, arguments.batches, arguments.turns
         )
         figures |= {
             "gpu": torch.cuda.get_device_name(arguments.device),
@@ -69,7 +69,7 @@ def main() -> None:
     keep_freed_memory()
     model = load_bundled(arguments.device)
     engine = TalkingHeadPipeline(model)
-    settings = by_presets(engine, Sampling.of(model, "base"), presets)
+    settings = by_presets(engine, Sampling.for_model(model, "base"), presets)
     clips = held_out_clips(arguments.clips)
     fast = measure_speed(engine, *clip_window(engine, clips[0]), settings, arguments.turns)
     figures["speed"] = [asdict(row) for row in fast]

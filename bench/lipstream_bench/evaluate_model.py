@@ -19,9 +19,9 @@ from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.model import Model
 from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker
-from lipstream_models.quality.animation import animate
+from lipstream_models.quality.animation import animate_portrait
 from lipstream_models.quality.image_quality import psnr, sharpness
-from lipstream_models.quality.lip_sync import compare, lip_track
+from lipstream_models.quality.lip_sync import compare_tracks, lip_track
 from lipstream_training.data.dataset import Clip, load_clips
 from lipstream_training.data.render_clips import render_clip
 from lipstream_training.head.renderer import HeadRenderer
@@ -79,16 +79,16 @@ def score(
     landmarker = FaceLandmarker()
     rows, made = [], []
     for clip in clips:
-        windows = animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
+        windows = animate_portrait(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
         frames = np.concatenate([window.frames for window in windows])
         length = len(frames)
         truth = np.array(clip.frames[:length])
-        sync = compare(
+        sync = compare_tracks(
             lip_track(frames, landmarker),
             clip.truth.lip_opening[:length].astype(np.float64),
             clip.truth.closures,
         )
-        ceiling = compare(
+        ceiling = compare_tracks(
             lip_track(truth, landmarker),
             clip.truth.lip_opening[:length].astype(np.float64),
             clip.truth.closures,
@@ -124,7 +124,7 @@ def drift_of(engine: TalkingHeadPipeline, clip: Clip, sampling: Sampling, second
     audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]
     portrait = np.array(clip.frames[0])
     first = last = None
-    for window in animate(engine, portrait, audio, sampling):
+    for window in animate_portrait(engine, portrait, audio, sampling):
         first = window.frames if first is None else first
         last = window.frames
     if first is None or last is None:
@@ -157,7 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     model = load_bundled()
-    sampling = Sampling.of(model, arguments.preset, arguments.steps, arguments.guidance)
+    sampling = Sampling.for_model(model, arguments.preset, arguments.steps, arguments.guidance)
     clips = held_out_clips(arguments.clips)[: arguments.limit]
     scores, _ = score(TalkingHeadPipeline(model), clips, sampling, arguments.drift_seconds)
     here = machine()

@@ -14,7 +14,7 @@ from lipstream_bench.machine.quantiles import quantiles
 from lipstream_bench.presets.full_size_speed import measure_full_size
 from lipstream_bench.presets.speed import Speed
 from lipstream_bench.presets.table import bundled_table, full_size_table
-from lipstream_models.analysis.meta_models import FullSize
+from lipstream_models.analysis.meta_models import MetaModel
 from lipstream_models.config import SchedulerConfig
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.quality.fidelity import Fidelity
@@ -52,7 +52,7 @@ def test_quantiles_are_values_that_were_measured() -> None:
 
 def test_a_model_with_random_weights_is_timed_by_every_preset_for_several_sessions() -> None:
     defaults = SamplingDefaults(steps=11, guidance=2.0, window=4)
-    size = FullSize("narrow", NARROW, SIDE, defaults, SchedulerConfig())
+    size = MetaModel("narrow", NARROW, SIDE, defaults, SchedulerConfig())
     rows = measure_full_size(size, "cpu", PRESETS, batches=[1, 2], turns=1, vae_channels=(32,) * 4)
     assert [(row.preset, row.batch) for row in rows] == [
         (name, count) for count in (1, 2) for name in PRESETS

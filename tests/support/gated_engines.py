@@ -1,4 +1,4 @@
-"""Stub engines that a test holds up, or that fail as told."""
+"""Stub engines that a test blocks, or that raise given errors."""
 
 import threading
 
@@ -7,7 +7,7 @@ from lipstream_server.engines.stub import StubEngine, StubStream
 
 
 class Gated(StubEngine):
-    """Between `close` and `open_gate` makes as many windows as it is allowed to."""
+    """An engine that generates as many windows as it is allowed to between `close_gate` and `open_gate`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Gated(StubEngine):
 
 
 class Failing(StubEngine):
-    """Raises what it is given, once each, and works then."""
+    """An engine that raises each of the given errors once, and then works."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from lipstream_client.errors import RefusedError
 from lipstream_client.recording import read_audio
 from lipstream_client.stream_client import StreamClient
 from lipstream_models.bundled import recording_path
-from lipstream_models.quality.markdown import markdown
+from lipstream_models.quality.markdown import markdown_table
 from lipstream_server.commands.demo import free_port
 
 from ..machine.machine import machine
@@ -125,7 +125,7 @@ def table(found: Load) -> str:
         for step in found.steps
     ]
     said = f"holds {found.holds}; a server that measures itself admits {found.admits} and refuses {found.refused} of "
-    return f"{markdown(head, rows)}\n{said}{found.asked - found.admits} beyond\n"
+    return f"{markdown_table(head, rows)}\n{said}{found.asked - found.admits} beyond\n"
 
 
 def draw(found: Load, path: Path) -> None:

@@ -10,7 +10,7 @@ from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.fidelity import (
     Fidelity,
-    TrueClip,
+    ReferenceClip,
     compare_presets,
     mean_fidelity,
 )
@@ -29,9 +29,9 @@ def measure_fidelity(
     return [mean_fidelity(name, rows[name]) for name in settings]
 
 
-def _known(clip: Clip) -> TrueClip:
+def _known(clip: Clip) -> ReferenceClip:
     truth = clip.truth
-    return TrueClip(
+    return ReferenceClip(
         clip.name,
         clip.frames,
         truth.audio,

@@ -45,14 +45,14 @@ def ways(clip: Clip) -> dict[str, Way]:
     usual = None
     for name, engine in {f"{fast.model.dtype}": fast, "torch.float32": plain}.items():
         avatar, window = clip_window(engine, clip)
-        stream = engine.initial_state(avatar, Sampling.of(engine.model))
+        stream = engine.initial_state(avatar, Sampling.for_model(engine.model))
         frames = engine.generate_windows([(stream, window)])[0][1]
         usual = frames if usual is None else usual
         found[name.removeprefix("torch.")] = Way(
             partial(engine.generate_windows, [(stream, window)]), 1, psnr(frames, usual)
         )
     avatar, window = clip_window(fast, clip)
-    stream = fast.initial_state(avatar, Sampling.of(fast.model))
+    stream = fast.initial_state(avatar, Sampling.for_model(fast.model))
     for count in BATCHES:
         requests = [(stream, window)] * count
         found[f"{count} sessions in one batch"] = Way(partial(fast.generate_windows, requests), count)

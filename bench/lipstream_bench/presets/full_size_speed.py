@@ -14,10 +14,10 @@ from diffusers import AutoencoderKL
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
-from lipstream_models.analysis.meta_models import FACE_SHARE, FullSize, conditions_of
+from lipstream_models.analysis.meta_models import FACE_SHARE, MetaModel, build_conditions
 from lipstream_models.device.memory_format import channels_last
 from lipstream_models.device.precision import training_dtype
-from lipstream_models.device.timer import Stopwatch
+from lipstream_models.device.timer import StageTimer
 from lipstream_models.networks import Network
 from lipstream_models.networks.conditions import Conditions
 from lipstream_models.scheduler import ddim_schedule
@@ -46,7 +46,7 @@ class RandomModel:
     vae_channels: channels of the VAE's four levels, by default those of Stable Diffusion.
     """
 
-    def __init__(self, size: FullSize, device: str, vae_channels: Sequence[int]) -> None:
+    def __init__(self, size: MetaModel, device: str, vae_channels: Sequence[int]) -> None:
         self.size = size
         self.device = torch.device(device)
         self.dtype = training_dtype(self.device)
@@ -67,7 +67,9 @@ class RandomModel:
 
     def conditions(self, batch: int, project: bool) -> Conditions:
         some = partial(torch.randn, device=self.device, dtype=self.dtype)
-        return conditions_of(self.size, self.network, some, self.size.defaults.guidance > 1, project, batch)
+        return build_conditions(
+            self.size, self.network, some, self.size.defaults.guidance > 1, project, batch
+        )
 
     def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
         """Seconds of one denoising and decoding."""
@@ -77,7 +79,7 @@ class RandomModel:
         noise = torch.randn(shape, device=self.device, dtype=self.dtype)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():
-            watch = Stopwatch(self.device)
+            watch = StageTimer(self.device)
             unet = self.network.denoising_unet
             foreground = face if plan.needs_foreground else None
             latents = sample(unet, plan, schedule, noise, conditions, self.size.defaults.guidance, foreground)
@@ -89,7 +91,7 @@ class RandomModel:
 
 
 def measure_full_size(
-    size: FullSize,
+    size: MetaModel,
     device: str,
     presets: Sequence[str],
     batches: Sequence[int],
@@ -103,14 +105,14 @@ def measure_full_size(
     results = []
     for batch in batches:
         conditions = {
-            exact: model.conditions(batch, exact) for exact in {plan.exact for plan in plans.values()}
+            exact: model.conditions(batch, exact) for exact in {plan.project_once for plan in plans.values()}
         }
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
                 _forget_peak(model.device)
-                took = model.turn(plan, conditions[plan.exact], batch)
+                took = model.turn(plan, conditions[plan.project_once], batch)
                 peaks[name] = _peak_gb(model.device)
                 if turn:  # the first one chooses kernels
                     taken[name].append(took)

@@ -11,15 +11,15 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from lipstream_models.audio.features import context_windows
-from lipstream_models.device.timer import Stopwatch
+from lipstream_models.audio.windows import context_windows
+from lipstream_models.device.timer import StageTimer
 from lipstream_models.pipeline import (
     EncodedPortrait,
     PipelineState,
     Sampling,
     TalkingHeadPipeline,
 )
-from lipstream_models.quality.animation import framed_avatar
+from lipstream_models.quality.animation import encode_framed_portrait
 from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_training.data.dataset import Clip
 
@@ -82,7 +82,7 @@ def measure_speed(
 def clip_window(engine: TalkingHeadPipeline, clip: Clip) -> tuple[EncodedPortrait, Features]:
     """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
-    avatar = framed_avatar(engine, np.array(clip.frames[0]))
+    avatar = encode_framed_portrait(engine, np.array(clip.frames[0]))
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
 
 
@@ -102,7 +102,7 @@ def _turn(
     sound: NDArray[np.float32],
 ) -> Turn:
     begin = time.perf_counter()
-    watch = Stopwatch(engine.model.device)
+    watch = StageTimer(engine.model.device)
     frames = engine.generate_windows([(stream, window)], watch)[0][1]
     media.encode(frames, sound, 0)
     whole = time.perf_counter() - begin

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lipstream_accel.price import Price
 from lipstream_models.quality.fidelity import Fidelity
-from lipstream_models.quality.markdown import markdown
+from lipstream_models.quality.markdown import markdown_table
 
 from .full_size_speed import FullSizeSpeed
 from .speed import Speed
@@ -47,7 +47,7 @@ def bundled_table(
                 f"{found.face_db:.1f}",
             ]
         )
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> str:
@@ -69,7 +69,7 @@ def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> s
         ]
         for speed, found in zip(speeds, fidelities, strict=True)
     ]
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
@@ -88,7 +88,7 @@ def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
         ]
         for speed in speeds
     ]
-    return markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lipstream_accel.plan import Plan, Segment
-from lipstream_accel.presets import key_steps, preset, sparing_guidance
+from lipstream_accel.presets import key_steps, preset, reuse_guidance
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
@@ -49,7 +49,7 @@ def plans(steps: int, guided: bool) -> dict[str, Plan]:
 def _with_less_guidance(lightning: Plan) -> dict[str, Plan]:
     return {
         "guidance reused at following steps": _changed(lightning, _reuse_following),
-        "guidance reused at every other key step too": sparing_guidance(lightning),
+        "guidance reused at every other key step too": reuse_guidance(lightning),
         "no guidance at following steps": _changed(
             lightning, lambda _, s: replace(s, following_guidance="skip")
         ),
@@ -75,7 +75,7 @@ def _reuse_following(_: Plan, segment: Segment) -> Segment:
 def settings(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Sampling]:
     """The same sampling by each plan."""
     return {
-        name: replace(sampling, preset=plan.name, steps=plan.steps, own=plan)
+        name: replace(sampling, preset=plan.name, steps=plan.steps, custom_plan=plan)
         for name, plan in variants.items()
     }
 
@@ -97,7 +97,7 @@ def main() -> None:
     model = load_bundled()
     engine = TalkingHeadPipeline(model)
     clips = held_out_clips(arguments.clips)
-    sampling = Sampling.of(model, "exact", guidance=arguments.guidance)
+    sampling = Sampling.for_model(model, "exact", guidance=arguments.guidance)
     ways = settings(sampling, plans(sampling.steps, guided=sampling.guidance > 1))
     fast = measure_speed(engine, *clip_window(engine, clips[0]), ways, arguments.turns)
     close = measure_fidelity(engine, clips[: arguments.limit], ways)

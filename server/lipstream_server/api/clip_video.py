@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from ..clips.service import Clips
 from ..clips.state import State
 from ..http.problem_details import Problem
-from ..media.containers.growing_file import playable_bytes
 from ..media.file.formats import FORMATS, VideoFormat
+from ..media.file.growing_file import playable_bytes
 from ..media.file.video_writer import part_path
 
 _PIECE = 1 << 18

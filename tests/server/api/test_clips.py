@@ -37,8 +37,8 @@ from lipstream_server.clips.state import Clip, Video
 from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings
 from lipstream_server.engines.base import EngineError
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.media.containers.growing_file import playable_bytes
 from lipstream_server.media.file.formats import FileContainer
+from lipstream_server.media.file.growing_file import playable_bytes
 from lipstream_server.sessions.window_planner import WindowSettings
 
 SHORT = replace(CALM, windows=WindowSettings(lengths=(8,)))

@@ -1,4 +1,4 @@
-"""The server's seam over the real engine, with a small random model."""
+"""ModelEngine with a small random model."""
 
 import struct
 import zlib
@@ -19,7 +19,8 @@ from small_model import AUTOENCODER, NETWORK
 
 from lipstream_accel.plan_json import plan_to_json
 from lipstream_accel.presets import preset
-from lipstream_models.audio import FeatureConfig, context_windows
+from lipstream_models.audio.features import FeatureConfig
+from lipstream_models.audio.windows import context_windows
 from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults
@@ -46,8 +47,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> ModelEngine:
     return ModelEngine(load_bundled(dtype=torch.float32, path=path), ModelSettings(idle_windows=1))
 
 
-class Listening:
-    """Keeps the windows of features that the engine is given."""
+class RecordingPipeline:
+    """Records the windows of features that a pipeline is sent."""
 
     def __init__(self, engine: object) -> None:
         self.engine, self.windows = engine, []
@@ -62,62 +63,62 @@ class Listening:
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 @pytest.mark.parametrize("frames", [4, 12])
-def test_a_window_is_heard_with_the_piece_that_ends_with_it(
+def test_window_is_complete_with_the_piece_that_ends_with_it(
     engine: ModelEngine, frames: int, rate: int
 ) -> None:
-    """Live audio comes in pieces of one frame, of which a resampler keeps the end to itself: no further piece is waited for."""
+    """Live audio comes in pieces of one frame, and a resampler holds the end of each back: no further piece is needed."""
     needed = engine.samples_needed(frames)
     pieces = -(-needed // 640)
     resampler = Resampler(rate, 16_000)
-    heard = sum(len(resampler.push(np.zeros(rate // 25, np.float32))) for _ in range(pieces))
-    assert heard >= needed
+    samples = sum(len(resampler.push(np.zeros(rate // 25, np.float32))) for _ in range(pieces))
+    assert samples >= needed
     assert pieces == frames + 2 + FeatureConfig().right
 
 
-def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
+def test_windows_of_a_stream_get_the_features_of_the_whole_recording(
     engine: ModelEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listening = Listening(engine._pipeline)
-    monkeypatch.setattr(engine, "_pipeline", listening)
+    recording = RecordingPipeline(engine._pipeline)
+    monkeypatch.setattr(engine, "_pipeline", recording)
     audio = np.random.default_rng(0).normal(size=640 * 14).astype(np.float32) * 0.1
     opened = engine.open(engine.avatars[0], "base")
     assert opened.idle.shape == (4, *engine.size, 3)
-    listening.windows.clear()
-    stream, given, start = opened.stream, 0, 0
+    recording.windows.clear()
+    stream, sent, start = opened.stream, 0, 0
     for frames in (4, 8, 4, 4):  # the last reaches past the end
         needed = engine.samples_needed(start + frames)
-        samples = audio[given:needed]
-        made = engine.generate([WindowRequest(stream, samples, start, frames, needed >= len(audio))])[0]
-        assert made.frames.shape == (frames, *engine.size, 3)
-        stream, given, start = made.stream, given + len(samples), start + frames
+        samples = audio[sent:needed]
+        result = engine.generate([WindowRequest(stream, samples, start, frames, needed >= len(audio))])[0]
+        assert result.frames.shape == (frames, *engine.size, 3)
+        stream, sent, start = result.stream, sent + len(samples), start + frames
     silence = np.zeros(640 * 20, np.float32)
     rows = engine._pipeline.model.audio.offline(np.concatenate([audio, silence]))
     expected = context_windows(rows)[:20]
-    np.testing.assert_allclose(np.concatenate(listening.windows), expected, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(recording.windows), expected, atol=1e-5)
     assert isinstance(opened.stream, ModelStream)
-    assert opened.stream.audio is None  # a value: what follows an utterance begins there again
+    assert opened.stream.audio is None  # immutable: the next utterance begins there again
 
 
-def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(engine: ModelEngine) -> None:
-    """As when its process was lost: other streams, other objects, and only bytes between them."""
+def test_stream_snapshot_continues_in_another_engine_with_equal_frames(engine: ModelEngine) -> None:
+    """As after the death of a process: only bytes pass from one engine to the other."""
     other = ModelEngine(engine._pipeline.model, ModelSettings(idle_windows=1))
-    picture = engine.decode_image(encoded(astronaut(), "PNG"))
-    engine.register("someone", picture)
+    image = engine.decode_image(encoded(astronaut(), "PNG"))
+    engine.register("someone", image)
     audio = np.random.default_rng(1).normal(size=640 * 40).astype(np.float32) * 0.1
-    stream, given = engine.create_stream("someone", "base", 5), 0
+    stream, sent = engine.create_stream("someone", "base", 5), 0
     other.restore_avatar("someone", engine.snapshot_avatar("someone"))
     for start in (0, 4, 8):
         needed = engine.samples_needed(start + 4)
-        kept = engine.snapshot_stream(stream)
-        request = WindowRequest(stream, audio[given:needed], start, 4, False)
-        made = engine.generate([request])[0]
-        restored = other.restore_stream(kept)
+        snapshot = engine.snapshot_stream(stream)
+        request = WindowRequest(stream, audio[sent:needed], start, 4, False)
+        result = engine.generate([request])[0]
+        restored = other.restore_stream(snapshot)
         assert restored.batch_key == stream.batch_key
         again = other.generate([replace(request, stream=restored)])[0]
-        np.testing.assert_array_equal(again.frames, made.frames)
-        stream, given = made.stream, needed
-    first, second = (other.restore_stream(kept).state.session for _ in range(2))
-    assert first is second  # what is large is shared
+        np.testing.assert_array_equal(again.frames, result.frames)
+        stream, sent = result.stream, needed
+    first, second = (other.restore_stream(snapshot).state.session for _ in range(2))
+    assert first is second  # large conditions are shared
     engine.unregister("someone")
 
 
@@ -126,7 +127,7 @@ def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(e
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), "too much for the CPU"],
     ids=lambda error: type(error).__name__,
 )
-def test_a_device_without_room_says_so_in_one_way(
+def test_out_of_memory_is_one_error_on_every_backend(
     engine: ModelEngine, monkeypatch: pytest.MonkeyPatch, error: Exception | str
 ) -> None:
     def full(*_: object) -> None:
@@ -141,7 +142,7 @@ def test_a_device_without_room_says_so_in_one_way(
         engine.generate([request])
 
 
-def test_no_sample_less_will_do(engine: ModelEngine) -> None:
+def test_samples_needed_is_exact(engine: ModelEngine) -> None:
     grid = engine._audio_encoder.grid
     for rows in range(1, 20):
         for samples, there in ((grid.samples_for(rows), True), (grid.samples_for(rows) - 1, False)):
@@ -151,28 +152,28 @@ def test_no_sample_less_will_do(engine: ModelEngine) -> None:
 def test_frames_may_be_skipped_and_missing_audio_is_refused(engine: ModelEngine) -> None:
     opened = engine.open(engine.avatars[0], "base")
     audio = np.zeros(engine.samples_needed(12), np.float32)
-    made = engine.generate([WindowRequest(opened.stream, audio, 8, 4, False)])[0]
-    assert len(made.frames) == 4
+    result = engine.generate([WindowRequest(opened.stream, audio, 8, 4, False)])[0]
+    assert len(result.frames) == 4
     with pytest.raises(ValueError, match="samples are missing"):
         engine.generate([WindowRequest(replace(opened.stream), audio[:-1], 8, 4, False)])
 
 
-def test_names_that_are_not_there_are_refused(engine: ModelEngine) -> None:
+def test_unknown_avatars_and_presets_are_refused(engine: ModelEngine) -> None:
     with pytest.raises(UnknownAvatarError, match="no avatar 'nobody', only amara"):
         engine.open("nobody", "base")
     with pytest.raises(UnknownPresetError, match="no preset 'warp', only realtime"):
         engine.open(engine.avatars[0], "warp")
 
 
-def test_a_file_of_a_model_that_is_none_is_named(tmp_path: Path) -> None:
+def test_loading_error_names_the_directory(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=str(tmp_path)):
         load_engine(ModelSettings(model=tmp_path))
 
 
-def test_a_portrait_becomes_an_avatar_with_what_its_owner_should_know(engine: ModelEngine) -> None:
-    picture = engine.decode_image(encoded(astronaut().rotate(90), "JPEG"))
-    notes = engine.register("someone", picture)
+def test_registering_a_portrait_returns_notes_for_its_owner(engine: ModelEngine) -> None:
+    image = engine.decode_image(encoded(astronaut().rotate(90), "JPEG"))
+    notes = engine.register("someone", image)
     assert any("turned upright" in note for note in notes)
     assert engine.preview("someone").shape == (*engine.size, 3)
     assert "someone" not in engine.avatars  # those are the bundled ones
@@ -185,33 +186,33 @@ def test_a_portrait_becomes_an_avatar_with_what_its_owner_should_know(engine: Mo
         engine.preview("someone")
 
 
-def test_the_preview_of_a_bundled_avatar_is_its_framed_portrait(engine: ModelEngine) -> None:
+def test_preview_of_a_bundled_avatar_is_its_framed_portrait(engine: ModelEngine) -> None:
     assert engine.preview("finn").shape == (*engine.size, 3)
 
 
-def test_pictures_that_cannot_be_avatars_are_told_apart(engine: ModelEngine) -> None:
+def test_unusable_images_have_distinct_error_codes(engine: ModelEngine) -> None:
     whole = encoded(astronaut(), "PNG")
     for data, code in (
         (b"", "image_empty"),
         (b"%PDF-1.7", "not_an_image"),
         (whole[: len(whole) // 2], "image_damaged"),
-        (announcing(60_000, 60_000), "image_too_large"),
+        (oversized_png(60_000, 60_000), "image_too_large"),
         (encoded(Image.new("F", (64, 64)), "TIFF"), "image_colour"),
     ):
         with pytest.raises(PortraitError) as refused:
             engine.decode_image(data)
         assert refused.value.code == code
-    for picture, code in (
+    for image, code in (
         (landscape(), "no_face"),
         (pixels(astronaut().resize((128, 128))), "face_too_small"),
     ):
         with pytest.raises(PortraitError) as refused:
-            engine.register("nobody", picture)
+            engine.register("nobody", image)
         assert refused.value.code == code
 
 
-def announcing(width: int, height: int) -> bytes:
-    """A PNG that says it is very large."""
+def oversized_png(width: int, height: int) -> bytes:
+    """Return a small PNG whose header declares this size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -220,7 +221,7 @@ def announcing(width: int, height: int) -> bytes:
     )
 
 
-def test_an_operators_plan_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
+def test_plan_of_the_operator_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text(plan_to_json(replace(preset("lightningcp", 2), name="ours")))
     other = ModelEngine(engine._pipeline.model, ModelSettings(plan=file, idle_windows=1))

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from virtual_conversation import CHUNK_FRAMES, RATE, SAMPLES_PER_FRAME, VirtualConversation
+from virtual_conversation import CHUNK_FRAMES, SAMPLES_PER_FRAME, VirtualConversation
 
+from lipstream_client.recording import RATE
 from lipstream_server.sessions.conversation import BufferFullError, ConversationSettings
 from lipstream_server.sessions.playout import MediaChunk
 from lipstream_server.sessions.window_planner import WindowSettings
