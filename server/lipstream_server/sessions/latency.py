@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from ..engines.base import StageTimings, WindowResult
 from ..protocol import DelayParts
@@ -50,4 +50,10 @@ class Delay:
         whole = {
             name: getattr(self, name) for name in ("gathering", "queueing", "holding", "encoding", "sending")
         }
-        return {**whole, **asdict(self.work)}
+        work = self.work
+        return {
+            **whole,
+            "hearing": work.audio_encoding,
+            "denoising": work.denoising,
+            "decoding": work.decoding,
+        }
