@@ -8,13 +8,10 @@ import pytest
 moderngl = pytest.importorskip("moderngl", reason="the head renderer needs moderngl (pip install moderngl)")
 
 from lipstream_training.data.dataset import TEETH  # noqa: E402
-from lipstream_training.head.canvas import (
-    SEATS,
-    RenderError,
-)
+from lipstream_training.head.canvas import SEATS  # noqa: E402
 from lipstream_training.head.head_mesh import HeadError, HeadMesh  # noqa: E402
 from lipstream_training.head.identity import Identity  # noqa: E402
-from lipstream_training.head.renderer import HeadRenderer
+from lipstream_training.head.renderer import HeadRenderer, RenderError  # noqa: E402
 from lipstream_training.head.scene import Scene  # noqa: E402
 
 
