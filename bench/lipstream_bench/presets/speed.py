@@ -21,7 +21,7 @@ from lipstream_models.engine import (
 )
 from lipstream_models.quality.animation import framed_avatar
 from lipstream_server.media.live.media_output import Mp4Out
-from lipstream_training.data.dataset import Clip
+from lipstream_training.data.dataset import RenderedClip
 
 from ..machine.peak_memory import PeakMemory
 
@@ -75,7 +75,7 @@ def measure_speed(
     return [_speed(name, taken[name], base, len(window), memory[name]) for name in settings]
 
 
-def clip_window(engine: Engine, clip: Clip) -> tuple[Avatar, Features]:
+def clip_window(engine: Engine, clip: RenderedClip) -> tuple[Avatar, Features]:
     """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
     avatar = framed_avatar(engine, np.array(clip.frames[0]))

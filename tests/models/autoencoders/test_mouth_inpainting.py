@@ -12,8 +12,8 @@ from lipstream_models.warping.mouth_inpainting import (
 from lipstream_training.data.mouth_fields import (
     DARK,
     edge_distances,
-    seen_colours,
-    tones,
+    mouth_colours,
+    colour_offsets,
 )
 
 SIDE = 64
@@ -86,6 +86,6 @@ def test_colours_are_those_that_are_seen_and_their_means_elsewhere() -> None:
     inside[:, 8:10, 4:12], inside[:, 10:12, 4:12] = 2, 1
     frames[:, 32:40, 16:48], frames[:, 40:48, 16:48] = (255, 204, 153), (102, 51, 51)
     mean = np.float32([0.1, 0, 0, 0, 0.5, 0])
-    away = tones(*seen_colours(frames, inside), mean)[0] + mean
+    away = colour_offsets(*mouth_colours(frames, inside), mean)[0] + mean
     np.testing.assert_allclose(away[2, 1], [-0.2, -0.6, -0.6, 1, 0.6, 0.2], atol=0.03)
     np.testing.assert_allclose(away[0, 0], mean, atol=0.01)

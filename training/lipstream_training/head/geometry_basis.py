@@ -1,10 +1,10 @@
-"""Measure the constants of `geometry_embedding` on made heads.
+"""Measure the constants of `geometry_embedding` on rendered heads.
 
     python -m lipstream_training.head.geometry_basis --heads 130 --out geometry_basis.npz
 
-Each head is drawn with several expressions and turns and its landmarks are found again. Points that
-differ between heads more than within one head's views are kept; their spread makes the embedding of about
-unit variance.
+Each head is rendered with several expressions and rotations, and its landmarks are detected. Points that differ more
+between heads than between views of one head are chosen; their standard deviation scales the embedding to about unit
+variance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lipstream_models.portrait.landmark_ids import LEFT_EYE_CORNERS, RIGHT_EYE_C
 from lipstream_models.portrait.landmarks import FaceLandmarker
 from lipstream_models.portrait.measures import align
 
-from .identity import Identity
+from .identity import PersonIdentity
 from .renderer import HeadRenderer
 from .scene import Scene
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 MESH_POINTS = 468  # the ten iris points after them move with the gaze
 CHOSEN = 256
-LOWEST_RIGID = 0.9  # inter-ocular distances below the eyes; the jaw and the lips hang below
+LOWEST_RIGID = 0.9  # inter-ocular distances below the eyes: the jaw and the lips, which move, are below that
 
 EXPRESSIONS: tuple[dict[str, float], ...] = (
     {},
@@ -37,7 +37,7 @@ EXPRESSIONS: tuple[dict[str, float], ...] = (
     {"browInnerUp": 0.8, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6, "eyeWideLeft": 0.5},
     {"browDownLeft": 0.8, "browDownRight": 0.8, "eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0},
 )
-# yaw, pitch, roll in radians; each expression is drawn frontally and with one of these
+# Yaw, pitch, roll in radians; each expression is rendered frontally and with one of these.
 TURNS = (
     (0.25, 0.0, 0.0),
     (0.1, 0.0, 0.0),
@@ -49,11 +49,11 @@ TURNS = (
 
 
 def landmarks_of_heads(heads: int, seed: int) -> Floats:
-    """(heads, views, 478, 3) landmarks in pixels; a view without a found face is left out with its head."""
+    """Return landmarks (heads, views, 478, 3) in pixels; heads with a view in which no face is found are left out."""
     renderer, landmarker, rng = HeadRenderer(256), FaceLandmarker(), np.random.default_rng(seed)
     measured: list[list[Floats]] = []
     while len(measured) < heads:
-        identity, scene = Identity.sample(rng), Scene.sample(rng)
+        identity, scene = PersonIdentity.sample(rng), Scene.sample(rng)
         views = []
         for expression, turn in zip(EXPRESSIONS, TURNS, strict=True):
             for rotation in ((0.0, 0.0, 0.0), turn):
@@ -64,17 +64,17 @@ def landmarks_of_heads(heads: int, seed: int) -> Floats:
     return np.array(measured, np.float32)
 
 
-def measure(landmarks: Floats) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
-    """The arrays of `geometry_basis.npz` from (heads, views, 478, 3) landmarks."""
+def measure_basis(landmarks: Floats) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
+    """Return the arrays of `geometry_basis.npz` for landmarks (heads, views, 478, 3)."""
     mean = _normalised(landmarks[0, 0])
     rigid = np.ones(landmarks.shape[2], np.float32)
     rigid[MESH_POINTS:] = 0
     for _ in range(4):
         aligned = np.array([[align(view, mean, rigid) for view in head] for head in landmarks])
         mean = _normalised(aligned[:, :2].mean(axis=(0, 1)))
-        wobble = aligned.var(axis=1).mean(axis=0).sum(axis=1)
-        # points that stay put on a head place it; the median keeps the best few from deciding alone
-        rigid = (1 / (wobble + 0.2 * np.median(wobble))).astype(np.float32)
+        motion = aligned.var(axis=1).mean(axis=0).sum(axis=1)
+        # Points that do not move on a head align it; the median keeps the best few from deciding alone.
+        rigid = (1 / (motion + 0.2 * np.median(motion))).astype(np.float32)
         rigid[mean[:, 1] > LOWEST_RIGID] = 0
         rigid[MESH_POINTS:] = 0
     rigid /= rigid.sum()
@@ -87,20 +87,23 @@ def measure(landmarks: Floats) -> dict[str, NDArray[np.float32] | NDArray[np.int
 
 
 def _normalised(points: Floats) -> Floats:
-    """The middle between the eyes at the origin, the eyes one unit apart."""
+    """Return points (n, 3) with the middle between the eyes at the origin and the eyes one unit apart."""
     right, left = (points[list(ids)].mean(axis=0) for ids in (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS))
     normalised: Floats = ((points - (right + left) / 2) / np.linalg.norm(left - right)).astype(np.float32)
     return normalised
 
 
 def main() -> None:
-    """Command line entry."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--heads", type=int, default=130)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    np.savez_compressed(options.out, **measure(landmarks_of_heads(options.heads, options.seed)))  # type: ignore[arg-type]
+    """Run the command."""
+    parser = argparse.ArgumentParser(
+        description="Measure the constants of the geometry embedding on rendered heads."
+    )
+    parser.add_argument("--heads", type=int, default=130, help="Number of heads.")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the heads.")
+    parser.add_argument("--out", type=Path, required=True, help="File to write.")
+    arguments = parser.parse_args()
+    basis = measure_basis(landmarks_of_heads(arguments.heads, arguments.seed))
+    np.savez_compressed(arguments.out, **basis)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

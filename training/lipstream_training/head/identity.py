@@ -1,4 +1,4 @@
-"""Who a rendered person is: face shape, colours, hair and clothes, sampled from a seed."""
+"""The appearance of a rendered person: face shape, colours, hair and clothes, sampled from a seed."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +23,16 @@ from .palette import (
 
 @dataclass(frozen=True)
 class Hair:
-    """Style name, sRGB colour, size 0..1 (length or volume), parting side (-1 or 1), waviness 0..1, seed."""
+    """A person's hair.
+
+    Attributes:
+        style: A key of `hair.STYLES`.
+        colour: sRGB.
+        size: Length or volume in [0, 1].
+        side: Side of the parting, -1 or 1.
+        wave: Waviness in [0, 1].
+        seed: Seed of the locks.
+    """
 
     style: str
     colour: Colour
@@ -35,7 +44,15 @@ class Hair:
 
 @dataclass(frozen=True)
 class Brow:
-    """Painted brows: heights are decimetres on the template head."""
+    """Painted brows.
+
+    Attributes:
+        colour: sRGB.
+        lift: Height above the usual one, in decimetres on the template head.
+        arch: Factor on the curvature.
+        thick: Factor on the thickness.
+        density: Opacity in [0, 1].
+    """
 
     colour: Colour
     lift: float
@@ -45,8 +62,30 @@ class Brow:
 
 
 @dataclass(frozen=True)
-class Identity:
-    """One person. `morphs` weighs macro and detail targets of the head asset; colours are sRGB 0..1."""
+class PersonIdentity:
+    """A person; colours are sRGB in [0, 1].
+
+    Attributes:
+        ancestry: "african", "asian" or "caucasian": that of the largest share.
+        sex: "female" or "male".
+        age: 0 (about 20 years) to 1 (about 75).
+        morphs: Weights of macro and detail targets of the head asset.
+        skin: Colour of the skin.
+        blush: Strength of the redder areas of the skin.
+        freckles: Strength of freckles, 0 for none.
+        iris: Colour of the irises.
+        lips: Colour of the lips.
+        lip_tint: Opacity of that colour.
+        gloss: Gloss of the lips.
+        lashes: Opacity of the lashes.
+        hair: The hair.
+        brow: The brows.
+        beard: A key of `figure.BEARDS`.
+        stubble: Density of stubble in [0, 1].
+        neck: A key of `figure.NECKLINES`.
+        cloth: Colour of the cloth.
+        cloth_second: Colour of its band, or of a hat.
+    """
 
     ancestry: str
     sex: str
@@ -69,12 +108,12 @@ class Identity:
     cloth_second: Colour
 
     @staticmethod
-    def sample(rng: np.random.Generator) -> "Identity":
-        """A plausible adult; ancestry and sex uniform, age (0 = about 20, 1 = about 75) leaning young."""
-        return _sample(rng)
+    def sample(rng: np.random.Generator) -> "PersonIdentity":
+        """Return a random adult; ancestry and sex are uniform, young ages more likely."""
+        return _sample_person(rng)
 
 
-def _sample(rng: np.random.Generator) -> Identity:
+def _sample_person(rng: np.random.Generator) -> PersonIdentity:
     mix = rng.dirichlet((0.22, 0.22, 0.22))
     ancestry = ("african", "asian", "caucasian")[int(mix.argmax())]
     sex = "female" if rng.random() < 0.5 else "male"
@@ -98,7 +137,7 @@ def _sample(rng: np.random.Generator) -> Identity:
             rng.choice(("none", "none", "none", "none", "short", "short", "full", "goatee", "moustache"))
         )
     brow_colour = tuple(float(c * rng.uniform(0.55, 0.8) + 0.015) for c in hair_colour)
-    return Identity(
+    return PersonIdentity(
         ancestry=ancestry,
         sex=sex,
         age=age,
@@ -128,17 +167,20 @@ def _sample(rng: np.random.Generator) -> Identity:
 
 
 def _blend(first: Colour, second: Colour, share: float) -> Colour:
+    """Return the mean of two colours, with ``share`` as the weight of the second."""
     r, g, b = (float(a * (1 - share) + c * share) for a, c in zip(first, second, strict=True))
     return r, g, b
 
 
 def _vary(rng: np.random.Generator, colour: Colour, by: float) -> Colour:
-    lit = rng.normal(0, by)
-    r, g, b = (float(np.clip(c + lit * 0.7 + rng.normal(0, by * 0.4), 0.02, 0.97)) for c in colour)
+    """Return a colour with random brightness and hue."""
+    brightness = rng.normal(0, by)
+    r, g, b = (float(np.clip(c + brightness * 0.7 + rng.normal(0, by * 0.4), 0.02, 0.97)) for c in colour)
     return r, g, b
 
 
 def _skin(rng: np.random.Generator, mix: np.ndarray) -> Colour:
+    """Return a random skin colour for ancestry shares (3,)."""
     total = np.zeros(3)
     for weight, palette in zip(mix, SKINS.values(), strict=True):
         at = rng.uniform(0, len(palette) - 1)
@@ -176,18 +218,25 @@ def _iris(rng: np.random.Generator, ancestry: str) -> Colour:
 
 
 def _morphs(rng: np.random.Generator, mix: np.ndarray, sex: str, age: float) -> dict[str, float]:
-    """Macro weights that sum to one per axis (softened towards the other sex), then bounded details."""
+    """Return weights of macro targets, which sum to one along each axis, and of details, which are bounded.
+
+    Args:
+        rng: Random generator.
+        mix: (3,) ancestry shares.
+        sex: The sex; the other one gets a small share.
+        age: The age in [0, 1].
+    """
     weights: dict[str, float] = {}
     other = "male" if sex == "female" else "female"
     cross = float(rng.uniform(0.0, 0.22))
     heavy = float(np.clip(rng.normal(0.0, 0.4), -0.8, 0.9))
-    for who, part in ((sex, 1 - cross), (other, cross)):
+    for which, part in ((sex, 1 - cross), (other, cross)):
         for when, share in (("young", 1 - age), ("old", age)):
             for name, weight in zip(("african", "asian", "caucasian"), mix, strict=True):
-                weights[f"{name}-{who}-{when}"] = float(weight) * part * share
+                weights[f"{name}-{which}-{when}"] = float(weight) * part * share
             end = "max" if heavy > 0 else "min"
-            weights[f"universal-{who}-{when}-averagemuscle-averageweight"] = part * share * (1 - abs(heavy))
-            weights[f"universal-{who}-{when}-averagemuscle-{end}weight"] = part * share * abs(heavy)
+            weights[f"universal-{which}-{when}-averagemuscle-averageweight"] = part * share * (1 - abs(heavy))
+            weights[f"universal-{which}-{when}-averagemuscle-{end}weight"] = part * share * abs(heavy)
     known = detail_names()
     for stem, spread in DETAIL_SPREAD.items():
         amount = float(np.clip(rng.normal(0, spread), -1.8 * spread, 1.8 * spread))
@@ -203,5 +252,5 @@ def _morphs(rng: np.random.Generator, mix: np.ndarray, sex: str, age: float) -> 
 
 @cache
 def detail_names() -> frozenset[str]:
-    """Names of the asset's detail targets."""
+    """Return the names of the asset's detail targets."""
     return frozenset(HeadMesh.load().details)

@@ -18,9 +18,9 @@ from .articulation import STEP, articulate, grid
 from .gestures import (
     FPS,
     Style,
-    blinks,
-    brow_raise,
-    gaze_shifts,
+    blink_track,
+    brow_track,
+    gaze_track,
     head_motion,
 )
 from .visemes import ARKIT_NAMES
@@ -86,7 +86,7 @@ def animate(
         np.clip(face, 0, 1).astype(np.float32),
         rotation.astype(np.float32),
         translation.astype(np.float32),
-        gaze_shifts(times, style.restless, rng).astype(np.float32),
+        gaze_track(times, style.restless, rng).astype(np.float32),
         ARKIT_NAMES,
         tuple(sorted(set(frames))),
         mouth,
@@ -122,8 +122,8 @@ def _voiced(phones: tuple[Phone, ...], times: Floats) -> NDArray[np.bool_]:
 def _express(face: Floats, times: Floats, energy: Floats, style: Style, rng: np.random.Generator) -> None:
     """Add everything above the mouth, and the smile, to `face` in place."""
     column = {name: number for number, name in enumerate(ARKIT_NAMES)}
-    lids = blinks(times, style.blink_interval, 1 - energy, rng)
-    raised = brow_raise(energy, style.brow)
+    lids = blink_track(times, style.blink_interval, 1 - energy, rng)
+    raised = brow_track(energy, style.brow)
     sides = {"Left": 1 + style.asymmetry, "Right": 1 - style.asymmetry}
     # A smile gives way while the lips are pursed.
     pursed = np.clip(face[:, column["mouthPucker"]] + 0.6 * face[:, column["mouthFunnel"]], 0, 1)

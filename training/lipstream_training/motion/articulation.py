@@ -18,9 +18,9 @@ from .visemes import (
     DIPHTHONGS,
     GROUPS,
     Viseme,
-    group_of_columns,
-    target_of,
-    viseme_table,
+    articulator_of_columns,
+    load_visemes,
+    viseme_target,
 )
 
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ def articulate(
     times = grid(start, end)
     gestures = _gestures(phones, strength)
     blend = _blend(gestures, times)
-    columns = group_of_columns()
+    columns = articulator_of_columns()
     opening = np.isin(columns, (_number("jaw"), _number("lips")))
     blend[:, opening] *= loudness[:, None]
     blend = gaussian_filter1d(blend, SMOOTHING / STEP, axis=0, mode="nearest")
@@ -97,8 +97,8 @@ def _number(group: str) -> int:
 
 
 def _gestures(phones: tuple[Phone, ...], strength: float) -> list[_Gesture]:
-    table, gestures = viseme_table(), list[_Gesture]()
-    targets = {name: _scaled(target_of(viseme), strength) for name, viseme in table.items()}
+    table, gestures = load_visemes(), list[_Gesture]()
+    targets = {name: _scaled(viseme_target(viseme), strength) for name, viseme in table.items()}
     for phone in phones:
         names = DIPHTHONGS.get(phone.symbol, (phone.symbol,))
         middle = phone.start + DIPHTHONG_SHARE * (phone.end - phone.start)
@@ -117,8 +117,8 @@ def _scaled(target: Floats, strength: float) -> Floats:
 
 
 def _blend(gestures: list[_Gesture], times: Floats) -> Floats:
-    columns = group_of_columns()
-    rest = target_of(viseme_table()[SILENCE])
+    columns = articulator_of_columns()
+    rest = viseme_target(load_visemes()[SILENCE])
     tracks = np.zeros((len(times), len(ARKIT_NAMES)))
     for number, group in enumerate(GROUPS):
         held = np.flatnonzero(columns == number)
@@ -153,7 +153,7 @@ def _grip(blend: Floats, gesture: _Gesture, times: Floats) -> None:
     near = slice(*np.searchsorted(times, (middle - hold - RAMP, middle + hold + RAMP)))
     outside = np.clip((np.abs(times[near] - middle) - hold) / RAMP, 0.0, 1.0)
     gate = (gesture.viseme.grip * (0.5 + 0.5 * np.cos(np.pi * outside)))[:, None]
-    columns = group_of_columns()
+    columns = articulator_of_columns()
     under = blend[near]
     target = np.where(columns[None] >= 0, gesture.target[None], under)
     # Rounding and spreading live on through a consonant; a funnel would part the lips, so little of it does.

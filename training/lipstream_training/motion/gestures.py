@@ -1,4 +1,4 @@
-"""What a speaking face does besides speaking: blinks, brows, head and gaze, from a seed and the energy."""
+"""What a speaking face does besides speaking: blink_track, brows, head and gaze, from a seed and the energy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Style:
         )
 
 
-def blinks(times: Floats, interval: float, quiet: Floats, rng: np.random.Generator) -> Floats:
+def blink_track(times: Floats, interval: float, quiet: Floats, rng: np.random.Generator) -> Floats:
     """Lid closure 0..1 (T,): 150-250 ms each, every 2-6 s, likelier where the speech is `quiet` (0..1)."""
     lids, at = np.zeros(len(times)), float(rng.uniform(0.3, interval))
     while at < times[-1] + 0.3:
@@ -57,7 +57,7 @@ def blinks(times: Floats, interval: float, quiet: Floats, rng: np.random.Generat
     return lids
 
 
-def brow_raise(energy: Floats, amount: float) -> Floats:
+def brow_track(energy: Floats, amount: float) -> Floats:
     """Brows rise with the louder half of the speech (T,), slowly."""
     lifted = np.clip((energy - 0.55) / 0.45, 0, 1)
     return np.asarray(amount * gaussian_filter1d(lifted, 2.5, mode="nearest"))
@@ -81,7 +81,7 @@ def head_motion(energy: Floats, style: Style, rng: np.random.Generator) -> tuple
     return np.clip(rotation, -0.06, 0.06) + np.array(style.pose), translation
 
 
-def gaze_shifts(times: Floats, restless: float, rng: np.random.Generator) -> Floats:
+def gaze_track(times: Floats, restless: float, rng: np.random.Generator) -> Floats:
     """Gaze (T, 2) yaw and pitch in radians: mostly at the viewer, now and then a glance aside."""
     gaze, at = np.zeros((len(times), 2)), float(rng.uniform(0, 1.5))
     while at < times[-1]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..speech.acoustics import recorded
+from ..speech.acoustics import simulate_recording
 from ..speech.phones import (
     SAMPLE_RATE,
     SILENCE,
@@ -18,13 +18,13 @@ from ..speech.phones import (
     SpeechError,
     merge_silence,
 )
-from ..speech.recordings import readings
+from ..speech.recordings import librivox_sentences
 from ..speech.sentences import pick
 from ..speech.voices import (
     HELDOUT_VOICES,
     TRAIN_VOICES,
-    Manner,
-    draw_voice,
+    VoiceVariation,
+    random_voice,
     speak,
 )
 from .animation import Animation, animate
@@ -35,7 +35,7 @@ CONTEXT = 0.6
 """Seconds of phones kept on either side of a clip that was cut from longer speech."""
 
 
-Listener = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+MouthPredictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Sound (N,) -> the mouth (T, 52) that it lets expect."""
 
 
@@ -44,23 +44,23 @@ def make_clip(
     seconds: float,
     split: str = "train",
     voice: str | None = None,
-    listener: Listener | None = None,
+    mouth_predictor: MouthPredictor | None = None,
 ) -> tuple[Speech, Animation]:
     """`round(25 seconds)` frames of animation and exactly 640 samples of audio for each.
 
     `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The
-    face follows the clean speech; the audio returned is the recorded one (level, room, noise). With a
-    `listener` the mouth is what that makes of the recording, and all else of the clip as it is without.
+    face follows the clean speech; the audio returned is the simulate_recording one (level, room, noise). With a
+    `mouth_predictor` the mouth is what that makes of the recording, and all else of the clip as it is without.
     """
     rng = np.random.default_rng([seed, 7])
     n_frames = round(seconds * FPS)
     voices = TRAIN_VOICES if split == "train" else HELDOUT_VOICES
-    speech = _talk(n_frames * SAMPLES_PER_FRAME, split, voice or draw_voice(voices, rng), rng)
+    speech = _talk(n_frames * SAMPLES_PER_FRAME, split, voice or random_voice(voices, rng), rng)
     gestures = copy.deepcopy(rng)
     animation = animate(speech, n_frames, rng)
-    audio = recorded(speech.audio, rng)
-    if listener is not None:
-        animation = animate(speech, n_frames, gestures, mouth=listener(audio))
+    audio = simulate_recording(speech.audio, rng)
+    if mouth_predictor is not None:
+        animation = animate(speech, n_frames, gestures, mouth=mouth_predictor(audio))
     return replace(speech, audio=audio), animation
 
 
@@ -78,13 +78,13 @@ def _talk(samples: int, split: str, voice: str, rng: np.random.Generator) -> Spe
 
 
 def _utterances(split: str, voice: str, rng: np.random.Generator) -> Iterator[Speech]:
-    manner = Manner.sample(rng)
+    variation = VoiceVariation.sample(rng)
     while True:
         if voice == "librivox":
-            for number in rng.permutation(len(readings())):
-                yield _levelled(readings()[number], rng)
+            for number in rng.permutation(len(librivox_sentences())):
+                yield _levelled(librivox_sentences()[number], rng)
         else:
-            yield _levelled(speak(pick(split, rng), voice, rng, manner), rng)
+            yield _levelled(speak(pick(split, rng), voice, rng, variation), rng)
 
 
 def _breath(rng: np.random.Generator) -> float:

@@ -20,7 +20,7 @@ from ..speech.phones import (
     SpeechError,
     from_int16,
 )
-from ..speech.reading import write_flac
+from ..speech.reading import save_flac
 from .animation import Animation
 from .gestures import FPS
 from .script import make_clip
@@ -51,7 +51,7 @@ def load_talks(path: Path | None = None) -> list[tuple[Speech, Animation]]:
 
 def save_talks(talks: list[tuple[Speech, Animation]], path: Path) -> None:
     """Tracks as float16 (a step of 0.0005 near 1), audio as 16-bit FLAC."""
-    write_flac(path.with_suffix(".flac"), np.concatenate([speech.audio for speech, _ in talks]))
+    save_flac(path.with_suffix(".flac"), np.concatenate([speech.audio for speech, _ in talks]))
     phones = [(number, phone) for number, (speech, _) in enumerate(talks) for phone in speech.phones]
     closures = [(number, frame) for number, (_, face) in enumerate(talks) for frame in face.closures]
     arrays: dict[str, Any] = {

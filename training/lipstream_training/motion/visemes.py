@@ -49,7 +49,7 @@ class Viseme:
     grip: float = 0.0
 
 
-def viseme_table() -> dict[str, Viseme]:
+def load_visemes() -> dict[str, Viseme]:
     """ARPAbet (diphthongs as their two halves, see DIPHTHONGS) -> viseme."""
     sealed = Viseme(
         {"mouthPress": 0.38, "mouthRollLower": 0.32, "mouthRollUpper": 0.2, "mouthShrugLower": 0.14},
@@ -156,12 +156,12 @@ def unsided(name: str) -> str:
     return name
 
 
-def target_of(viseme: Viseme) -> NDArray[np.float64]:
+def viseme_target(viseme: Viseme) -> NDArray[np.float64]:
     """The viseme's weights over ARKIT_NAMES (52,)."""
     return np.array([viseme.weights.get(unsided(name), 0.0) for name in ARKIT_NAMES])
 
 
-def group_of_columns() -> NDArray[np.intp]:
+def articulator_of_columns() -> NDArray[np.intp]:
     """Index into GROUPS for each of ARKIT_NAMES (52,); -1 for shapes that speech does not move."""
     groups = {name: number for number, names in enumerate(GROUPS.values()) for name in names}
     return np.array([groups.get(unsided(name), -1) for name in ARKIT_NAMES])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..head.identity import Identity
+from ..head.identity import PersonIdentity
 from ..head.renderer import HeadRenderer
 from ..head.scene import Scene
 
@@ -46,7 +46,7 @@ def sheet(seed: int, rows: int, columns: int, size: int) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     cells = []
     for _ in range(rows * columns):
-        identity, scene = Identity.sample(rng), Scene.sample(rng)
+        identity, scene = PersonIdentity.sample(rng), Scene.sample(rng)
         smile = float(rng.uniform(0, 0.35))
         turn = (float(rng.normal(0, 0.15)), float(rng.normal(0, 0.06)), float(rng.normal(0, 0.04)))
         weights = {
@@ -63,7 +63,7 @@ def visemes(seed: int, size: int) -> NDArray[np.uint8]:
     """Every viseme of VISEMES on one identity."""
     renderer = HeadRenderer(size)
     rng = np.random.default_rng(seed)
-    identity, scene = Identity.sample(rng), Scene.sample(rng)
+    identity, scene = PersonIdentity.sample(rng), Scene.sample(rng)
     cells = [renderer.render(identity, scene, w, (0.12, 0.0, 0.0)).pixels for w in VISEMES.values()]
     half = len(cells) // 2
     return np.vstack([np.hstack(cells[:half]), np.hstack(cells[half:])])

@@ -14,8 +14,8 @@ from ..motion.gestures import FPS
 from ..motion.script import make_clip
 from ..speech.alignment import lags
 from ..speech.phones import SILENCE, Speech, SpeechError
-from ..speech.recordings import readings
-from ..speech.sentences import written
+from ..speech.recordings import librivox_sentences
+from ..speech.sentences import written_sentences
 from ..speech.voices import HELDOUT_VOICES, TRAIN_VOICES, speak
 
 WIDTH, WAVE, ROW = 1800, 90, 60
@@ -86,8 +86,10 @@ def measure(voice: str, sentences: int) -> str:
     """One line: the voice's label lag, or why it cannot be heard here."""
     try:
         rng = np.random.default_rng(0)
-        texts = written("train")[:sentences]
-        speeches = readings() if voice == "librivox" else [speak(text, voice, rng) for text in texts]
+        texts = written_sentences("train")[:sentences]
+        speeches = (
+            librivox_sentences() if voice == "librivox" else [speak(text, voice, rng) for text in texts]
+        )
     except SpeechError as error:
         return f"{voice:26} {error}"
     found = lags(speeches)

@@ -1,1 +1,1 @@
-"""Synthetic speech: sentences, phones, voices, and the audio as recorded."""
+"""Synthetic speech: sentences, phones, voices, and the audio as simulate_recording."""

@@ -1,4 +1,4 @@
-"""Making clean speech sound recorded: level, equaliser, room, noise. Nothing here moves a sound in time."""
+"""Making clean speech sound simulate_recording: level, equaliser, room, noise. Nothing here moves a sound in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .phones import SAMPLE_RATE
 Audio = NDArray[np.float32]
 
 
-def recorded(audio: Audio, rng: np.random.Generator) -> Audio:
+def simulate_recording(audio: Audio, rng: np.random.Generator) -> Audio:
     """A microphone's version of `audio` (N,) -> (N,): peak 0.15..0.95, at times coloured, roomy or noisy."""
     out = audio.astype(np.float64)
     if rng.random() < 0.5:

@@ -15,7 +15,7 @@ from .phones import (
     Phone,
     Speech,
     SpeechError,
-    finished,
+    align_to_audio,
     from_int16,
     merge_silence,
     to_16k,
@@ -100,7 +100,7 @@ class Espeak:
             raise SpeechError(f"espeak-ng said nothing for {text!r} with voice {voice!r}")
         sound = from_int16(np.concatenate(self._audio))
         phones = _phones(self._events, len(sound) / self.rate)
-        return finished(to_16k(sound, self.rate), phones, f"espeak:{voice}", OFFSET)
+        return align_to_audio(to_16k(sound, self.rate), phones, f"espeak:{voice}", OFFSET)
 
     def ipa(self, text: str, voice: str) -> str:
         """IPA with stress marks, length marks and the text's punctuation kept."""

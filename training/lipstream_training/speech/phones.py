@@ -83,7 +83,7 @@ def from_int16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     return np.asarray(samples / 32768, np.float32)
 
 
-def finished(
+def align_to_audio(
     audio: NDArray[np.float32], phones: tuple[Phone, ...], voice: str, offset: float = 0.0
 ) -> Speech:
     """Speech whose phones cover the audio exactly; `offset` seconds correct a voice's measured label lag."""

@@ -29,7 +29,7 @@ TAIL = 0.25
 """Seconds after the last word, so that the mouth can close."""
 
 
-def recorded_sentence(path: Path) -> Audio:
+def load_sentence(path: Path) -> Audio:
     """The wav file (16-bit mono, 16 kHz) less its constant offset, the ends faded so that no joint clicks."""
     if not path.is_file():
         raise LipstreamError(f"expected {path}; apt-get install pocketsphinx-testdata")
@@ -48,13 +48,13 @@ def recorded_sentence(path: Path) -> Audio:
 def reading(folder: Path = FOLDER) -> Audio:
     """The joined sentences (N,) float32 at PEAK, about 11.8 s."""
     name = "sense_and_sensibility_01_austen_64kb-{}.wav"
-    parts = [recorded_sentence(folder / name.format(number)) for number in SENTENCES]
+    parts = [load_sentence(folder / name.format(number)) for number in SENTENCES]
     # The cuts hold about 0.45 s of the room's own silence at each joint, which is the pause.
     audio = np.concatenate([*parts, np.zeros(round(TAIL * SAMPLE_RATE), np.float32)])
     return np.asarray(audio / np.abs(audio).max() * PEAK, np.float32)
 
 
-def write_flac(path: Path, audio: Audio) -> None:
+def save_flac(path: Path, audio: Audio) -> None:
     """Audio (N,) in -1..1 as 16-bit mono FLAC at 16 kHz."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.round(np.clip(audio, -1, 1) * 32767).astype(np.int16)
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
-    write_flac(arguments.out, reading(arguments.folder))
+    save_flac(arguments.out, reading(arguments.folder))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from .phones import (
     Phone,
     Speech,
     SpeechError,
-    finished,
+    align_to_audio,
     from_int16,
 )
 
@@ -25,7 +25,7 @@ OFFSET = 0.008
 
 
 @functools.cache
-def readings(folder: Path = FOLDER) -> tuple[Speech, ...]:
+def librivox_sentences(folder: Path = FOLDER) -> tuple[Speech, ...]:
     """The aligned sentences (SpeechError without the Debian package or the pocketsphinx wheel)."""
     path = folder / "transcription"
     if not path.is_file():
@@ -60,7 +60,7 @@ def aligned(path: Path, text: str) -> Speech:
         for phone in word
     )
     audio = from_int16(np.frombuffer(data, np.int16))
-    return finished(audio, phones, "librivox", OFFSET)
+    return align_to_audio(audio, phones, "librivox", OFFSET)
 
 
 def _decode(decoder: object, data: bytes) -> None:

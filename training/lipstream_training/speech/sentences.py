@@ -1,4 +1,4 @@
-"""What the synthetic voices say: sentences written for this project, rich in lip sounds, split for good."""
+"""What the synthetic voices say: sentences written_sentences for this project, rich in lip sounds, split for good."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ PUT_TOGETHER, COUNTED = 0.25, 0.07
 
 
 @functools.cache
-def written(split: str) -> tuple[str, ...]:
-    """The sentences written out by hand for `split` ("train" or "heldout"); none is in both."""
+def written_sentences(split: str) -> tuple[str, ...]:
+    """The sentences written_sentences out by hand for `split` ("train" or "heldout"); none is in both."""
     if split not in ("train", "heldout"):
         raise SpeechError(f"expected the split train or heldout, got {split!r}")
     path = importlib.resources.files("lipstream_training") / "assets" / f"sentences_{split}.txt"
@@ -45,14 +45,14 @@ def written(split: str) -> tuple[str, ...]:
 
 
 def pick(split: str, rng: np.random.Generator) -> str:
-    """A sentence at random: a written one or, in training, now and then one put together."""
+    """A sentence at random: a written_sentences one or, in training, now and then one put together."""
     kind = float(rng.random()) if split == "train" else 1.0
     if kind < PUT_TOGETHER:
         words = " ".join(_one("|".join(rows).split("|"), rng) for rows in PARTS)
         return words[0].upper() + words[1:] + "."
     if kind < PUT_TOGETHER + COUNTED:
         return f"{_one(NUMBERED, rng)} {int(rng.integers(1, 10000))}."
-    return _one(written(split), rng)
+    return _one(written_sentences(split), rng)
 
 
 def _one(options: tuple[str, ...] | list[str], rng: np.random.Generator) -> str:

@@ -25,7 +25,7 @@ from .phones import (
     Phone,
     Speech,
     SpeechError,
-    finished,
+    align_to_audio,
     from_int16,
     to_16k,
 )
@@ -70,7 +70,7 @@ class Flite:
         ends = [token.rsplit(":", 1) for token in done.stdout.split() if ":" in token]
         starts = [0.0, *(float(end) for _, end in ends)]
         phones = tuple(Phone(flite_symbol(name), starts[i], float(end)) for i, (name, end) in enumerate(ends))
-        return finished(audio, phones, f"flite:{self.voice}", self.OFFSET)
+        return align_to_audio(audio, phones, f"flite:{self.voice}", self.OFFSET)
 
 
 class Hibari:
@@ -112,7 +112,7 @@ class Hibari:
             timed = zip(signs, [at, *ends[:-1]], ends, strict=True)
             phones += phones_from_ipa((sign, float(start), float(end)) for sign, start, end in timed)
             at += len(audio[-1]) / SAMPLE_RATE
-        return finished(np.concatenate(audio), tuple(phones), "hibari", self.OFFSET)
+        return align_to_audio(np.concatenate(audio), tuple(phones), "hibari", self.OFFSET)
 
 
 def quiet_session(onnxruntime: Any, model: bytes | str) -> Any:
@@ -160,4 +160,4 @@ class Piper:
         ends = np.cumsum(durations.reshape(-1)) * self.HOP / rate
         timed = zip(spelt, [0.0, *ends[:-1]], ends, strict=True)
         phones = phones_from_ipa((sign, float(start), float(end)) for sign, start, end in timed)
-        return finished(to_16k(audio.reshape(-1), rate), phones, "joe", self.OFFSET)
+        return align_to_audio(to_16k(audio.reshape(-1), rate), phones, "joe", self.OFFSET)

@@ -32,29 +32,29 @@ HELDOUT_VOICES: dict[str, float] = {
 
 
 @dataclass(frozen=True)
-class Manner:
+class VoiceVariation:
     """`speed`: 1 is the voice's own pace; `pitch`: factor on pitch and formants."""
 
     speed: float = 1.0
     pitch: float = 1.0
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> Manner:
+    def sample(cls, rng: np.random.Generator) -> VoiceVariation:
         wide = 0.2 if rng.random() < 0.2 else 0.12
         return cls(speed=float(rng.uniform(0.85, 1.22)), pitch=float(np.exp(rng.uniform(-wide, wide))))
 
 
-def speak(text: str, voice: str, rng: np.random.Generator, manner: Manner | None = None) -> Speech:
+def speak(text: str, voice: str, rng: np.random.Generator, variation: VoiceVariation | None = None) -> Speech:
     """Say `text` with `voice` (SpeechError if its program or package is missing)."""
-    manner = manner or Manner()
+    variation = variation or VoiceVariation()
     # Resampling by the pitch factor also quickens the speech, so the synthesiser is asked for the rest only.
-    pace = manner.speed / manner.pitch
+    pace = variation.speed / variation.pitch
     if voice.startswith("espeak:"):
         pitch, spread = int(rng.integers(35, 65)), int(rng.integers(35, 70))
         speech = shared_espeak().speak(text, voice.removeprefix("espeak:"), pace, pitch, spread)
     else:
         speech = synthesiser(voice).speak(text, pace, rng)
-    return _resampled(speech, manner.pitch)
+    return _resampled(speech, variation.pitch)
 
 
 @functools.cache
@@ -69,7 +69,7 @@ def synthesiser(voice: str) -> Synthesiser:
     raise SpeechError(f"expected one of {sorted({**TRAIN_VOICES, **HELDOUT_VOICES})}, got {voice!r}")
 
 
-def draw_voice(voices: dict[str, float], rng: np.random.Generator) -> str:
+def random_voice(voices: dict[str, float], rng: np.random.Generator) -> str:
     """One of `voices` by its weight."""
     weights = np.array(list(voices.values()))
     return list(voices)[int(rng.choice(len(weights), p=weights / weights.sum()))]

@@ -1,6 +1,6 @@
-"""Speech without pictures, for the audio projection.
+"""Synthesise speech without rendering, for the audio projection: audio features and blendshapes.
 
-python -m lipstream_training.data.speech_features --out DIR --split train --minutes 40
+python -m lipstream_training.stages.speech_features --out DIR --split train --minutes 40
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ FIRST_SEED = {"train": 1_000_000, "heldout": 2_000_000}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--split", choices=FIRST_SEED, default="train")
-    parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--part", type=int, default=0)
-    parser.add_argument("--parts", type=int, default=1)
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Synthesise speech and save its features and blendshapes.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder to write the features to.")
+    parser.add_argument(
+        "--split", choices=FIRST_SEED, default="train", help="Split whose voices and sentences are used."
+    )
+    parser.add_argument("--minutes", type=float, default=40.0, help="Minutes of speech.")
+    parser.add_argument("--part", type=int, default=0, help="Number of this process among those that share.")
+    parser.add_argument("--parts", type=int, default=1, help="Number of processes that share the speech.")
     arguments = parser.parse_args()
     folder: Path = arguments.out / arguments.split
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Hair as geometry: locks swept along paths, the swollen scalp under them, and the skull they lie on."""
+"""The geometry of hair: locks along paths, a swollen scalp under them, and the skull that they lie on."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,21 @@ from .head_mesh import HeadMesh
 Floats = NDArray[np.float32]
 
 CENTRE = np.array([0.0, 7.05, 0.35], np.float32)
-"""The middle of the template's skull."""
+"""Centre of the template's skull."""
 
 
 @dataclass(frozen=True)
 class HairGeometry:
-    """Triangles of the locks: positions, normals, strand tangents (m,3); strand (m,4) = across -1..1,
-    along 0..1, random 0..1, unused; indices (t,3)."""
+    """Triangles of hair.
+
+    Attributes:
+        positions: (m, 3).
+        normals: (m, 3).
+        tangents: (m, 3) directions of the strands.
+        strand: (m, 4) position across a lock in [-1, 1], along it in [0, 1], a random number in [0, 1], and the
+            distance inside a hat's rim (1 for locks).
+        triangles: (t, 3).
+    """
 
     positions: Floats
     normals: Floats
@@ -26,7 +34,14 @@ class HairGeometry:
 
 
 class Skull:
-    """A smoothed radius of the head in every direction from `centre`, for one identity."""
+    """A smoothed radius of one person's head in every direction from its centre.
+
+    Args:
+        mesh: The head mesh.
+        shape: (n, 3) neutral positions.
+        outer: (n,) which of them are skin of the skull.
+        moved: (3,) displacement of the head from the template.
+    """
 
     def __init__(self, mesh: HeadMesh, shape: Floats, outer: NDArray[np.bool_], moved: Floats) -> None:
         self.centre = CENTRE + moved
@@ -38,7 +53,7 @@ class Skull:
         self.grid = ((near @ radius) / near.sum(1)).reshape(33, 65)
 
     def radius(self, direction: Floats) -> Floats:
-        """Head radius along unit directions (n,3) -> (n,)."""
+        """Return the radius (n,) of the head along unit vectors (n, 3)."""
         a = np.arccos(np.clip(direction[:, 1], -1, 1)) / np.pi * 32
         b = (np.arctan2(direction[:, 0], direction[:, 2]) / (2 * np.pi) + 0.5) * 64
         i, j = np.minimum(a.astype(int), 31), np.minimum(b.astype(int), 63)
@@ -49,10 +64,18 @@ class Skull:
         return np.asarray(low * (1 - u) + high * u, np.float32)
 
 
-def shell(
+def scalp_shell(
     mesh: HeadMesh, swollen: Floats, skull: Skull, line: Floats, outer: NDArray[np.bool_]
 ) -> HairGeometry:
-    """The scalp's own triangles, swollen: volume under the locks, and the whole of a hat."""
+    """Return the swollen triangles of the scalp: volume under the locks, or a hat.
+
+    Args:
+        mesh: The head mesh.
+        swollen: (n, 3) positions of the swollen scalp.
+        skull: The skull below it.
+        line: (n,) distance inside the hairline.
+        outer: (n,) which positions are skin of the skull.
+    """
     corners = mesh.source[mesh.triangles]
     good = outer[corners].all(1) & (line[corners].max(1) > 0.0)
     rows, flat = np.unique(corners[good], return_inverse=True)
@@ -76,7 +99,8 @@ def shell(
     return HairGeometry(shaped[0], shaped[1], shaped[2], shaped[3], triangles)
 
 
-def joined(first: HairGeometry, second: HairGeometry) -> HairGeometry:
+def concatenate_hair(first: HairGeometry, second: HairGeometry) -> HairGeometry:
+    """Return both geometries as one."""
     return HairGeometry(
         np.concatenate([first.positions, second.positions]),
         np.concatenate([first.normals, second.normals]),
@@ -89,9 +113,17 @@ def joined(first: HairGeometry, second: HairGeometry) -> HairGeometry:
 def ribbons(
     paths: Floats, skull: Skull, breadth: float, long: bool, rng: np.random.Generator
 ) -> HairGeometry:
-    """Sweep a flat band along every path, tapered to the tip; its normals lean out as if it were round."""
+    """Return flat bands along paths, tapered to the tip, with normals that lean out as if the bands were round.
+
+    Args:
+        paths: (locks, steps, 3) centre lines.
+        skull: The skull that they lie on.
+        breadth: Mean width in decimetres.
+        long: Whether the locks are long; short ones taper more.
+        rng: Varies the width.
+    """
     count, steps, _ = paths.shape
-    # nearest first, so that what lies behind is rejected before it is shaded
+    # Nearest first, so that hidden fragments are rejected before they are shaded.
     paths = paths[np.argsort(-paths[:, :, 2].mean(1))]
     tangent = unit(np.gradient(paths, axis=1))
     out = unit(paths - skull.centre)
@@ -129,4 +161,5 @@ def ribbons(
 
 
 def unit(vectors: Floats) -> Floats:
+    """Return vectors (..., 3) scaled to length one."""
     return np.asarray(vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9), np.float32)

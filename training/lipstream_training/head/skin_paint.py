@@ -1,9 +1,9 @@
-"""Smooth skin colour, painted once per identity on the vertices (in the template's coordinates)."""
+"""Smooth skin colours, painted on the vertices once per person, in the template's coordinates."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .identity import Identity
+from .identity import PersonIdentity
 
 Floats = NDArray[np.float32]
 
@@ -11,35 +11,43 @@ FULL_BEARDS = ("full", "short")
 
 
 def linear(colour: tuple[float, float, float]) -> Floats:
-    """Gamma 2.0, the renderer's own transfer."""
+    """Return the linear value (3,) of an sRGB colour, with the renderer's gamma of 2.0."""
     return np.square(np.asarray(colour, np.float32))
 
 
 def _blob(q: Floats, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Floats:
-    """A soft symmetric spot (both sides of the face), 1 at its centre."""
+    """Return a soft spot (n,) at points (n, 3), on both sides of the face and 1 at its centre."""
     mirrored = np.stack([np.abs(q[:, 0]), q[:, 1], q[:, 2]], 1)
     away = (mirrored - np.array(centre, np.float32)) / np.array(radii, np.float32)
     return np.asarray(np.exp(-(away**2).sum(1)), np.float32)
 
 
-def _step(low: float, high: float, x: Floats) -> Floats:
+def _smoothstep(low: float, high: float, x: Floats) -> Floats:
+    """Return a smooth step (n,) from 0 at ``low`` to 1 at ``high``."""
     at = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(at * at * (3 - 2 * at), np.float32)
 
 
 def beard_region(q: Floats, kind: str) -> Floats:
-    """Where a beard of this kind grows below the mouth (n,), 0..1; the shader adds the moustache."""
+    """Return the density (n,) in [0, 1] of a beard below the mouth at points (n, 3); the shader adds the moustache."""
     x, y, z = np.abs(q[:, 0]), q[:, 1], q[:, 2]
     chin = np.minimum(1, _blob(q, (0.0, 5.87, 1.33), (0.20, 0.19, 0.4)) * 1.5)
-    rise = 6.22 + 0.42 * _step(0.28, 0.74, x) ** 2
-    jaw = _step(-0.10, 0.14, rise - y) * _step(5.46, 5.66, y) * _step(0.42, 0.60, z)
+    rise = 6.22 + 0.42 * _smoothstep(0.28, 0.74, x) ** 2
+    jaw = _smoothstep(-0.10, 0.14, rise - y) * _smoothstep(5.46, 5.66, y) * _smoothstep(0.42, 0.60, z)
     if kind in FULL_BEARDS:
         return np.asarray(np.maximum(jaw, chin), np.float32)
     return np.asarray(chin if kind == "goatee" else 0 * chin, np.float32)
 
 
-def paint_skin(q: Floats, ears: Floats, eyelids: Floats, identity: Identity) -> tuple[Floats, Floats]:
-    """Linear skin colour (n,3) and gloss (n,) at template places `q`; `ears` and `eyelids` are masks."""
+def paint_skin(q: Floats, ears: Floats, eyelids: Floats, identity: PersonIdentity) -> tuple[Floats, Floats]:
+    """Return linear skin colours (n, 3) and gloss (n,).
+
+    Args:
+        q: (n, 3) positions on the template head.
+        ears: (n,) mask of the ears.
+        eyelids: (n,) mask of the eyelids.
+        identity: The person.
+    """
     x, y, z = np.abs(q[:, 0]), q[:, 1], q[:, 2]
     skin = linear(identity.skin)
     dark = float(np.clip(1 - (skin.mean() - 0.04) / 0.40, 0, 1))
@@ -55,10 +63,14 @@ def paint_skin(q: Floats, ears: Floats, eyelids: Floats, identity: Identity) -> 
     under = _blob(q, (0.27, 6.655, 1.24), (0.15, 0.055, 0.2)) * (0.5 + 0.8 * identity.age)
     colour = colour * (1 - under[:, None] * np.array([0.10, 0.16, 0.13], np.float32))
     colour = colour * (1 - eyelids[:, None] * np.array([0.08, 0.16, 0.15], np.float32))
-    # pale brow and forehead against a redder middle and a cooler jaw: the three zones painters use
-    warm = _step(6.95, 7.3, y)[:, None] * np.array([0.02, 0.035, 0.0], np.float32)
+    # A pale forehead, a redder middle and a cooler jaw: the three zones that painters use.
+    warm = _smoothstep(6.95, 7.3, y)[:, None] * np.array([0.02, 0.035, 0.0], np.float32)
     colour = colour * (1 + warm)
-    shade = _step(6.42, 6.16, y - 0.22 * _step(0.3, 0.8, x)) * _step(5.45, 5.7, y) * _step(0.40, 0.62, z)
+    shade = (
+        _smoothstep(6.42, 6.16, y - 0.22 * _smoothstep(0.3, 0.8, x))
+        * _smoothstep(5.45, 5.7, y)
+        * _smoothstep(0.40, 0.62, z)
+    )
     stubble = (shade * identity.stubble * 0.62)[:, None]
     colour = colour * (1 - stubble) + stubble * (
         colour * np.array([0.64, 0.66, 0.72], np.float32) + 0.04 * linear(identity.hair.colour)

@@ -16,9 +16,9 @@ from lipstream_training.speech.phones import (
     Speech,
     SpeechError,
 )
-from lipstream_training.speech.reading import FOLDER, reading, write_flac
-from lipstream_training.speech.recordings import readings
-from lipstream_training.speech.voices import Manner, speak
+from lipstream_training.speech.reading import FOLDER, reading, save_flac
+from lipstream_training.speech.recordings import librivox_sentences
+from lipstream_training.speech.voices import VoiceVariation, speak
 
 TEXTS = (
     "Perhaps Bob will pick up the paper by the big blue bus.",
@@ -36,7 +36,7 @@ needs_recordings = pytest.mark.skipif(not FOLDER.is_dir(), reason="pocketsphinx-
 def spoken(voice: str) -> tuple[Speech, ...]:
     try:
         if voice == "librivox":
-            return readings()
+            return librivox_sentences()
         rng = np.random.default_rng(0)
         return tuple(speak(text, voice, rng) for text in TEXTS)
     except SpeechError as error:
@@ -61,8 +61,8 @@ def test_phones_cover_the_sound_and_lie_on_it(voice: str) -> None:
 def test_a_quicker_manner_shortens_and_pitch_alone_does_not() -> None:
     rng = np.random.default_rng(0)
     plain, quick, high = (
-        speak(TEXTS[0], "flite:slt", rng, manner)
-        for manner in (Manner(), Manner(speed=1.25), Manner(pitch=1.15))
+        speak(TEXTS[0], "flite:slt", rng, variation)
+        for variation in (VoiceVariation(), VoiceVariation(speed=1.25), VoiceVariation(pitch=1.15))
     )
     assert quick.seconds == pytest.approx(plain.seconds / 1.25, rel=0.06)
     assert high.seconds == pytest.approx(plain.seconds, rel=0.06)
@@ -92,7 +92,7 @@ def test_the_reading_is_written_as_flac(tmp_path: Path) -> None:
 
     audio = reading()
     assert 10 < len(audio) / SAMPLE_RATE < 13
-    write_flac(tmp_path / "reading.flac", audio)
+    save_flac(tmp_path / "reading.flac", audio)
     with av.open(str(tmp_path / "reading.flac")) as container:
         decoded = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     np.testing.assert_allclose(decoded / 32767, audio, atol=1 / 32767)

@@ -8,9 +8,9 @@ import pytest
 moderngl = pytest.importorskip("moderngl", reason="the head renderer needs moderngl (pip install moderngl)")
 
 from lipstream_training.data.dataset import TEETH  # noqa: E402
-from lipstream_training.head.canvas import SEATS  # noqa: E402
+from lipstream_training.head.canvas import FLOW_SIZE  # noqa: E402
 from lipstream_training.head.head_mesh import HeadError, HeadMesh  # noqa: E402
-from lipstream_training.head.identity import Identity  # noqa: E402
+from lipstream_training.head.identity import PersonIdentity  # noqa: E402
 from lipstream_training.head.renderer import HeadRenderer, RenderError  # noqa: E402
 from lipstream_training.head.scene import Scene  # noqa: E402
 
@@ -23,9 +23,9 @@ def renderer() -> HeadRenderer:
         pytest.skip(f"no offscreen OpenGL here: {error}")
 
 
-def people(count: int, seed: int = 5) -> list[Identity]:
+def people(count: int, seed: int = 5) -> list[PersonIdentity]:
     rng = np.random.default_rng(seed)
-    return [Identity.sample(rng) for _ in range(count)]
+    return [PersonIdentity.sample(rng) for _ in range(count)]
 
 
 def scene() -> Scene:
@@ -136,7 +136,7 @@ def test_outlines_enclose_what_is_seen_of_the_inside_and_of_teeth(renderer: Head
     layers = renderer.flow(poses, closed)[1][1]
     without, outlines = renderer.outlines([closed, open_])
     assert (without[0] > without[1] - 1).all(), "closed lips meet"
-    rows = (np.arange(SEATS)[:, None] + 0.5) * renderer.size / SEATS
+    rows = (np.arange(FLOW_SIZE)[:, None] + 0.5) * renderer.size / FLOW_SIZE
     upper_lip, lower_lip, upper_teeth, lower_teeth = outlines
     inside = (upper_lip < rows) & (rows < lower_lip)
     assert ((layers > 0) != inside).sum() < 0.25 * inside.sum()  # a mouth 8 cells wide is mostly edge

@@ -1,4 +1,4 @@
-"""What a face owes to the phones it says; the phones are written by hand, so no synthesiser is needed."""
+"""What a face owes to the phones it says; the phones are written_sentences by hand, so no synthesiser is needed."""
 
 import itertools
 
@@ -13,8 +13,8 @@ from lipstream_training.motion.script import cut, joined
 from lipstream_training.motion.visemes import (
     ARKIT_NAMES,
     DIPHTHONGS,
-    target_of,
-    viseme_table,
+    viseme_target,
+    load_visemes,
 )
 from lipstream_training.speech.alphabets import phones_from_ipa
 from lipstream_training.speech.phones import (
@@ -24,7 +24,7 @@ from lipstream_training.speech.phones import (
     Phone,
     Speech,
 )
-from lipstream_training.speech.sentences import written
+from lipstream_training.speech.sentences import written_sentences
 from lipstream_training.speech.voices import HELDOUT_VOICES, TRAIN_VOICES
 
 CALM = Style(1.0, 0.0, 0.3, 3.0, 0.5, 0.01, (0.0, 0.0, 0.0), 0.0, 0.3)
@@ -163,12 +163,12 @@ def test_the_head_sways_little_and_slowly() -> None:
 
 
 def test_every_phone_has_a_viseme_and_every_viseme_known_shapes() -> None:
-    table = viseme_table()
+    table = load_visemes()
     for symbol in SYMBOLS:
         assert all(name in table for name in DIPHTHONGS.get(symbol, (symbol,)))
     for name, viseme in table.items():
-        assert target_of(viseme).max() <= 1
-        assert (target_of(viseme) > 0).any(), name
+        assert viseme_target(viseme).max() <= 1
+        assert (viseme_target(viseme) > 0).any(), name
 
 
 def test_ipa_signs_become_phones_without_gaps() -> None:
@@ -195,5 +195,5 @@ def test_joined_and_cut_speech_keeps_sound_and_phones_together() -> None:
 
 def test_held_out_speech_shares_nothing_with_training() -> None:
     assert not set(TRAIN_VOICES) & set(HELDOUT_VOICES)
-    assert not set(written("train")) & set(written("heldout"))
-    assert min(len(written("train")) / 120, len(written("heldout")) / 20) >= 1
+    assert not set(written_sentences("train")) & set(written_sentences("heldout"))
+    assert min(len(written_sentences("train")) / 120, len(written_sentences("heldout")) / 20) >= 1

@@ -8,7 +8,7 @@ from lipstream_training.data.latent_dataset import (
     FLOW_WEIGHT,
     LatentClip,
     LatentClips,
-    channel_weights_of,
+    channel_weights,
 )
 from lipstream_training.data.training_windows import WindowOptions, Windows, sample_windows
 
@@ -78,13 +78,13 @@ def test_strong_channels_count_more() -> None:
     whole = clip()
     weak = whole.latents * np.float16(0.25)
     both = LatentClip(**{**vars(whole), "latents": np.concatenate([whole.latents, weak], axis=1)})
-    strong_weight, weak_weight, *_ = channel_weights_of(LatentClips.stacked([both])).flatten().tolist()
+    strong_weight, weak_weight, *_ = channel_weights(LatentClips.stacked([both])).flatten().tolist()
     assert strong_weight / weak_weight == pytest.approx(4)
     assert (strong_weight + weak_weight) / 2 == pytest.approx(1)
 
 
 def test_every_channel_of_a_sample_has_its_weight() -> None:
-    assert channel_weights_of(LatentClips.stacked([clip()])).flatten().tolist() == [1, FLOW_WEIGHT]
+    assert channel_weights(LatentClips.stacked([clip()])).flatten().tolist() == [1, FLOW_WEIGHT]
 
 
 def moving(value: float, frames: int = 12) -> LatentClip:

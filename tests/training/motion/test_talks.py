@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import correlate
 
 from lipstream_training.motion.talks import FRAMES, load_talks, save_talks
-from lipstream_training.speech.acoustics import recorded
+from lipstream_training.speech.acoustics import simulate_recording
 from lipstream_training.speech.alignment import lags
 from lipstream_training.speech.phones import (
     BILABIALS,
@@ -71,7 +71,7 @@ def test_every_bilabial_of_a_talk_is_a_closure() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_no_microphone_or_room_moves_a_sound(seed: int) -> None:
     clean = load_talks()[0][0].audio[:16000]
-    heard = recorded(clean, np.random.default_rng(seed))
+    heard = simulate_recording(clean, np.random.default_rng(seed))
     assert heard.shape == clean.shape
     assert np.abs(heard).max() <= 0.95 + 1e-6
     lag = int(np.argmax(np.abs(correlate(heard, clean)))) - (len(clean) - 1)
