@@ -1,29 +1,25 @@
-"""Training windows: what a crop shows is the same place in everything that a window holds."""
+"""Training windows: a crop shows the same area in every array of a window."""
 
 import numpy as np
 import pytest
 import torch
 
-from lipstream_training.data.latent_dataset import (
-    FLOW_WEIGHT,
-    LatentClip,
-    LatentClips,
-    channel_weights,
-)
-from lipstream_training.data.training_windows import WindowOptions, Windows, sample_windows
+from lipstream_training.data.latent_dataset import FLOW_WEIGHT, LatentClip, LatentClips, channel_weights
+from lipstream_training.data.training_windows import TrainingWindows, WindowOptions, sample_windows
 
 SIDE, LEVELS = 16, 3
 
 
 def positions(side: int) -> np.ndarray:
-    """(side, side): a number for each place, from which its token can be told at every level."""
+    """Return an array (side, side) of numbers that identify the token at every level."""
     y, x = np.mgrid[:side, :side] * (SIDE / side)
     return np.asarray(y * SIDE + x, np.float16)
 
 
-def clip(frames: int = 12) -> LatentClip:
-    """Latents of one channel that hold their own place, samples that hold it too, and a channel of flow that is their number; a
-    mouth at the bottom right.
+def position_clip(frames: int = 12) -> LatentClip:
+    """Return a clip whose latents, samples, masks and face region are their own positions.
+
+    A second channel of the samples is the number of the reference; the mouth is at the bottom right.
     """
     mouth = np.zeros((frames, SIDE, SIDE), np.float16)
     mouth[:, 11:13, 9:12] = 1
@@ -44,53 +40,10 @@ def clip(frames: int = 12) -> LatentClip:
     )
 
 
-def windows_of(clips: list[LatentClip], options: WindowOptions, seed: int = 0) -> Windows:
-    """20 windows of 4 frames."""
-    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    return sample_windows(LatentClips.stacked(clips), 20, 4, options, 1.0, rng, generator)
-
-
-def test_a_crop_is_the_same_place_in_everything() -> None:
-    crop = 8
-    windows = windows_of([clip()], WindowOptions(crop=crop, motion_noise=0))
-    assert windows.latents.shape == (20, 2, 4, crop, crop)
-    for row in range(20):
-        place = windows.reference[row, 0]
-        corner = divmod(int(place[0, 0]), SIDE)
-        assert all(offset % 4 == 0 for offset in corner)
-        torch.testing.assert_close(windows.motion[row, 0, 0], place)
-        torch.testing.assert_close(windows.latents[row, 0, 0], place)
-        for level, mask in enumerate(windows.masks):
-            torch.testing.assert_close(
-                mask[row, 0].view(crop >> level, -1), place[:: 1 << level, :: 1 << level]
-            )
-        region = (windows.face_region[row, 0, ::16, ::16] * 255).round()
-        torch.testing.assert_close(region, place % 256)
-
-
-def test_a_crop_shows_the_mouth() -> None:
-    options = WindowOptions(crop=8, mouth_weight=100, face_weight=0)
-    windows = windows_of([clip()], options, seed=1)
-    assert ((windows.weight > 1).sum(dim=(1, 3, 4)) == 6).all()
-
-
-def test_strong_channels_count_more() -> None:
-    whole = clip()
-    weak = whole.latents * np.float16(0.25)
-    both = LatentClip(**{**vars(whole), "latents": np.concatenate([whole.latents, weak], axis=1)})
-    strong_weight, weak_weight, *_ = channel_weights(LatentClips.stacked([both])).flatten().tolist()
-    assert strong_weight / weak_weight == pytest.approx(4)
-    assert (strong_weight + weak_weight) / 2 == pytest.approx(1)
-
-
-def test_every_channel_of_a_sample_has_its_weight() -> None:
-    assert channel_weights(LatentClips.stacked([clip()])).flatten().tolist() == [1, FLOW_WEIGHT]
-
-
-def moving(value: float, frames: int = 12) -> LatentClip:
-    """Every latent and feature of frame i is ``value`` + i."""
-    still = clip(frames)
-    numbers = np.float16(value) + np.arange(frames, dtype=np.float16)
+def numbered_clip(first: float, frames: int = 12) -> LatentClip:
+    """Return a clip in which all latents, samples and features of frame i are ``first`` + i."""
+    still = position_clip(frames)
+    numbers = np.float16(first) + np.arange(frames, dtype=np.float16)
     return LatentClip(
         **{
             **vars(still),
@@ -101,25 +54,71 @@ def moving(value: float, frames: int = 12) -> LatentClip:
     )
 
 
-def test_a_window_is_frames_in_turn_with_their_sound_after_the_frames_before_them() -> None:
-    windows = windows_of([moving(100), moving(200)], WindowOptions(motion_noise=0, first_window_share=0))
+def windows_of(clips: list[LatentClip], options: WindowOptions, seed: int = 0) -> TrainingWindows:
+    """Return 20 windows of 4 frames."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    return sample_windows(LatentClips.stacked(clips), 20, 4, options, 1.0, rng, generator)
+
+
+def test_crop_is_the_same_area_of_every_array() -> None:
+    crop = 8
+    windows = windows_of([position_clip()], WindowOptions(crop=crop, motion_noise=0))
+    assert windows.latents.shape == (20, 2, 4, crop, crop)
+    for row in range(20):
+        area = windows.reference[row, 0]
+        corner = divmod(int(area[0, 0]), SIDE)
+        assert all(offset % 4 == 0 for offset in corner)
+        torch.testing.assert_close(windows.motion[row, 0, 0], area)
+        torch.testing.assert_close(windows.latents[row, 0, 0], area)
+        for level, mask in enumerate(windows.masks):
+            torch.testing.assert_close(
+                mask[row, 0].view(crop >> level, -1), area[:: 1 << level, :: 1 << level]
+            )
+        region = (windows.face_region[row, 0, ::16, ::16] * 255).round()
+        torch.testing.assert_close(region, area % 256)
+
+
+def test_crop_contains_the_mouth() -> None:
+    options = WindowOptions(crop=8, mouth_weight=100, face_weight=0)
+    windows = windows_of([position_clip()], options, seed=1)
+    assert ((windows.weight > 1).sum(dim=(1, 3, 4)) == 6).all()
+
+
+def test_strong_channels_have_larger_weights() -> None:
+    whole = position_clip()
+    weak = whole.latents * np.float16(0.25)
+    both = LatentClip(**{**vars(whole), "latents": np.concatenate([whole.latents, weak], axis=1)})
+    strong_weight, weak_weight, *_ = channel_weights(LatentClips.stacked([both])).flatten().tolist()
+    assert strong_weight / weak_weight == pytest.approx(4)
+    assert (strong_weight + weak_weight) / 2 == pytest.approx(1)
+
+
+def test_every_channel_of_a_sample_has_a_weight() -> None:
+    weights = channel_weights(LatentClips.stacked([position_clip()])).flatten().tolist()
+    assert weights == [1, FLOW_WEIGHT]
+
+
+def test_window_is_consecutive_frames_with_their_audio_and_the_frames_before() -> None:
+    options = WindowOptions(motion_noise=0, first_window_share=0)
+    windows = windows_of([numbered_clip(100), numbered_clip(200)], options)
     frames = windows.latents[:, 0, :, 0, 0]
     assert {int(first) // 100 for first in frames[:, 0]} == {1, 2}
     torch.testing.assert_close(frames, frames[:, :1] + torch.arange(4))
     torch.testing.assert_close(windows.motion[:, :, 0, 0, 0], frames[:, :1] + torch.tensor([-2, -1]))
     torch.testing.assert_close(windows.audio[:, :, 2, 0, 0], frames)
-    ends = 100 * (frames // 100)
-    expected = (frames[..., None] + torch.arange(-2, 3)).clamp(min=ends[..., None], max=ends[..., None] + 11)
+    first = 100 * (frames // 100)
+    context = frames[..., None] + torch.arange(-2, 3)
+    expected = context.clamp(min=first[..., None], max=first[..., None] + 11)
     torch.testing.assert_close(windows.audio[..., 0, 0], expected)
 
 
-def test_a_first_window_follows_its_own_portrait_undisturbed() -> None:
-    windows = windows_of([moving(100)], WindowOptions(first_window_share=1))
+def test_motion_frames_of_a_first_window_are_its_portrait_without_noise() -> None:
+    windows = windows_of([numbered_clip(100)], WindowOptions(first_window_share=1))
     torch.testing.assert_close(windows.motion, windows.reference[:, None].expand_as(windows.motion))
 
 
-def test_a_clip_with_fewer_portraits_shows_them_more_often() -> None:
-    whole = clip()
+def test_references_of_a_clip_with_fewer_ones_are_repeated() -> None:
+    whole = position_clip()
     names = ("samples", "reference_frames", "embeddings", "face_regions")
     one = {name: getattr(whole, name)[:1] for name in names}
     few = LatentClip(**{**vars(whole), **one, "masks": tuple(mask[:1] for mask in whole.masks)})
@@ -129,15 +128,13 @@ def test_a_clip_with_fewer_portraits_shows_them_more_often() -> None:
 
 def test_clips_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"one length, got .* of \(13, "):
-        LatentClips.stacked([clip(12), clip(13)])
+        LatentClips.stacked([position_clip(12), position_clip(13)])
 
 
-def test_what_is_learned_is_that_of_the_portrait_that_is_shown() -> None:
-    whole = clip()
+def test_samples_are_those_of_the_window_s_reference() -> None:
+    whole = position_clip()
     latents = np.arange(12, dtype=np.float16)[:, None, None, None] + np.zeros_like(whole.latents)
     windows = windows_of([LatentClip(**{**vars(whole), "latents": latents})], WindowOptions())
-    shown = windows.reference[
-        :, 0, 0, 0
-    ]  # frame 0 or 5: portrait 0 or 1, which is what the flow's channel holds
-    assert set(shown.tolist()) == {0.0, 5.0}
-    torch.testing.assert_close(windows.latents[:, 1, 0, 0, 0], (shown > 0).float())
+    reference = windows.reference[:, 0, 0, 0]  # frame 0 or 5: reference 0 or 1, which the flow channel is
+    assert set(reference.tolist()) == {0.0, 5.0}
+    torch.testing.assert_close(windows.latents[:, 1, 0, 0, 0], (reference > 0).float())

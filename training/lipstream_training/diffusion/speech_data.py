@@ -44,7 +44,8 @@ class SpeechData:
 
     def chunks(self) -> tuple[Tensor, ...]:
         """Return the rows of all frames, divided so that a network can process one part at a time."""
-        return torch.arange(len(self.index)).split(CHUNK)
+        parts: tuple[Tensor, ...] = torch.arange(len(self.index)).split(CHUNK)
+        return parts
 
 
 def window_index(lengths: list[int]) -> Tensor:

@@ -13,6 +13,8 @@ from .workers import Workers
 
 MAX_GRADIENT_NORM = 1.0
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 class Trainer:
     """Updates a module and the exponential moving average of its parameters.
@@ -83,7 +85,7 @@ class Trainer:
         self.step += 1
 
     @torch.no_grad()
-    def _move_average(self, averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def _move_average(self, averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         """Move averaged parameters towards the current ones, in place.
 
         The step is used instead of ``count``, which lies on the device: reading it would wait for the GPU.

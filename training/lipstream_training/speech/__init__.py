@@ -1,1 +1,1 @@
-"""Synthetic speech: sentences, phones, voices, and the audio as simulate_recording."""
+"""Speech for training: sentences, phones, voices, recordings and simulated acoustics."""
