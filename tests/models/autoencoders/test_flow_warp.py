@@ -11,7 +11,7 @@ from lipstream_models.engine import Engine
 from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.warping.flow_warp import DESCRIBED, PLANES, Warp
 from lipstream_models.warping.mouth_inpainting import CELL, REACH
-from lipstream_training.data.warp_components import MouthFields, fit_channels, fill_unknown
+from lipstream_training.data.warp_components import MouthFields, fill_unknown, fit_channels
 from lipstream_training.stages.encode_clips import residual_samples
 
 SIDE = 64

@@ -11,9 +11,9 @@ from lipstream_models.warping.mouth_inpainting import (
 )
 from lipstream_training.data.mouth_fields import (
     DARK,
+    colour_offsets,
     edge_distances,
     mouth_colours,
-    colour_offsets,
 )
 
 SIDE = 64

@@ -22,7 +22,7 @@ def painted_clip(mouth: Box, face: Box, frames: int = 3) -> RenderedClip:
 
 
 CLIPS = [painted_clip((30, 40, 40, 48), (20, 20, 50, 56)), painted_clip((2, 50, 12, 60), (0, 30, 30, 64))]
-STORES: list[FrameStore] = [MappedFrames.of(CLIPS), DeviceFrames.of(CLIPS, "cpu")]
+STORES: list[FrameStore] = [MappedFrames.from_clips(CLIPS), DeviceFrames.from_clips(CLIPS, "cpu")]
 
 
 def batch_of(store: FrameStore, size: int, crop: int | None = CROP) -> FrameBatch:
@@ -45,7 +45,7 @@ def test_batches_are_the_same_from_files_and_from_a_device() -> None:
 
 def test_frames_are_found_in_their_clips() -> None:
     clips = [painted_clip((0, 0, 8, 8), (0, 0, n, 9), frames=n) for n in (3, 5, 4)]
-    widths = (MappedFrames.of(clips).load(torch.arange(12))[..., 0] > 0).any(dim=1).sum(dim=1)
+    widths = (MappedFrames.from_clips(clips).read_frames(torch.arange(12))[..., 0] > 0).any(dim=1).sum(dim=1)
     assert widths.tolist() == 3 * [3] + 5 * [5] + 4 * [4]
 
 

@@ -60,7 +60,7 @@ def sample_batch(
     """
     random = BatchRandom(size, generator)
     chosen = random.integers(len(frames.mouth_box))
-    pixels = frames.load(chosen)
+    pixels = frames.read_frames(chosen)
     y, x = (torch.arange(side, device=pixels.device).expand(size, -1) for side in pixels.shape[1:3])
     if crop is not None:
         y, x = random_crops(frames.mouth_box[chosen], pixels.shape[1], crop, random)

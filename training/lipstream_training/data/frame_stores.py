@@ -24,7 +24,7 @@ class FrameStore(Protocol):
     def mouth_box(self) -> Tensor:
         """Boxes (N, 4) of the mouths."""
 
-    def load(self, chosen: Tensor) -> Tensor:
+    def read_frames(self, chosen: Tensor) -> Tensor:
         """Return the frames (n, H, W, 3) uint8 with indices (n,)."""
 
 
@@ -45,12 +45,12 @@ class MappedFrames:
     mouth_box: Tensor
 
     @classmethod
-    def of(cls, clips: Sequence[RenderedClip]) -> Self:
+    def from_clips(cls, clips: Sequence[RenderedClip]) -> Self:
         """Return the store of some clips."""
         first = torch.tensor([0, *(len(clip.frames) for clip in clips[:-1])]).cumsum(0)
         return cls(clips, first, _boxes(clips, "face_box"), _boxes(clips, "mouth_box"))
 
-    def load(self, chosen: Tensor) -> Tensor:
+    def read_frames(self, chosen: Tensor) -> Tensor:
         """Return the frames (n, H, W, 3) uint8 with indices (n,)."""
         clips = torch.searchsorted(self.first, chosen, right=True) - 1
         pairs = zip(clips.tolist(), (chosen - self.first[clips]).tolist(), strict=True)
@@ -66,19 +66,19 @@ class DeviceFrames:
     mouth_box: Tensor
 
     @classmethod
-    def of(cls, clips: Sequence[RenderedClip], device: torch.device | str) -> Self:
+    def from_clips(cls, clips: Sequence[RenderedClip], device: torch.device | str) -> Self:
         """Return the store of some clips on a device."""
         frames = torch.cat([torch.from_numpy(np.array(clip.frames)).to(device) for clip in clips])
         return cls(frames, _boxes(clips, "face_box").to(device), _boxes(clips, "mouth_box").to(device))
 
-    def load(self, chosen: Tensor) -> Tensor:
+    def read_frames(self, chosen: Tensor) -> Tensor:
         """Return the frames (n, H, W, 3) uint8 with indices (n,)."""
         return self.frames[chosen]
 
 
 def store_frames(clips: Sequence[RenderedClip], device: str) -> FrameStore:
     """Return a store that reads files for a CPU, whose memory need not hold all frames, and one on a GPU otherwise."""
-    return MappedFrames.of(clips) if device == "cpu" else DeviceFrames.of(clips, device)
+    return MappedFrames.from_clips(clips) if device == "cpu" else DeviceFrames.from_clips(clips, device)
 
 
 def _boxes(clips: Sequence[RenderedClip], name: str) -> Tensor:

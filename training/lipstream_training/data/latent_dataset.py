@@ -152,7 +152,7 @@ class LatentFiles(Sequence[LatentClip]):
     paths: list[Path]
 
     @classmethod
-    def of(cls, root: Path) -> LatentFiles:
+    def in_folder(cls, root: Path) -> LatentFiles:
         """Return the clips of a folder, sorted by name."""
         return cls([path for path in sorted(root.glob("*.npz")) if not path.name.startswith("part-")])
 

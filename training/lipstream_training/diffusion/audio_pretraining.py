@@ -60,7 +60,7 @@ def load_projection(run: Path) -> AudioProjection:
 def train(speech: Path, run: Path, steps: int) -> None:
     """Train on the features below ``speech``/train, validate on those below ``speech``/heldout, save into ``run``."""
     run.mkdir(parents=True, exist_ok=True)
-    data, validation = SpeechData.load(speech / "train"), SpeechData.load(speech / "heldout")
+    data, validation = SpeechData.from_folder(speech / "train"), SpeechData.from_folder(speech / "heldout")
     scale = data.targets.std(0).clamp(min=MIN_DEVIATION)
     noise = NOISE_SHARE * data.features[:: max(1, len(data.features) // 2000)].float().std()
     jaw = ARKIT_NAMES.index("jawOpen")

@@ -115,7 +115,7 @@ def audio_tokens(projection: AudioProjection, data: SpeechData) -> Tensor:
 def train(speech: Path, run: Path, steps: int) -> None:
     """Train on the features below ``speech``/train, print the fit on ``speech``/heldout, save into ``run``."""
     projection = load_projection(run)
-    data, validation = (SpeechData.load(speech / name, "mouth") for name in ("train", "heldout"))
+    data, validation = (SpeechData.from_folder(speech / name, "mouth") for name in ("train", "heldout"))
     tokens = audio_tokens(projection, data)
     scale = data.targets.std(0).clamp(min=MIN_DEVIATION)
     torch.manual_seed(0)

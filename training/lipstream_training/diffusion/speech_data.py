@@ -29,7 +29,7 @@ class SpeechData:
     targets: Tensor
 
     @classmethod
-    def load(cls, folder: Path, track: str = "blendshapes") -> SpeechData:
+    def from_folder(cls, folder: Path, track: str = "blendshapes") -> SpeechData:
         """Read what `stages.speech_features` wrote: ``track`` is "blendshapes", or "mouth" for the phones' part."""
         features, targets = [], []
         for path in sorted(folder.glob("[0-9]*.npz")):

@@ -157,7 +157,7 @@ class DiffusionJob:
     def __call__(self, workers: Workers) -> None:
         """Train on the encoded clips below ``latents``/train."""
         clips, validation_clips = (
-            LatentClips.stacked(LatentFiles.of(self.latents / name), self.device)
+            LatentClips.stacked(LatentFiles.in_folder(self.latents / name), self.device)
             for name in ("train", "validation")
         )
         torch.manual_seed(0)

@@ -109,7 +109,7 @@ class Anatomy:
     teeth: tuple[Rows, Rows]
 
     @classmethod
-    def of(cls, mesh: HeadMesh) -> "Anatomy":
+    def from_mesh(cls, mesh: HeadMesh) -> "Anatomy":
         """Return the anatomy of a mesh (about 50 ms)."""
         t, group = mesh.template, mesh.position_group
         masks = position_masks(mesh)

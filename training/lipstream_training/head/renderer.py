@@ -80,7 +80,7 @@ class HeadRenderer:
     def __init__(self, size: int = 256, samples: int = 4, detail: float | None = None) -> None:
         self.size = size
         self.detail = size / 256 if detail is None else detail
-        self.anatomy = Anatomy.of(HeadMesh.load())
+        self.anatomy = Anatomy.from_mesh(HeadMesh.load())
         self.mesh = self.anatomy.mesh
         self.canvas = Canvas(self.anatomy, size, samples)
         self._identity: PersonIdentity | None = None
