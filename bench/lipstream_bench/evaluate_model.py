@@ -23,7 +23,7 @@ from lipstream_models.quality.animation import animate
 from lipstream_models.quality.image_quality import psnr, sharpness
 from lipstream_models.quality.lip_sync import compare, lip_track
 from lipstream_training.data.dataset import RenderedClip, load_clips
-from lipstream_training.head.renderer import HeadRenderer
+from lipstream_training.rendering.renderer import HeadRenderer
 from lipstream_training.stages.render_clips import render_clip
 
 from .machine.machine import machine

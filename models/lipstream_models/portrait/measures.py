@@ -63,7 +63,7 @@ def geometry_embedding(landmarks: Floats) -> Floats:
     it is. The (478, 3) landmarks are laid on a mean face by a similarity transform (rotation in space, so
     that a turned head changes little) that only reads points which expression hardly moves; then x and y of
     256 points, minus the mean face, over their spread in a population of heads. Limited to -4..4.
-    The constants were measured on 130 made heads in 12 views each (`lipstream_training.head.geometry_basis`).
+    The constants were measured on 130 made heads in 12 views each (`lipstream_training.rendering.geometry_basis`).
     """
     if landmarks.shape != (LANDMARKS, 3):
         raise LipstreamError(

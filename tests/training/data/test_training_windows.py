@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from lipstream_training.data.latent_dataset import FLOW_WEIGHT, LatentClip, LatentClips, channel_weights
+from lipstream_training.data.latent_dataset import (
+    FLOW_WEIGHT,
+    LatentClip,
+    LatentClips,
+    channel_weights,
+)
 from lipstream_training.data.training_windows import TrainingWindows, WindowOptions, sample_windows
 
 SIDE, LEVELS = 16, 3

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lipstream_training.diffusion.audio_to_blendshapes import (
-    STATE,
-    AudioToBlendshapes,
-    load_mouth_predictor,
-)
+from lipstream_training.diffusion.audio_to_blendshapes import STATE, AudioToBlendshapes, load_mouth_predictor
 
 
 def test_predicted_blendshapes_have_the_quantiles_of_speech() -> None:

@@ -7,7 +7,12 @@ import pytest
 
 from lipstream_training.motion.animation import Animation
 from lipstream_training.motion.talks import FRAMES, load_talks, save_talks
-from lipstream_training.speech.phones import BILABIALS, SILENCE, Speech, SpeechError
+from lipstream_training.speech.phones import (
+    BILABIALS,
+    SILENCE,
+    Speech,
+    SpeechError,
+)
 from lipstream_training.speech.voices import HELDOUT_VOICES, TRAIN_VOICES
 
 Talks = list[tuple[Speech, Animation]]

@@ -26,7 +26,12 @@ from ..data.frame_stores import FrameStore, store_frames
 from ..optimisation.checkpoint import averaged_weights, require_state
 from ..optimisation.loop import Objective, run_training
 from ..optimisation.trainer import Trainer
-from ..optimisation.workers import ALONE, Workers, default_workers, launch
+from ..optimisation.workers import (
+    ALONE,
+    Workers,
+    default_workers,
+    launch,
+)
 from .batch import FrameBatch, sample_batch
 from .options import AutoencoderTraining
 from .principal_components import fit_components

@@ -13,7 +13,7 @@ from lipstream_models.autoencoders.patch_autoencoder import FACTOR
 from lipstream_models.warping.flow_warp import CELLS
 from lipstream_models.warping.mouth_inpainting import CELL, REACH
 
-from ..head.surfaces import FLESH, TEETH
+from ..rendering.surfaces import FLESH, TEETH
 
 Floats = NDArray[np.float32]
 

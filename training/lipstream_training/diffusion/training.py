@@ -21,7 +21,12 @@ from lipstream_models.networks import Network
 from lipstream_models.scheduler import alphas_cumprod
 
 from ..bundled_config import NETWORK
-from ..data.latent_dataset import LatentClips, LatentFiles, channel_weights, residual_scale_of
+from ..data.latent_dataset import (
+    LatentClips,
+    LatentFiles,
+    channel_weights,
+    residual_scale_of,
+)
 from ..data.training_windows import WindowOptions, sample_windows
 from ..optimisation.checkpoint import averaged_weights, load_state, require_state
 from ..optimisation.loop import Objective, run_training

@@ -1,1 +1,1 @@
-"""The synthetic head: its mesh, its people and scenes, and the OpenGL renderer."""
+"""The synthetic head: its mesh, hair, people and scenes."""

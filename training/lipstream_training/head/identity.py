@@ -5,18 +5,16 @@ from functools import cache
 
 import numpy as np
 
+from .colours import blend, iris_colour, natural_lips, random_hair_colour, skin_colour, vary
 from .head_mesh import HeadMesh
 from .palette import (
     CLOTHES,
     DETAIL_SPREAD,
     ENDINGS,
     FEMALE_HAIR,
-    HAIRS,
-    IRISES,
     MALE_HAIR,
     NECKS,
     SHAPES,
-    SKINS,
     Colour,
 )
 
@@ -118,7 +116,7 @@ def _sample_person(rng: np.random.Generator) -> PersonIdentity:
     ancestry = ("african", "asian", "caucasian")[int(mix.argmax())]
     sex = "female" if rng.random() < 0.5 else "male"
     age = float(np.clip(rng.beta(1.2, 2.4), 0.0, 0.92))
-    hair_colour = _hair_colour(rng, ancestry, age)
+    hair_colour = random_hair_colour(rng, ancestry, age)
     hair = Hair(
         style=str(rng.choice(FEMALE_HAIR if sex == "female" else MALE_HAIR)),
         colour=hair_colour,
@@ -127,10 +125,10 @@ def _sample_person(rng: np.random.Generator) -> PersonIdentity:
         wave=float(rng.random()),
         seed=int(rng.integers(1 << 30)),
     )
-    skin = _skin(rng, mix)
+    skin = skin_colour(rng, mix)
     light = float(np.mean(skin))
     painted = sex == "female" and rng.random() < 0.6
-    tint: Colour = _vary(rng, (0.72, 0.24, 0.27) if rng.random() < 0.5 else (0.70, 0.36, 0.35), 0.06)
+    tint: Colour = vary(rng, (0.72, 0.24, 0.27) if rng.random() < 0.5 else (0.70, 0.36, 0.35), 0.06)
     beard = "none"
     if sex == "male":
         beard = str(
@@ -145,8 +143,8 @@ def _sample_person(rng: np.random.Generator) -> PersonIdentity:
         skin=skin,
         blush=float(rng.uniform(0.5, 1.1)),
         freckles=float(rng.uniform(0.15, 0.5)) if ancestry == "caucasian" and rng.random() < 0.25 else 0.0,
-        iris=_iris(rng, ancestry),
-        lips=_blend(tint, _natural_lips(skin), 1.0 - 0.6 * light) if painted else _natural_lips(skin),
+        iris=iris_colour(rng, ancestry),
+        lips=blend(tint, natural_lips(skin), 1.0 - 0.6 * light) if painted else natural_lips(skin),
         lip_tint=float(rng.uniform(0.45, 0.8)) if painted else float(rng.uniform(0.5, 0.75)),
         gloss=float(rng.uniform(0.5, 1.0)) if painted else float(rng.uniform(0.15, 0.5)),
         lashes=float(rng.uniform(0.6, 1.0)) if sex == "female" else float(rng.uniform(0.2, 0.5)),
@@ -161,60 +159,9 @@ def _sample_person(rng: np.random.Generator) -> PersonIdentity:
         beard=beard,
         stubble=float(rng.uniform(0.0, 0.55)) if sex == "male" else 0.0,
         neck=str(rng.choice(NECKS)),
-        cloth=_vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
-        cloth_second=_vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
+        cloth=vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
+        cloth_second=vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
     )
-
-
-def _blend(first: Colour, second: Colour, share: float) -> Colour:
-    """Return the mean of two colours, with ``share`` as the weight of the second."""
-    r, g, b = (float(a * (1 - share) + c * share) for a, c in zip(first, second, strict=True))
-    return r, g, b
-
-
-def _vary(rng: np.random.Generator, colour: Colour, by: float) -> Colour:
-    """Return a colour with random brightness and hue."""
-    brightness = rng.normal(0, by)
-    r, g, b = (float(np.clip(c + brightness * 0.7 + rng.normal(0, by * 0.4), 0.02, 0.97)) for c in colour)
-    return r, g, b
-
-
-def _skin(rng: np.random.Generator, mix: np.ndarray) -> Colour:
-    """Return a random skin colour for ancestry shares (3,)."""
-    total = np.zeros(3)
-    for weight, palette in zip(mix, SKINS.values(), strict=True):
-        at = rng.uniform(0, len(palette) - 1)
-        low = int(at)
-        high = min(low + 1, len(palette) - 1)
-        total += weight * (np.array(palette[low]) * (1 - at + low) + np.array(palette[high]) * (at - low))
-    return _vary(rng, (float(total[0]), float(total[1]), float(total[2])), 0.012)
-
-
-def _natural_lips(skin: Colour) -> Colour:
-    r, g, b = skin
-    return (min(0.84, r * 0.90 + 0.02), g * 0.60 + 0.02, b * 0.66 + 0.03)
-
-
-def _hair_colour(rng: np.random.Generator, ancestry: str, age: float) -> Colour:
-    odds = {
-        "african": (0.8, 0.18, 0.0, 0.02),
-        "asian": (0.75, 0.23, 0.0, 0.02),
-        "caucasian": (0.12, 0.46, 0.30, 0.12),
-    }
-    name = str(rng.choice(("black", "brown", "fair", "red"), p=odds[ancestry]))
-    colour = _vary(rng, HAIRS[name][int(rng.integers(len(HAIRS[name])))], 0.02)
-    grey = HAIRS["grey"][int(rng.integers(len(HAIRS["grey"])))]
-    share = float(np.clip((age - 0.42) * 2.2 + rng.normal(0, 0.15), 0, 1)) if age > 0.35 else 0.0
-    r, g, b = (float(c * (1 - share) + w * share) for c, w in zip(colour, grey, strict=True))
-    return r, g, b
-
-
-def _iris(rng: np.random.Generator, ancestry: str) -> Colour:
-    dark = ("dark", "dark", "brown")
-    name = str(
-        rng.choice(("brown", "hazel", "green", "blue", "blue", "grey") if ancestry == "caucasian" else dark)
-    )
-    return _vary(rng, IRISES[name], 0.015)
 
 
 def _morphs(rng: np.random.Generator, mix: np.ndarray, sex: str, age: float) -> dict[str, float]:

@@ -8,9 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from ..speech.phones import SAMPLE_RATE, SILENCE, Phone, Speech
+from ..speech.phones import (
+    SAMPLE_RATE,
+    SILENCE,
+    Phone,
+    Speech,
+)
 from .articulation import STEP, articulate, time_grid
-from .gestures import FPS, SpeakingStyle, blink_track, brow_track, gaze_track, head_motion
+from .gestures import (
+    FPS,
+    SpeakingStyle,
+    blink_track,
+    brow_track,
+    gaze_track,
+    head_motion,
+)
 from .visemes import ARKIT_NAMES
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..speech.phones import SAMPLE_RATE, Phone, Speech, SpeechError, from_int16
+from ..speech.phones import (
+    SAMPLE_RATE,
+    Phone,
+    Speech,
+    SpeechError,
+    from_int16,
+)
 from ..speech.reading import save_flac
 from .animation import Animation
 from .gestures import FPS

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..head.identity import PersonIdentity
-from ..head.renderer import HeadRenderer
 from ..head.scene import Scene
+from ..rendering.renderer import HeadRenderer
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "rest": {},

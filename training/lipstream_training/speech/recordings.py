@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from .alphabets import sphinx_to_arpabet
-from .phones import SAMPLE_RATE, Phone, Speech, SpeechError, align_to_audio, from_int16
+from .phones import (
+    SAMPLE_RATE,
+    Phone,
+    Speech,
+    SpeechError,
+    align_to_audio,
+    from_int16,
+)
 
 FOLDER = Path("/usr/share/pocketsphinx/test/data/librivox")
 FRAME = 0.01

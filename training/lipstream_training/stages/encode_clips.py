@@ -31,7 +31,12 @@ from ..autoencoder.training import load_autoencoder
 from ..bundled_config import NETWORK
 from ..data.dataset import RenderedClip, load_clip
 from ..data.latent_dataset import LatentClip, save_latent_clip
-from ..data.warp_components import fit_channels, measure_mouths, portrait_flow, principal_components
+from ..data.warp_components import (
+    fit_channels,
+    measure_mouths,
+    portrait_flow,
+    principal_components,
+)
 from ..optimisation.checkpoint import require_state, save_state
 from ..optimisation.workers import Workers, launch
 

@@ -15,8 +15,8 @@ from PIL import Image
 from lipstream_models.bundled import bundled_model_path
 
 from ..head.identity import PersonIdentity
-from ..head.renderer import HeadRenderer
 from ..head.scene import Scene
+from ..rendering.renderer import HeadRenderer
 from .render_clips import FRAMING
 
 SERIES = 99

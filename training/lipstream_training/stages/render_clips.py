@@ -16,11 +16,11 @@ import numpy as np
 from ..data.dataset import REFERENCES, ClipTruth, save_clip
 from ..diffusion.audio_to_blendshapes import load_mouth_predictor
 from ..head.identity import PersonIdentity
-from ..head.renderer import HeadRenderer
 from ..head.scene import Scene
 from ..motion.animation import Animation
 from ..motion.script import MouthPredictor, make_clip
 from ..motion.talks import load_talks
+from ..rendering.renderer import HeadRenderer
 from ..speech.phones import Speech
 
 SPLITS = {"train": "train", "validation": "train", "heldout": "heldout"}

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, neck_weight
+from ..head.anatomy import Anatomy, neck_weight
+from ..head.hair import grow_hair
+from ..head.hair_styles import STYLES, hairline
+from ..head.head_mesh import MASK_BOX
+from ..head.identity import PersonIdentity
+from ..head.skin_paint import beard_region, paint_skin
 from .canvas import Canvas
-from .hair import STYLES, grow_hair, hairline
-from .head_mesh import MASK_BOX
-from .identity import PersonIdentity
 from .render_targets import SHADOW_SIZE
-from .skin_paint import beard_region, paint_skin
 
 Floats = NDArray[np.float32]
 

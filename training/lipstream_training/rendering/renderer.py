@@ -1,68 +1,31 @@
 """An offscreen renderer of synthetic heads (moderngl on EGL; the software rasteriser llvmpipe is enough)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy
+from ..head.anatomy import Anatomy
+from ..head.head_mesh import HeadMesh
+from ..head.identity import PersonIdentity
+from ..head.scene import Scene, paint_backdrop
 from .camera import EYE_DISTANCE, Camera, rotation_matrix
 from .canvas import Canvas, RenderError
 from .figure import build_figure, shadow_matrix
-from .head_mesh import HeadMesh
-from .identity import PersonIdentity
 from .outlines import points_along, upper_envelope
 from .render_targets import FLOW_SIZE
-from .scene import Scene, paint_backdrop
+from .rendered_frame import Pose, RenderedFrame, add_gaze, bounding_box
 from .surfaces import OUTSIDE
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
 
-MAX_GAZE = 0.38
-"""Radians of gaze at an eyeLook weight of 1."""
 LIP_TOLERANCE = 0.004
 """Decimetres of gap between lips that count as closed."""
 LIGHT_CENTRE = (0, 0.05, -0.6)
 """Centre of the shadow map."""
 
 __all__ = ["FLOW_SIZE", "HeadRenderer", "RenderError", "RenderedFrame"]
-
-
-@dataclass(frozen=True)
-class RenderedFrame:
-    """A rendered frame and what is known about it.
-
-    Attributes:
-        pixels: (H, W, 3) sRGB.
-        lip_opening: Gap between the inner lips over the distance between the eyes (0 closed, about 0.4 wide open).
-        face_box: Left, top, right, bottom in pixels, from hairline to chin.
-        mouth_box: The same for both lips.
-        landmarks: Position (x, y) in pixels of each landmark; left is the person's left.
-    """
-
-    pixels: Pixels
-    lip_opening: float
-    face_box: Box
-    mouth_box: Box
-    landmarks: dict[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Pose:
-    """The geometry of a frame.
-
-    Attributes:
-        points: (n, 3) shared positions before the head turns.
-        head: (3, 3) rotation of the head.
-        shift: (3,) translation.
-    """
-
-    points: Floats
-    head: Floats
-    shift: Floats
 
 
 class HeadRenderer:
@@ -114,7 +77,7 @@ class HeadRenderer:
         if scene is not self._scene:
             self._set_scene(scene)
             self._scene = scene
-        weights = _with_gaze(blendshapes, gaze)
+        weights = add_gaze(blendshapes, gaze)
         pose = self.pose(blendshapes, head_rotation, head_translation, gaze)
         self._set_pose(pose)
         key = np.asarray(scene.light.key_direction, np.float32)
@@ -139,7 +102,7 @@ class HeadRenderer:
         gaze: tuple[float, float] = (0.0, 0.0),
     ) -> Pose:
         """Return the geometry of a frame of the last person and scene that were rendered; arguments as in `render`."""
-        points = self._expressed(_with_gaze(blendshapes, gaze))
+        points = self._expressed(add_gaze(blendshapes, gaze))
         shift = np.asarray(head_translation, np.float32) - self._camera.origin
         return Pose(points, rotation_matrix(*head_rotation), shift)
 
@@ -240,30 +203,4 @@ class HeadRenderer:
         named = {
             name: (float(x), float(y)) for name, (x, y) in zip(anatomy.landmarks, landmarks, strict=True)
         }
-        return RenderedFrame(pixels, opening, _bounding_box(face), _bounding_box(lips), named)
-
-
-def _bounding_box(points: Floats) -> Box:
-    """Return left, top, right, bottom of points (n, 2)."""
-    low, high = points.min(0), points.max(0)
-    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
-
-
-def _with_gaze(blendshapes: Mapping[str, float], gaze: tuple[float, float]) -> dict[str, float]:
-    """Return the blendshapes with eyeLook weights added for the gaze."""
-    weights = dict(blendshapes)
-    yaw, pitch = gaze[0] / MAX_GAZE, gaze[1] / MAX_GAZE
-    moves = {
-        "eyeLookOutLeft": yaw,
-        "eyeLookInRight": yaw,
-        "eyeLookInLeft": -yaw,
-        "eyeLookOutRight": -yaw,
-        "eyeLookUpLeft": pitch,
-        "eyeLookUpRight": pitch,
-        "eyeLookDownLeft": -pitch,
-        "eyeLookDownRight": -pitch,
-    }
-    for name, amount in moves.items():
-        if amount > 0:
-            weights[name] = weights.get(name, 0.0) + amount
-    return weights
+        return RenderedFrame(pixels, opening, bounding_box(face), bounding_box(lips), named)

@@ -9,9 +9,9 @@ moderngl = pytest.importorskip("moderngl", reason="the head renderer needs moder
 
 from lipstream_training.head.head_mesh import HeadError, HeadMesh  # noqa: E402
 from lipstream_training.head.identity import PersonIdentity  # noqa: E402
-from lipstream_training.head.renderer import FLOW_SIZE, HeadRenderer, RenderError  # noqa: E402
 from lipstream_training.head.scene import Scene  # noqa: E402
-from lipstream_training.head.surfaces import OUTSIDE, TEETH  # noqa: E402
+from lipstream_training.rendering.renderer import FLOW_SIZE, HeadRenderer, RenderError  # noqa: E402
+from lipstream_training.rendering.surfaces import OUTSIDE, TEETH  # noqa: E402
 
 
 @pytest.fixture(scope="module")

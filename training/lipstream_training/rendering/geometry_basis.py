@@ -1,6 +1,6 @@
 """Measure the constants of `geometry_embedding` on rendered heads.
 
-    python -m lipstream_training.head.geometry_basis --heads 130 --out geometry_basis.npz
+    python -m lipstream_training.rendering.geometry_basis --heads 130 --out geometry_basis.npz
 
 Each head is rendered with several expressions and rotations, and its landmarks are detected. Points that differ more
 between heads than between views of one head are chosen; their standard deviation scales the embedding to about unit
@@ -19,9 +19,9 @@ from lipstream_models.portrait.landmark_ids import LEFT_EYE_CORNERS, RIGHT_EYE_C
 from lipstream_models.portrait.landmarks import FaceLandmarker
 from lipstream_models.portrait.measures import align
 
-from .identity import PersonIdentity
+from ..head.identity import PersonIdentity
+from ..head.scene import Scene
 from .renderer import HeadRenderer
-from .scene import Scene
 
 Floats = NDArray[np.float32]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy
+from ..head.anatomy import Anatomy
+from ..head.scene import Scene
 from .figure import Figure
-from .scene import Scene
 
 Floats = NDArray[np.float32]
 
