@@ -22,9 +22,9 @@ from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.animation import animate_portrait
 from lipstream_models.quality.image_quality import psnr, sharpness
 from lipstream_models.quality.lip_sync import compare_tracks, lip_track
-from lipstream_training.data.dataset import Clip, load_clips
-from lipstream_training.data.render_clips import render_clip
-from lipstream_training.head.renderer import HeadRenderer
+from lipstream_training.data.dataset import RenderedClip, load_clips
+from lipstream_training.rendering.renderer import HeadRenderer
+from lipstream_training.stages.render_clips import render_clip
 
 from .machine.machine import machine
 
@@ -51,7 +51,7 @@ class ModelScores:
     drift_face_db: float
 
 
-def held_out_clips(folder: Path) -> list[Clip]:
+def held_out_clips(folder: Path) -> list[RenderedClip]:
     """The same people, voices and sentences every time; what is missing in the folder is rendered."""
     missing = [n for n in range(CLIPS) if not (folder / f"{n:04d}" / "truth.npz").exists()]
     if missing:
@@ -74,7 +74,7 @@ def reconstruct(model: Model, frames: Frames) -> Frames:
 
 
 def score(
-    engine: TalkingHeadPipeline, clips: list[Clip], sampling: Sampling, drift_seconds: float
+    engine: TalkingHeadPipeline, clips: list[RenderedClip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
     landmarker = FaceLandmarker()
     rows, made = [], []
@@ -118,7 +118,9 @@ def score(
     return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), made
 
 
-def drift_of(engine: TalkingHeadPipeline, clip: Clip, sampling: Sampling, seconds: float) -> dict[str, float]:
+def drift_of(
+    engine: TalkingHeadPipeline, clip: RenderedClip, sampling: Sampling, seconds: float
+) -> dict[str, float]:
     """Sharpness of the last window over that of the first, and the loss of face PSNR against the portrait, in a long clip."""
     repeats = int(np.ceil(seconds * 16000 / len(clip.truth.audio)))
     audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]

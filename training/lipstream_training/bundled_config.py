@@ -1,11 +1,11 @@
-"""The shape of the bundled model. Sized by measurement: see the README of this room."""
+"""The architecture of the bundled model (why these sizes: README of this folder)."""
 
 from __future__ import annotations
 
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig
 
 FLOW_CHANNELS = (16, 8, 8, 6)
-"""For the flow, the lips' edges, the teeth's edges and the mouth's colours."""
+"""Channels for the flow, the edges of the lips, the edges of the teeth, and the colours inside the mouth."""
 NETWORK = NetworkConfig(
     latent_channels=128,
     flow_channels=sum(FLOW_CHANNELS),

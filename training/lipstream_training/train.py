@@ -1,6 +1,8 @@
-"""Trains the bundled model from nothing to the file in the package: `python -m lipstream_training.train --run DIR`.
+"""Train the bundled model: every stage from speech to the file in the package.
 
-Every stage continues where it stopped, so the command may be interrupted and given again.
+    python -m lipstream_training.train --run DIR
+
+Every stage continues where it stopped, so the command can be interrupted and given again.
 """
 
 from __future__ import annotations
@@ -12,19 +14,26 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Large tensors of the training steps are kept by the allocator instead of going back to the kernel (glibc).
+from .diffusion.audio_pretraining import NAME as AUDIO_PROJECTION
+from .diffusion.audio_to_blendshapes import STATE as AUDIO_TO_BLENDSHAPES
+
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
-
-
-GPU_FRAMES = 512  # a step of the diffusion model on a GPU
-GPU_PARTS = 64  # a step of the decoder there
+"""Settings of glibc with which it keeps the memory of large tensors instead of returning it to the kernel."""
+GPU_FRAMES = 512
+"""Frames per step of the diffusion training on a GPU."""
+GPU_CROPS = 64
+"""Crops per step of the autoencoder training on a GPU."""
 FINAL = ["--shift", "30", "--mouth-weight", "10"]
-"""The last steps are of noisy timesteps, of which the preset "realtime" has no others, and of mouths."""
+"""Options of the last diffusion steps: very noisy timesteps, the only ones of the preset "realtime", and mouths."""
+HELDOUT_SECONDS = "5.16"
+
+Command = list[str]
+Stage = list[Command]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. The defaults are those of the shipped model; `tiny` runs through in minutes, to try the stages."""
+    """Amounts of data and numbers of steps; by default those of the shipped model."""
 
     clips: int = 600
     validation_clips: int = 16
@@ -32,80 +41,112 @@ class Scale:
     speech_minutes: float = 60.0
     autoencoder_steps: int = 4000
     projection_steps: int = 6000
-    reader_steps: int = 1500
+    blendshape_steps: int = 1500
     diffusion_steps: int = 20000
     final_steps: int = 2000
 
 
 TINY = Scale(4, 2, 1, 0.5, 20, 20, 20, 20, 20)
+"""Runs through all stages in minutes, to try them."""
 
 
-def stages(run: Path, scale: Scale, parts: int, device: str) -> list[list[list[str]]]:
-    """The commands of each stage; those of one stage run side by side."""
-    clips, latents, speech = (str(run / name) for name in ("clips", "latents", "speech"))
-    into = ["--run", str(run)]
-    counts = {"validation": scale.validation_clips, "heldout": scale.heldout_clips, "train": scale.clips}
-    renders = [
+def audio_stages(run: Path, scale: Scale) -> list[Stage]:
+    """Return the stages that train on speech alone, except those whose results are in the run."""
+    if (run / AUDIO_TO_BLENDSHAPES).exists():
+        return []
+    speech = str(run / "speech")
+    minutes = {"train": scale.speech_minutes, "heldout": scale.speech_minutes / 15}
+    projection = ["diffusion.audio_pretraining", "--speech", speech, "--run", str(run)]
+    blendshapes = ["diffusion.audio_to_blendshapes", "--speech", speech, "--run", str(run)]
+    return [
         [
-            ["render_clips", "--out", clips, "--split", split, "--clips", str(count)]
-            + (["--seconds", "5.16"] if split == "heldout" else into)
+            ["stages.speech_features", "--out", speech, "--split", split, "--minutes", str(length)]
+            for split, length in minutes.items()
+        ],
+        *(
+            []
+            if (run / f"{AUDIO_PROJECTION}.pt").exists()
+            else [[[*projection, "--steps", str(scale.projection_steps)]]]
+        ),
+        [[*blendshapes, "--steps", str(scale.blendshape_steps)]],
+    ]
+
+
+def render_stages(run: Path, scale: Scale, parts: int) -> list[Stage]:
+    """Return a stage for each split of clips, divided into parts that run side by side."""
+    counts = {"validation": scale.validation_clips, "heldout": scale.heldout_clips, "train": scale.clips}
+    # Held-out clips show the mouths of their phones, the others those that the run predicts from audio.
+    options = {split: ["--run", str(run)] for split in counts} | {"heldout": ["--seconds", HELDOUT_SECONDS]}
+    return [
+        [
+            ["stages.render_clips", "--out", str(run / "clips"), "--split", split, "--clips", str(count)]
+            + options[split]
             + ["--part", str(part), "--parts", str(parts)]
             for part in range(parts)
         ]
         for split, count in counts.items()
     ]
-    minutes = {"train": scale.speech_minutes, "heldout": scale.speech_minutes / 15}
-    projection = [["audio_pretraining", "--speech", speech, *into, "--steps", str(scale.projection_steps)]]
-    hearing = [
-        [
-            ["speech_features", "--out", speech, "--split", split, "--minutes", str(length)]
-            for split, length in minutes.items()
-        ],
-        *([] if (run / "audio_projection.pt").exists() else [projection]),
-        [["heard_mouth", "--speech", speech, *into, "--steps", str(scale.reader_steps)]],
-    ]
+
+
+def all_stages(run: Path, scale: Scale, parts: int, device: str) -> list[Stage]:
+    """Return the commands of each stage: module below `lipstream_training`, and arguments.
+
+    The commands of a stage run side by side, the stages one after the other. A tiny training exports into its own
+    folder, so that it does not replace the package's weights.
+    """
+    out = ["--out", str(run / "model.safetensors")] if scale == TINY else []
+    clips, latents, run_options = str(run / "clips"), str(run / "latents"), ["--run", str(run)]
     on_cpu = device == "cpu"
+    crops = [] if on_cpu else ["--device", device, "--batch", str(GPU_CROPS)]
     frames = [] if on_cpu else ["--device", device, "--frames", str(GPU_FRAMES)]
-    batch = [] if on_cpu else ["--device", device, "--batch", str(GPU_PARTS)]
-    decoder = ["autoencoder_training", "--clips", clips, *into, *batch]
-    diffusion = ["diffusion_training", "--latents", latents, *into, *frames]
+    autoencoder = ["autoencoder.training", "--clips", clips, *run_options, *crops]
+    diffusion = ["diffusion.training", "--latents", latents, *run_options, *frames]
+    all_steps = scale.diffusion_steps + scale.final_steps
     return [
-        *([] if (run / "heard_mouth.pt").exists() else hearing),
-        *renders,
-        [[*decoder, "--steps", str(scale.autoencoder_steps)]],
-        [["encode_clips", "--clips", clips, *into, "--out", latents]],
+        *audio_stages(run, scale),
+        *render_stages(run, scale, parts),
+        [[*autoencoder, "--steps", str(scale.autoencoder_steps)]],
+        [["stages.encode_clips", "--clips", clips, *run_options, "--out", latents]],
         [[*diffusion, "--steps", str(scale.diffusion_steps)]],
-        [[*diffusion, "--steps", str(scale.diffusion_steps + scale.final_steps), *FINAL]],
-        [["export", *into]],
+        [[*diffusion, "--steps", str(all_steps), *FINAL]],
+        [["stages.export", *run_options, *out]],
     ]
 
 
-def run_stage(commands: list[list[str]]) -> None:
+def run_stage(stage: Stage) -> None:
+    """Run the commands of a stage side by side.
+
+    Raises:
+        SystemExit: One of them failed.
+    """
     environment = {**ALLOCATOR, **os.environ}
     processes = [
-        subprocess.Popen([sys.executable, "-m", f"lipstream_training.{name}", *rest], env=environment)  # noqa: S603
-        for name, *rest in commands
+        subprocess.Popen([sys.executable, "-m", f"lipstream_training.{module}", *rest], env=environment)  # noqa: S603
+        for module, *rest in stage
     ]
     codes = [process.wait() for process in processes]
     if any(codes):
-        raise SystemExit(f"{commands[0][0]} failed; mend what it says above and give the command again")
+        raise SystemExit(f"{stage[0][0]} failed; see its error above, then give the command again to resume")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, default=Path("runs/bundled"))
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Train the bundled model, from speech to the exported file.")
     parser.add_argument(
-        "--parts", type=int, default=os.cpu_count() or 1, help="processes that render side by side"
+        "--run", type=Path, default=Path("runs/bundled"), help="Folder of clips, checkpoints and curves."
     )
-    parser.add_argument("--tiny", action="store_true", help="a few clips and steps, to try the stages")
     parser.add_argument(
-        "--device", default="cpu", help="where decoder and diffusion model train, for instance cuda"
+        "--parts", type=int, default=os.cpu_count() or 1, help="Processes that render side by side."
+    )
+    parser.add_argument("--tiny", action="store_true", help="Use a few clips and steps, to try the stages.")
+    parser.add_argument(
+        "--device", default="cpu", help="Device of the autoencoder and diffusion trainings, such as cuda."
     )
     arguments = parser.parse_args()
     scale = TINY if arguments.tiny else Scale()
-    for commands in stages(arguments.run, scale, arguments.parts, arguments.device):
-        print("stage:", commands[0][0], flush=True)
-        run_stage(commands)
+    for stage in all_stages(arguments.run, scale, arguments.parts, arguments.device):
+        print("stage:", stage[0][0], flush=True)
+        run_stage(stage)
 
 
 if __name__ == "__main__":

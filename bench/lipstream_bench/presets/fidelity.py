@@ -14,11 +14,11 @@ from lipstream_models.quality.fidelity import (
     compare_presets,
     mean_fidelity,
 )
-from lipstream_training.data.dataset import Clip
+from lipstream_training.data.dataset import RenderedClip
 
 
 def measure_fidelity(
-    engine: TalkingHeadPipeline, clips: Sequence[Clip], settings: Mapping[str, Sampling]
+    engine: TalkingHeadPipeline, clips: Sequence[RenderedClip], settings: Mapping[str, Sampling]
 ) -> list[Fidelity]:
     """Means over the clips. The first of the settings is what the others are compared with."""
     landmarker = FaceLandmarker()
@@ -29,7 +29,7 @@ def measure_fidelity(
     return [mean_fidelity(name, rows[name]) for name in settings]
 
 
-def _known(clip: Clip) -> ReferenceClip:
+def _known(clip: RenderedClip) -> ReferenceClip:
     truth = clip.truth
     return ReferenceClip(
         clip.name,

@@ -19,7 +19,7 @@ from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 from lipstream_models.quality.image_quality import psnr
-from lipstream_training.data.dataset import Clip
+from lipstream_training.data.dataset import RenderedClip
 
 from ..evaluate_model import held_out_clips
 from ..machine.machine import machine
@@ -38,7 +38,7 @@ class Way:
     psnr_db: float | None = None
 
 
-def ways(clip: Clip) -> dict[str, Way]:
+def ways(clip: RenderedClip) -> dict[str, Way]:
     """By name. Windows are made by the model's own preset."""
     fast, plain = TalkingHeadPipeline(load_bundled()), TalkingHeadPipeline(load_bundled(dtype=torch.float32))
     found: dict[str, Way] = {}
@@ -59,7 +59,7 @@ def ways(clip: Clip) -> dict[str, Way]:
     return found | _decoding(fast, clip)
 
 
-def _decoding(engine: TalkingHeadPipeline, clip: Clip) -> dict[str, Way]:
+def _decoding(engine: TalkingHeadPipeline, clip: RenderedClip) -> dict[str, Way]:
     """Whole frames, and only the tokens around the face."""
     codec, model = engine.model.codec, engine.model
     frames = np.array(clip.frames[: model.defaults.window])

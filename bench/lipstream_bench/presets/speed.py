@@ -21,7 +21,7 @@ from lipstream_models.pipeline import (
 )
 from lipstream_models.quality.animation import encode_framed_portrait
 from lipstream_server.media.live.media_output import Mp4Output
-from lipstream_training.data.dataset import Clip
+from lipstream_training.data.dataset import RenderedClip
 
 from ..machine.peak_memory import PeakMemory
 
@@ -79,7 +79,7 @@ def measure_speed(
     return [_speed(name, taken[name], base, len(window), memory[name]) for name in settings]
 
 
-def clip_window(engine: TalkingHeadPipeline, clip: Clip) -> tuple[EncodedPortrait, Features]:
+def clip_window(engine: TalkingHeadPipeline, clip: RenderedClip) -> tuple[EncodedPortrait, Features]:
     """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
     avatar = encode_framed_portrait(engine, np.array(clip.frames[0]))

@@ -11,8 +11,8 @@ from lipstream_models.pipeline import TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.warping.flow_warp import CELL_CHANNELS, FIELDS_PER_TOKEN, FlowWarp
 from lipstream_models.warping.mouth_inpainting import CELL_PX, MAX_EDGE_DISTANCE_PX
-from lipstream_training.data.encode_clips import samples_of
-from lipstream_training.data.warp_components import Mouths, channels_of, filled
+from lipstream_training.data.warp_components import MouthFields, fill_unknown, fit_channels
+from lipstream_training.stages.encode_clips import residual_samples
 
 SIDE = 64
 
@@ -33,7 +33,7 @@ def tokens(cells: np.ndarray) -> torch.Tensor:
     frames, side = len(cells), cells.shape[1] // (16 // CELL_PX)
     colours, seen = (np.zeros((frames, side, side, *rest), np.float32) for rest in ((2, 3), (2,)))
     flow, edges = np.split(cells.astype(np.float32), [2], axis=-1)
-    return Mouths(edges, colours, seen).tokens(flow, torch.zeros(6))
+    return MouthFields(edges, colours, seen).tokens(flow, torch.zeros(6))
 
 
 def constant(right: float, down: float, frames: int = 1, side: int = SIDE) -> np.ndarray:
@@ -49,13 +49,13 @@ def test_zero_flow_returns_the_portrait() -> None:
 
 def test_flow_of_whole_pixels_shifts_the_portrait() -> None:
     warp = complete_warp()
-    moved = warp(portrait_image(), channels_of(warp, tokens(constant(3, -2))))
+    moved = warp(portrait_image(), fit_channels(warp, tokens(constant(3, -2))))
     torch.testing.assert_close(moved[..., 2:, : SIDE - 3], portrait_image()[..., : SIDE - 2, 3:])
 
 
 def test_flow_beyond_the_border_repeats_border_pixels() -> None:
     warp = complete_warp()
-    moved = warp(portrait_image(), channels_of(warp, tokens(constant(2 * SIDE, 0))))
+    moved = warp(portrait_image(), fit_channels(warp, tokens(constant(2 * SIDE, 0))))
     torch.testing.assert_close(moved, portrait_image()[..., -1:].expand_as(moved))
 
 
@@ -63,7 +63,7 @@ def test_flow_channels_are_the_least_squares_fit() -> None:
     cells = tokens(np.random.default_rng(0).normal(size=constant(0, 0, 2).shape))
     warp = FlowWarp(7)
     warp.basis.copy_(torch.randn(7, FIELDS_PER_TOKEN, generator=torch.Generator().manual_seed(1)))
-    found = torch.einsum("nkhw,kc->nchw", channels_of(warp, cells), warp.basis)
+    found = torch.einsum("nkhw,kc->nchw", fit_channels(warp, cells), warp.basis)
     left = torch.einsum("nchw,kc->nkhw", cells - found, warp.basis)
     torch.testing.assert_close(left, torch.zeros_like(left), atol=1e-4, rtol=0)
 
@@ -73,7 +73,7 @@ def test_mouth_inside_is_painted_over_the_portrait() -> None:
     warp.inside.copy_(torch.tensor([0.1, -0.4, -0.5, 0.6, 0.5, 0.4]))
     cells = constant(0, 0)
     cells[:, 4:8, 4:12, 2:4], cells[..., 4:] = 2 * MAX_EDGE_DISTANCE_PX, 1
-    moved = warp(portrait_image(), channels_of(warp, tokens(cells)))
+    moved = warp(portrait_image(), fit_channels(warp, tokens(cells)))
     flesh = warp.inside[:3, None, None]
     torch.testing.assert_close(moved[..., 18:30, 18:46], flesh.expand(1, 3, 12, 28))
     torch.testing.assert_close(moved[..., :14, :], portrait_image()[..., :14, :])
@@ -83,7 +83,7 @@ def test_unknown_flow_is_filled_from_the_lips() -> None:
     flow = np.zeros((16, 16, 2), np.float32)
     flow[8:, :, 1] = 10
     flow[6:10, 5:11] = np.nan
-    whole = filled(flow)
+    whole = fill_unknown(flow)
     given = ~np.isnan(flow)
     np.testing.assert_array_equal(whole[given], flow[given])
     middle = whole[5:11, 8, 1]
@@ -113,7 +113,7 @@ def test_pipeline_inverts_the_samples_of_training() -> None:
     cells = constant(0, 0, 2, 256)
     cells[:, 40:60, 20:44, :2] = 3, -9
     cells[:, 44:48, 28:36, 2:4] = 2 * MAX_EDGE_DISTANCE_PX
-    samples = samples_of(weights.autoencoder, weights.warp, portrait, latents, tokens(cells))
+    samples = residual_samples(weights.autoencoder, weights.warp, portrait, latents, tokens(cells))
     back = pipeline._compose_latents(
         pipeline.encode_portrait(portrait), torch.from_numpy(samples).float() / model.residual_scale
     )

@@ -11,13 +11,13 @@ from lipstream_models.warping.mouth_inpainting import (
 )
 from lipstream_training.data.mouth_fields import (
     DARK,
+    colour_offsets,
     edge_distances,
-    seen_colours,
-    tones,
+    mouth_colours,
 )
 
 SIDE = 64
-CELLS = SIDE // CELL_PX
+CELLS_PER_TOKEN = SIDE // CELL_PX
 FLESH, TEETH = torch.tensor([0.2, -0.6, -0.5]), torch.tensor([0.7, 0.6, 0.5])
 SKIN = torch.tensor([0.3, 0.1, 0.0])
 
@@ -26,11 +26,11 @@ def fields(upper_lip: float, lower_lip: float, upper_teeth: float, lower_teeth: 
     """Return mouth fields with horizontal edges at these pixel rows."""
     rows = np.float32([upper_lip, lower_lip, upper_teeth, lower_teeth])
     outlines = (
-        np.broadcast_to(rows[:, None], (1, 4, CELLS))
+        np.broadcast_to(rows[:, None], (1, 4, CELLS_PER_TOKEN))
         + np.float32([-LIP_CLOSURE_BIAS_PX, LIP_CLOSURE_BIAS_PX - DARK, 0, 0])[:, None]
     )
     distances = torch.from_numpy(edge_distances(outlines, np.float32([[0, 0, SIDE, SIDE]])))
-    colours = torch.cat([FLESH, TEETH]).expand(1, CELLS, CELLS, 6)
+    colours = torch.cat([FLESH, TEETH]).expand(1, CELLS_PER_TOKEN, CELLS_PER_TOKEN, 6)
     return torch.cat([distances, colours], dim=-1).permute(0, 3, 1, 2)
 
 
@@ -62,7 +62,7 @@ def test_edge_within_a_pixel_is_antialiased() -> None:
 def test_closed_lips_and_empty_fields_change_nothing() -> None:
     torch.testing.assert_close(painted_column(33, 31, 30, 36), SKIN.expand(SIDE, 3))
     frames = SKIN[:, None, None].expand(1, 3, SIDE, SIDE).clone()
-    paint_mouth(frames, torch.zeros(1, 10, CELLS, CELLS))
+    paint_mouth(frames, torch.zeros(1, 10, CELLS_PER_TOKEN, CELLS_PER_TOKEN))
     torch.testing.assert_close(frames, SKIN[:, None, None].expand(1, 3, SIDE, SIDE))
 
 
@@ -77,7 +77,7 @@ def test_batched_frames_equal_each_alone() -> None:
 
 
 def test_edge_distances_are_zero_far_from_the_lips() -> None:
-    outlines = np.full((1, 4, CELLS), 30, np.float32)
+    outlines = np.full((1, 4, CELLS_PER_TOKEN), 30, np.float32)
     given = edge_distances(outlines, np.float32([[24, 28, 40, 34]]))
     assert (given[0, :, 0] == 0).all()
     np.testing.assert_allclose(given[0, 7, 8, ::2], [MAX_EDGE_DISTANCE_PX, 0])
@@ -85,10 +85,10 @@ def test_edge_distances_are_zero_far_from_the_lips() -> None:
 
 def test_colours_are_visible_ones_and_means_elsewhere() -> None:
     frames = np.zeros((1, SIDE, SIDE, 3), np.uint8)
-    inside = np.zeros((1, CELLS, CELLS), np.uint8)
+    inside = np.zeros((1, CELLS_PER_TOKEN, CELLS_PER_TOKEN), np.uint8)
     inside[:, 8:10, 4:12], inside[:, 10:12, 4:12] = 2, 1
     frames[:, 32:40, 16:48], frames[:, 40:48, 16:48] = (255, 204, 153), (102, 51, 51)
     mean = np.float32([0.1, 0, 0, 0, 0.5, 0])
-    away = tones(*seen_colours(frames, inside), mean)[0] + mean
+    away = colour_offsets(*mouth_colours(frames, inside), mean)[0] + mean
     np.testing.assert_allclose(away[2, 1], [-0.2, -0.6, -0.6, 1, 0.6, 0.2], atol=0.03)
     np.testing.assert_allclose(away[0, 0], mean, atol=0.01)

@@ -1,1 +1,1 @@
-"""Training of the bundled autoencoder."""
+"""Training of the bundled autoencoder: principal components as the encoder, a trained decoder."""

@@ -1,4 +1,4 @@
-"""Batches of frames for the autoencoder: whole, or parts around mouth and eyes."""
+"""Batches of frames for the autoencoder: whole frames, or crops around the mouth and eyes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ from torch import Tensor
 
 from ..data.frame_stores import FrameStore
 
+FACE_CROP_SHARE = 0.8
+"""Share of the crops that show the mouth or eyes; the others are anywhere."""
+
 
 @dataclass(frozen=True)
-class Batch:
-    """images: (N, 3, H, W) in [-1, 1]; face, mouth: (N, 1, H, W) in {0, 1}."""
+class FrameBatch:
+    """Frames with masks.
+
+    Attributes:
+        images: (N, 3, H, W) in [-1, 1].
+        face: (N, 1, H, W), 1 inside the box of the face and 0 elsewhere.
+        mouth: (N, 1, H, W), the same for the mouth.
+    """
 
     images: Tensor
     face: Tensor
@@ -20,64 +29,83 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Random numbers for a batch of so many frames, on the generator's device."""
+class BatchRandom:
+    """Random numbers for a batch of ``size`` frames, on the generator's device."""
 
     size: int
     generator: torch.Generator
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """(size, *shape)"""
-        device = self.generator.device
-        drawn = torch.rand(self.size, *shape, generator=self.generator, device=device)
-        return drawn * (high - low) + low
+        """Return uniform numbers (size, *shape) in [low, high)."""
+        numbers = torch.rand(self.size, *shape, generator=self.generator, device=self.generator.device)
+        return numbers * (high - low) + low
 
-    def below(self, count: int) -> Tensor:
-        """(size,) whole numbers."""
-        return torch.randint(count, (self.size,), generator=self.generator, device=self.generator.device)
+    def integers(self, stop: int) -> Tensor:
+        """Return integers (size,) from 0 to ``stop`` - 1."""
+        return torch.randint(stop, (self.size,), generator=self.generator, device=self.generator.device)
 
 
-def sample_batch(frames: FrameStore, size: int, generator: torch.Generator, crop: int | None = None) -> Batch:
-    """``size`` random frames; with ``crop`` a square part of each, mirrored and recoloured at random, mostly of the face.
+def sample_batch(
+    frames: FrameStore, size: int, generator: torch.Generator, crop: int | None = None
+) -> FrameBatch:
+    """Return random frames, or augmented crops of them.
 
-    The autoencoder has no global statistic, so what it learns on parts holds for whole frames. ``generator`` is of the
-    store's device.
+    The autoencoder uses no statistics of a whole frame, so what it learns on crops holds for whole frames.
+
+    Args:
+        frames: Frames to draw from.
+        size: Number of frames.
+        generator: Random generator on the device of ``frames``.
+        crop: Pixels per side of square crops, mirrored and recoloured at random; None for whole frames as they are.
     """
-    draw = Draw(size, generator)
-    chosen = draw.below(len(frames.mouth_box))
-    pictures = frames.take(chosen)
-    y, x = (torch.arange(side, device=pictures.device).expand(size, -1) for side in pictures.shape[1:3])
+    random = BatchRandom(size, generator)
+    chosen = random.integers(len(frames.mouth_box))
+    pixels = frames.read_frames(chosen)
+    y, x = (torch.arange(side, device=pixels.device).expand(size, -1) for side in pixels.shape[1:3])
     if crop is not None:
-        y, x = part_around(frames.mouth_box[chosen], pictures.shape[1], crop, draw)
-    rows = torch.arange(size, device=pictures.device)[:, None, None]
-    images = pictures[rows, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2).float() / 127.5 - 1
+        y, x = random_crops(frames.mouth_box[chosen], pixels.shape[1], crop, random)
+    rows = torch.arange(size, device=pixels.device)[:, None, None]
+    images = pixels[rows, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2).float() / 127.5 - 1
     if crop is not None:
-        images = recoloured(images, draw)
+        images = recolour(images, random)
     face, mouth = (box_masks(boxes[chosen], y, x) for boxes in (frames.face_box, frames.mouth_box))
-    return Batch(images, face, mouth)
+    return FrameBatch(images, face, mouth)
 
 
-def part_around(mouth_box: Tensor, side: int, crop: int, draw: Draw) -> tuple[Tensor, Tensor]:
-    """Pixel rows and columns (N, crop) of a square: four times in five near the mouth and eyes, else anywhere; half of them
-    mirrored.
+def random_crops(mouth_box: Tensor, side: int, crop: int, random: BatchRandom) -> tuple[Tensor, Tensor]:
+    """Return pixel rows and columns, (N, crop) each, of one square crop per frame; half of them are mirrored.
+
+    Args:
+        mouth_box: (N, 4) left, top, right, bottom in pixels.
+        side: Pixels per side of the frames.
+        crop: Pixels per side of the crops.
+        random: Random numbers for N frames.
     """
     left, top, right, bottom = mouth_box.T
     near = torch.stack([(top + bottom) / 2, (left + right) / 2], dim=1) - crop / 2
-    near = near + crop * torch.stack([draw.uniform(-0.5, 0.2), draw.uniform(-0.3, 0.3)], dim=1)
-    corner = torch.where(draw.uniform(0, 1, 1) < 0.8, near, draw.uniform(0, side - crop, 2))
+    near = near + crop * torch.stack([random.uniform(-0.5, 0.2), random.uniform(-0.3, 0.3)], dim=1)
+    anywhere = random.uniform(0, 1, 1) >= FACE_CROP_SHARE
+    corner = torch.where(anywhere, random.uniform(0, side - crop, 2), near)
     corner = corner.clamp(0, side - crop).long()
-    places = torch.arange(crop, device=corner.device)
-    across = torch.where(draw.uniform(0, 1, 1) < 0.5, places.flip(0), places)
-    return corner[:, :1] + places, corner[:, 1:] + across
+    offsets = torch.arange(crop, device=corner.device)
+    columns = torch.where(random.uniform(0, 1, 1) < 0.5, offsets.flip(0), offsets)
+    return corner[:, :1] + offsets, corner[:, 1:] + columns
 
 
-def recoloured(images: Tensor, draw: Draw) -> Tensor:
-    gain = draw.uniform(0.85, 1.15, 1, 1, 1) * draw.uniform(0.95, 1.05, 3, 1, 1)
-    return (images * gain + draw.uniform(-0.1, 0.1, 1, 1, 1)).clamp(-1, 1)
+def recolour(images: Tensor, random: BatchRandom) -> Tensor:
+    """Return images (N, 3, H, W) with random brightness, contrast and colour balance."""
+    gain = random.uniform(0.85, 1.15, 1, 1, 1) * random.uniform(0.95, 1.05, 3, 1, 1)
+    return (images * gain + random.uniform(-0.1, 0.1, 1, 1, 1)).clamp(-1, 1)
 
 
 def box_masks(boxes: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """(N, 1, rows, columns): ones inside the boxes (N, 4), of pictures that show pixel rows y (N, rows) and columns x."""
+    """Return masks (N, 1, H, W) that are 1 inside the boxes and 0 elsewhere.
+
+    Args:
+        boxes: (N, 4) left, top, right, bottom in pixels.
+        y: (N, H) pixel rows that the images show.
+        x: (N, W) pixel columns that the images show.
+    """
     left, top, right, bottom = boxes.round().T[:, :, None]
     inside = ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None, :]
     mask: Tensor = inside[:, None].float()

@@ -1,4 +1,4 @@
-"""The best linear autoencoder of patches: the encoder of the bundled model, and what its decoder starts from."""
+"""The best linear autoencoder of patches: the bundled encoder, and the initial decoder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 
 from lipstream_models.autoencoders.patch_autoencoder import FACTOR, PATCH, Autoencoder
 
-from ..data.dataset import Clip
+from ..data.dataset import RenderedClip
+from ..data.patches import patches_within
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Components:
-    """mean: (768,); directions: (C, 768) of length one, strongest first; scale: (C,), the root of each one's standard deviation.
+class PatchComponents:
+    """Principal components of patches.
 
-    A component of standard deviation s becomes a latent of sqrt(s), halfway between equal weights for all (fine detail would
-    take most of what the diffusion model can learn) and weights by energy (it would not count at all).
+    A component of standard deviation s becomes a latent channel of standard deviation sqrt(s). That is halfway
+    between equal weights, with which fine detail would take most of what the diffusion model can learn, and weights
+    by energy, with which fine detail would not count at all.
+
+    Attributes:
+        mean: (768,) the mean patch.
+        directions: (C, 768) orthonormal, strongest first.
+        scale: (C,) the square root of each component's standard deviation.
     """
 
     mean: Array
@@ -28,18 +35,18 @@ class Components:
     scale: Array
 
     def analysis(self) -> Array:
-        """(C, 768): patches without their mean -> latents."""
+        """Return the matrix (C, 768) that maps centred patches to latents."""
         return np.asarray(self.directions / self.scale[:, None])
 
     def synthesis(self) -> Array:
-        """(768, C): latents -> patches without their mean."""
+        """Return the matrix (768, C) that maps latents to centred patches."""
         return np.asarray((self.directions * self.scale[:, None]).T)
 
 
 def weighted_patches(
-    clip: Clip, rng: np.random.Generator, face_weight: float, mouth_weight: float
+    clip: RenderedClip, rng: np.random.Generator, face_weight: float, mouth_weight: float
 ) -> tuple[Array, Array]:
-    """All patches of a random frame in [-1, 1], ordered as `pixel_unshuffle` orders them (N, 768), and their weights (N,)."""
+    """Return all patches (N, 768) of a random frame, in [-1, 1] and the order of `pixel_unshuffle`, and weights (N,)."""
     frame = int(rng.integers(len(clip.frames)))
     image = np.asarray(clip.frames[frame], np.float64) / 127.5 - 1
     height, width, _ = image.shape
@@ -51,50 +58,40 @@ def weighted_patches(
     return patches, 1 + face_weight * face + mouth_weight * mouth
 
 
-def patches_within(box: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
-    """Which patches of a picture have their middle in a box of pixels (left, top, right, bottom): (N,)."""
-    y, x = np.mgrid[0 : height // FACTOR, 0 : width // FACTOR] * FACTOR + FACTOR / 2
-    left, top, right, bottom = box
-    within: NDArray[np.bool_] = ((x > left) & (x < right) & (y > top) & (y < bottom)).ravel()
-    return within
-
-
-def sample_patches(
-    clips: list[Clip], face_weight: float, mouth_weight: float, frames: int = 1
-) -> tuple[Array, Array]:
-    """The weighted patches of so many frames of each clip."""
+def sample_patches(clips: list[RenderedClip], face_weight: float, mouth_weight: float) -> tuple[Array, Array]:
+    """Return the patches (N, 768) of one random frame of each clip, and their weights (N,)."""
     rng = np.random.default_rng(4)
-    pairs = [weighted_patches(clip, rng, face_weight, mouth_weight) for clip in clips for _ in range(frames)]
+    pairs = [weighted_patches(clip, rng, face_weight, mouth_weight) for clip in clips]
     return np.concatenate([p for p, _ in pairs]), np.concatenate([w for _, w in pairs])
 
 
-def leading_components(patches: Array, weights: Array, count: int) -> Components:
-    """The ``count`` strongest principal components of weighted patches."""
+def patch_components(patches: Array, weights: Array, count: int) -> PatchComponents:
+    """Return the ``count`` strongest principal components of patches (N, 768) with weights (N,)."""
     mean = np.average(patches, axis=0, weights=weights)
     variances, directions = np.linalg.eigh(np.cov(patches - mean, rowvar=False, aweights=weights))
     scale = variances[::-1][:count].clip(1e-8) ** 0.25
-    return Components(mean, directions[:, ::-1][:, :count].T, scale)
+    return PatchComponents(mean, directions[:, ::-1][:, :count].T, scale)
 
 
 @torch.no_grad()
-def place_components(autoencoder: Autoencoder, components: Components, first: int = 0) -> None:
-    """Makes the linear layers' channels from ``first`` on those components; what the inverse gives for none of them is not set."""
+def fit_components(
+    autoencoder: Autoencoder, clips: list[RenderedClip], face_weight: float, mouth_weight: float
+) -> None:
+    """Set the autoencoder's linear layers to the principal components of the clips' patches, in place.
+
+    Args:
+        autoencoder: The autoencoder to initialise.
+        clips: Clips to take the patches from.
+        face_weight: Extra weight of a patch of the face.
+        mouth_weight: Extra weight of a patch of the mouth.
+    """
+    patches, weights = sample_patches(clips, face_weight, mouth_weight)
+    components = patch_components(patches, weights, autoencoder.config.latent_channels)
     encoder, decoder = autoencoder.encoder, autoencoder.inverse
     assert encoder.bias is not None
-    channels = slice(first, first + len(components.scale))
+    assert decoder.bias is not None
     analysis, synthesis = components.analysis(), components.synthesis()
-    encoder.weight[channels] = torch.from_numpy(analysis)[:, :, None, None].float()
-    encoder.bias[channels] = torch.from_numpy(-analysis @ components.mean).float()
-    decoder.weight[:, channels] = torch.from_numpy(synthesis)[:, :, None, None].float()
-
-
-@torch.no_grad()
-def set_components(
-    autoencoder: Autoencoder, clips: list[Clip], face_weight: float, mouth_weight: float
-) -> None:
-    """Sets the linear layers to the principal components of patches of the clips."""
-    patches, weights = sample_patches(clips, face_weight, mouth_weight)
-    components = leading_components(patches, weights, autoencoder.config.latent_channels)
-    place_components(autoencoder, components)
-    assert autoencoder.inverse.bias is not None
-    autoencoder.inverse.bias.copy_(torch.from_numpy(components.mean))
+    encoder.weight.copy_(torch.from_numpy(analysis)[:, :, None, None])
+    encoder.bias.copy_(torch.from_numpy(-analysis @ components.mean))
+    decoder.weight.copy_(torch.from_numpy(synthesis)[:, :, None, None])
+    decoder.bias.copy_(torch.from_numpy(components.mean))

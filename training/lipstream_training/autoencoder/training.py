@@ -1,257 +1,208 @@
-"""Trains the bundled model's autoencoder: `python -m lipstream_training.autoencoder.training --clips DIR --run DIR`.
+"""Train the bundled model's autoencoder.
 
-The encoder is set once, to the principal components of patches of the clips; what trains is the decoder. So training can go on
-at any time, and latents that were made before, and a diffusion model that was trained on them, stay valid.
+    python -m lipstream_training.autoencoder.training --clips DIR --run DIR
+
+The encoder is set once, to the principal components of patches of the clips, and only the decoder is trained. So
+training can be continued at any time: latents that were encoded before stay valid, and so does a diffusion model
+that was trained on them.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lipstream_models.autoencoders.patch_autoencoder import Autoencoder, AutoencoderConfig
 from lipstream_models.device.memory_format import channels_last
-from lipstream_models.device.precision import autocast
 
-from ..data.dataset import Clip, load_clips
-from ..data.frame_stores import DeviceFrames, FrameStore, MappedFrames
-from ..optimisation.checkpoint import (
-    MovingAverage,
-    load_state,
-    log_line,
-    save_state,
+from ..data.dataset import RenderedClip, load_clips
+from ..data.frame_stores import FrameStore, store_frames
+from ..optimisation.checkpoint import averaged_weights, require_state
+from ..optimisation.loop import Objective, run_training
+from ..optimisation.trainer import Trainer
+from ..optimisation.workers import (
+    ALONE,
+    Workers,
+    default_workers,
+    launch,
 )
-from ..optimisation.workers import ALONE, Workers, launch
-from .batch import Batch, sample_batch
-from .principal_components import set_components
+from .batch import FrameBatch, sample_batch
+from .options import AutoencoderTraining
+from .principal_components import fit_components
+from .training_module import AutoencoderTrainingModule, masked_psnr, reconstruction_loss
 
-# How much more a patch of the face, or of the mouth, counts when the components are chosen.
+NAME = "autoencoder"
 COMPONENT_FACE_WEIGHT = 5.0
 COMPONENT_MOUTH_WEIGHT = 200.0
+"""Extra weights of patches of the face and of the mouth when the principal components are computed."""
+VALIDATION_FRAMES = 24
 
 
-@dataclass(frozen=True)
-class AutoencoderTraining:
-    steps: int = 12000
-    batch: int = 6
-    crop: int = 128
-    learning_rate: float = 1.5e-3
-    inverse_rate: float = 1e-4
-    warmup: int = 100
-    face_weight: float = 3.0
-    mouth_weight: float = 8.0
-    latent_noise: float = 0.02
-    average_decay: float = 0.998
-    log_every: int = 50
-    save_every: int = 250
+class FrameSampler:
+    """Draws batches from the frames of clips; finds clips that are rendered while it is in use.
+
+    Args:
+        clips: Clips that are there.
+        device: Device of the batches; a GPU holds all frames and does not look for new ones.
+        folder: Folder to look for new clips in, or None.
+        reload_every: Steps between two looks.
+    """
+
+    def __init__(
+        self, clips: list[RenderedClip], device: str, folder: Path | None, reload_every: int
+    ) -> None:
+        self._device, self._folder, self._reload_every = device, folder, reload_every
+        self._frames: FrameStore = store_frames(clips, device)
+
+    def draw(self, step: int, seed: int, size: int, crop: int) -> FrameBatch:
+        """Return the random batch of a seed."""
+        if self._folder is not None and self._device == "cpu" and step % self._reload_every == 0:
+            self._frames = store_frames(load_clips(self._folder), self._device)
+        return sample_batch(self._frames, size, torch.Generator(self._device).manual_seed(seed), crop)
 
 
-def reconstruction_loss(output: Tensor, batch: Batch, options: AutoencoderTraining) -> Tensor:
-    """Weighted absolute error of pixels and of their differences: the whole-frame error alone smears lips and teeth."""
-    weight = 1 + options.face_weight * batch.face + options.mouth_weight * batch.mouth
-    weight = weight / weight.mean()
-    error = output - batch.images
-    across, down = error.diff(dim=-1), error.diff(dim=-2)
-    edges = (across.abs() * weight[..., 1:]).mean() + (down.abs() * weight[..., 1:, :]).mean()
-    return (error.abs() * weight).mean() + 4 * (error.square() * weight).mean() + edges
-
-
-def psnr(output: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
-    """Decibels for values in [-1, 1], inside the mask."""
-    error = (output.clamp(-1, 1) - target).square()
-    mean = error.mean() if mask is None else (error * mask).sum() / (mask.sum() * error.shape[1])
-    return 10 * math.log10(4 / max(mean.item(), 1e-12))
-
-
-def schedule(step: int, options: AutoencoderTraining) -> float:
-    """Linear warm-up, then cosine to a twentieth."""
-    rise = min(1.0, (step + 1) / options.warmup)
-    return rise * (0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, step / options.steps))))
-
-
-@torch.no_grad()
-def measure(model: Trainee, weights: dict[str, Tensor], batch: Batch) -> dict[str, float]:
-    output = torch.func.functional_call(model, weights, (batch.images,))
-    return {
-        "whole_db": psnr(output, batch.images),
-        "face_db": psnr(output, batch.images, batch.face),
-        "mouth_db": psnr(output, batch.images, batch.mouth),
-    }
-
-
-def trained_autoencoder(run: Path) -> Autoencoder:
-    """The averaged weights of a training, without latent statistics (see `encode_clips.normalise`)."""
-    state = load_state(run / "autoencoder.pt")
-    if state is None:
-        raise FileNotFoundError(f"{run / 'autoencoder.pt'}: train the autoencoder first")
-    values = {**state["model"], **state["average"]}
+def load_autoencoder(run: Path) -> Autoencoder:
+    """Return a run's autoencoder with averaged weights, without latent statistics (`encode_clips.normalise`)."""
+    state = require_state(run / f"{NAME}.pt", "train the autoencoder first")
     autoencoder = Autoencoder(AutoencoderConfig.from_dict(state["config"]))
-    prefix = "autoencoder."
-    autoencoder.load_state_dict({name.removeprefix(prefix): value for name, value in values.items()})
+    autoencoder.load_state_dict(averaged_weights(state, "autoencoder"))
     return channels_last(autoencoder.eval())
 
 
-def parameter_groups(module: torch.nn.Module, options: AutoencoderTraining) -> list[dict[str, Any]]:
-    """The linear inverse, which starts where a linear map is best, learns slowly. "rate": before the schedule."""
+def parameter_groups(module: nn.Module, options: AutoencoderTraining) -> list[dict[str, Any]]:
+    """Return two optimiser groups: the linear inverse, and the rest of the decoder."""
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    slow, fast = ([p for name, p in named if ("inverse" in name) is wanted] for wanted in (True, False))
-    rates = ((slow, options.inverse_rate), (fast, options.learning_rate))
-    return [{"params": params, "lr": rate, "rate": rate} for params, rate in rates]
+    inverse, rest = ([p for name, p in named if ("inverse" in name) is chosen] for chosen in (True, False))
+    return [
+        {"params": inverse, "lr": options.inverse_rate},
+        {"params": rest, "lr": options.learning_rate},
+    ]
 
 
-class Trainee(torch.nn.Module):
-    """Encode, disturb the latents by up to ``noise`` as the diffusion model will, decode."""
+class AutoencoderTrainer(Trainer):
+    """A trainer whose checkpoints hold the autoencoder's configuration too."""
 
-    def __init__(self, autoencoder: Autoencoder, noise: float) -> None:
-        super().__init__()
-        self.autoencoder = autoencoder
-        self.noise = noise
+    def __init__(self, autoencoder: Autoencoder, options: AutoencoderTraining, device: str) -> None:
+        autoencoder.encoder.requires_grad_(False)
+        self.config = autoencoder.config
+        module = channels_last(AutoencoderTrainingModule(autoencoder, options.latent_noise)).to(device)
+        optimizer = torch.optim.AdamW(parameter_groups(module, options), betas=(0.9, 0.99), weight_decay=1e-3)
+        super().__init__(module, [optimizer], options.rate_factor, options.average_decay)
 
-    def forward(self, images: Tensor) -> Tensor:
-        with autocast(images.device):
-            latents = self.autoencoder.encode_raw(images)
-            if self.training:
-                amounts = self.noise * torch.rand(len(latents), 1, 1, 1, device=latents.device)
-                latents = latents + amounts * torch.randn_like(latents)
-            return self.autoencoder.decode_raw(latents).float()
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that a resumed training needs, and the configuration."""
+        return {**super().state_dict(), "config": asdict(self.config)}
 
 
 def train(
-    clips: list[Clip],
-    held_out: list[Clip],
+    clips: list[RenderedClip],
+    validation_clips: list[RenderedClip],
     run: Path,
     options: AutoencoderTraining,
     autoencoder: Autoencoder,
-    root: Path | None = None,
+    clip_folder: Path | None = None,
     workers: Workers = ALONE,
     device: str = "cpu",
-    minutes: float = math.inf,
 ) -> None:
-    """Goes on where ``run`` stopped; ``autoencoder``, with its components set, is what a new training starts from.
+    """Train the decoder, from the run's checkpoint if there is one.
 
-    Every worker takes its own frames of a step; all make the same update, and the first one keeps the books.
+    Args:
+        clips: Clips to train on.
+        validation_clips: Clips for validation.
+        run: Folder of the checkpoint and the training curve.
+        options: Options of the training.
+        autoencoder: The initial autoencoder, with its components set.
+        clip_folder: Folder in which further clips may appear during training.
+        workers: This process among those that train together.
+        device: Device to train on.
     """
-    torch.manual_seed(workers.rank)
-    autoencoder.encoder.requires_grad_(False)
-    trainee = channels_last(Trainee(autoencoder, options.latent_noise)).to(device)
-    trained = [p for p in trainee.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameter_groups(trainee, options), betas=(0.9, 0.99), weight_decay=1e-3)
-    average = MovingAverage(trainee, options.average_decay)
-    first = 0
-    if (state := load_state(run / "autoencoder.pt")) is not None:
-        trainee.load_state_dict(state["model"])
-        if "optimizer" in state:
-            optimizer.load_state_dict(state["optimizer"])
-        average.values = {name: value.to(device) for name, value in state["average"].items()}
-        first = state["step"]
-    check = sample_batch(stored(held_out, device), 24, torch.Generator(device).manual_seed(1))
-    frames = stored(clips, device)
-    start = time.monotonic()
-    for step in range(first, options.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * schedule(step, options)
-        generator = torch.Generator(device).manual_seed(step * workers.count + workers.rank)
-        batch = sample_batch(frames, options.batch, generator, options.crop)
-        trainee.train()
-        output = trainee(batch.images)
-        loss = reconstruction_loss(output, batch, options)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        workers.average_gradients(trained)
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        average.update(trainee, step)
-        seconds = time.monotonic() - start
-        done = workers.agree(step + 1 == options.steps or seconds > minutes * 60)
-        if workers.first and (step + 1) % options.log_every == 0:
-            trainee.eval()
-            figures = measure(trainee, average.state_for(trainee), check) if (step + 1) % 250 == 0 else {}
-            log_line(run / "autoencoder.jsonl", step=step + 1, loss=loss.item(), seconds=seconds, **figures)
-        if workers.first and ((step + 1) % options.save_every == 0 or done):
-            save_state(
-                run / "autoencoder.pt",
-                {
-                    "step": step + 1,
-                    "model": trainee.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "average": average.values,
-                    "config": asdict(autoencoder.config),
-                },
-            )
-        if done:
-            return
-        if device == "cpu" and root is not None and (step + 1) % options.save_every == 0:
-            frames = stored(load_clips(root), device)  # rendering may still be adding to them
+    trainer = AutoencoderTrainer(autoencoder, options, device)
+    sampler = FrameSampler(clips, device, clip_folder, options.save_every)
+    generator = torch.Generator(device).manual_seed(1)
+    fixed = sample_batch(store_frames(validation_clips, device), VALIDATION_FRAMES, generator)
 
+    def loss(step: int, seed: int) -> Tensor:
+        batch = sampler.draw(step, seed, options.batch, options.crop)
+        trainer.module.train()
+        return reconstruction_loss(
+            trainer.module(batch.images), batch, options.face_weight, options.mouth_weight
+        )
 
-def stored(clips: list[Clip], device: str) -> FrameStore:
-    """A CPU's memory need not hold them all; a GPU's does."""
-    return MappedFrames.of(clips) if device == "cpu" else DeviceFrames.of(clips, device)
+    @torch.no_grad()
+    def validate(averaged: nn.Module) -> dict[str, float]:
+        output = averaged(fixed.images)
+        return {
+            "whole_db": masked_psnr(output, fixed.images),
+            "face_db": masked_psnr(output, fixed.images, fixed.face),
+            "mouth_db": masked_psnr(output, fixed.images, fixed.mouth),
+        }
+
+    run_training(trainer, Objective(loss, validate), run, NAME, options.loop(), workers)
 
 
 @dataclass(frozen=True)
-class Job:
-    """One training, in a form that worker processes can be given."""
+class AutoencoderJob:
+    """A training as a picklable function of the worker."""
 
     clips: Path
     run: Path
     options: AutoencoderTraining
     device: str = "cpu"
-    minutes: float = math.inf
 
     def __call__(self, workers: Workers) -> None:
+        """Train on the clips below ``clips``/train."""
+        clips, validation_clips = (load_clips(self.clips / name) for name in ("train", "validation"))
+        torch.manual_seed(0)
+        autoencoder = Autoencoder(AutoencoderConfig())
+        fit_components(autoencoder, clips, COMPONENT_FACE_WEIGHT, COMPONENT_MOUTH_WEIGHT)
         train(
-            clips := load_clips(self.clips / "train"),
-            load_clips(self.clips / "validation"),
+            clips,
+            validation_clips,
             self.run,
             self.options,
-            self.beginning(clips),
+            autoencoder,
             self.clips / "train",
             workers,
             self.device,
-            self.minutes,
         )
-
-    def beginning(self, clips: list[Clip]) -> Autoencoder:
-        torch.manual_seed(0)
-        autoencoder = Autoencoder(AutoencoderConfig())
-        set_components(autoencoder, clips, COMPONENT_FACE_WEIGHT, COMPONENT_MOUTH_WEIGHT)
-        return autoencoder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=AutoencoderTraining.steps)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop (resumably) after this long")
-    parser.add_argument("--workers", type=int, help="processes, a thread each; all cores' worth without it")
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Train the bundled model's autoencoder on rendered clips.")
+    default = AutoencoderTraining
+    parser.add_argument("--clips", type=Path, required=True, help="Folder of the rendered clips.")
+    parser.add_argument("--run", type=Path, required=True, help="Folder of the checkpoint and the curve.")
+    parser.add_argument("--steps", type=int, default=default.steps, help="Updates in all.")
     parser.add_argument(
-        "--batch", type=int, default=AutoencoderTraining.batch, help="parts a step and worker"
+        "--minutes", type=float, default=math.inf, help="Minutes after which training stops, resumably."
     )
     parser.add_argument(
-        "--mouth-weight",
-        type=float,
-        default=AutoencoderTraining.mouth_weight,
-        help="how much more a pixel of it counts",
+        "--workers", type=int, help="Processes of one thread each; one for each core by default."
     )
-    parser.add_argument("--device", default="cpu", help="cuda: one worker on one GPU, which holds all frames")
+    parser.add_argument("--batch", type=int, default=default.batch, help="Crops per step and worker.")
+    parser.add_argument(
+        "--mouth-weight", type=float, default=default.mouth_weight, help="Extra weight of a mouth's pixel."
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="Device to train on; cuda holds all frames in the GPU's memory."
+    )
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
     options = AutoencoderTraining(
-        steps=arguments.steps, batch=arguments.batch, mouth_weight=arguments.mouth_weight
+        steps=arguments.steps,
+        batch=arguments.batch,
+        mouth_weight=arguments.mouth_weight,
+        max_minutes=arguments.minutes,
     )
-    job = Job(arguments.clips, arguments.run, options, arguments.device, arguments.minutes)
-    cores = (os.cpu_count() or 1) if arguments.device == "cpu" else 1
-    launch(arguments.workers or cores, job)
+    job = AutoencoderJob(arguments.clips, arguments.run, options, arguments.device)
+    launch(arguments.workers or default_workers(arguments.device), job)
 
 
 if __name__ == "__main__":

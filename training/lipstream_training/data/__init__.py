@@ -1,1 +1,1 @@
-"""Rendered and encoded clips, on disk and in batches."""
+"""Rendered and encoded clips on disk, and the batches that are drawn from them."""

@@ -1,4 +1,4 @@
-"""Encoded clips: one file each, and all of a folder as stacked tensors on the device that trains."""
+"""Encoded clips: one file per clip, and all clips of a folder as stacked tensors on the device that trains."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ from torch import Tensor
 from .dataset import REFERENCES
 
 FLOW_WEIGHT = 8.0
-"""How much a flow channel's error counts beside the mean latent channel's."""
+"""Weight of a flow channel's error; latent channels have a weight of 1 on average."""
+PER_REFERENCE = ("samples", "reference_frames", "embeddings", "face_regions")
+"""Arrays whose first dimension is the references; the masks are others."""
 
 
 @dataclass(frozen=True)
 class LatentClip:
-    """One clip of T frames, encoded.
+    """An encoded clip of T frames with R references.
 
-    latents: (T, C, h, w) float16; samples: (R, T, C + K, h, w) float16, what is diffused for each portrait: how far the latents are
-    from those of the portrait moved by the flow, and the flow's K channels; features: (T, blocks, channels) float16;
-    reference_frames: (R,) indices of frames that serve as portraits; embeddings: (R, 512) float16;
-    face_regions: (R, S, S) uint8 in {0, 255}, S the side of the picture; masks: per level (R, 3, tokens) float16 (full, face, lip);
-    mouth: (T, h, w) float16, share of a latent token inside the mouth box; face: the same for the face box.
+    Attributes:
+        latents: (T, C, h, w) latents of the frames.
+        samples: (R, T, C + K, h, w) what the diffusion model predicts for each reference: the residual latents
+            (those of the frame minus those of the warped reference) and the K flow channels.
+        features: (T, blocks, channels) audio features.
+        reference_frames: (R,) indices of the reference frames.
+        embeddings: (R, 512) face embeddings.
+        face_regions: (R, S, S) in {0, 255}, for references of S x S pixels.
+        masks: (R, 3, tokens) for each level: the full, face and lip masks.
+        mouth: (T, h, w) share of each token that is inside the mouth box.
+        face: (T, h, w) share of each token that is inside the face box.
     """
 
     latents: NDArray[np.float16]
@@ -42,10 +50,13 @@ class LatentClip:
 
 @dataclass(frozen=True)
 class LatentClips:
-    """N clips of one length as stacked tensors, each field as in `LatentClip` with N in front.
+    """N encoded clips of one length as stacked tensors, each as in `LatentClip` with a first dimension of N.
 
-    A clip with fewer portraits than others has some of them twice. mouth_middles: (N, T, 2), token row and column of the middle of
-    the mouth; it stays on the host, where windows are chosen.
+    A clip with fewer references than others has some of them twice.
+
+    Attributes:
+        mouth_centres: (N, T, 2) row and column, in tokens, of the centre of the mouth; on the host, where windows
+            are chosen.
     """
 
     latents: Tensor
@@ -57,97 +68,102 @@ class LatentClips:
     masks: tuple[Tensor, ...]
     mouth: Tensor
     face: Tensor
-    mouth_middles: NDArray[np.float64]
+    mouth_centres: NDArray[np.float64]
 
     @classmethod
     def stacked(cls, clips: Sequence[LatentClip], device: torch.device | str = "cpu") -> LatentClips:
-        """Takes one clip after the other, so that a sequence that loads them holds no more than one of them besides the stack.
+        """Return the stack of some clips on a device.
 
-        Raises ValueError when there is no clip, or when their lengths differ.
+        Clips are read one after the other, so that a sequence that loads them has one in memory besides the stack.
+
+        Raises:
+            ValueError: There is no clip, or their lengths differ.
         """
         stacks: dict[str, Tensor] = {}
-        middles = []
+        centres = []
         for number, clip in enumerate(clips):
-            middles.append(_middles(clip.mouth))
-            for name, array in _arrays(clip).items():
+            centres.append(_mouth_centres(clip.mouth))
+            for name, array in _equal_references(clip).items():
                 if number == 0:
                     shape = (len(clips), *array.shape)
                     stacks[name] = torch.empty(shape, dtype=torch.from_numpy(array).dtype, device=device)
-                if array.shape != stacks[name].shape[1:]:
+                expected = tuple(stacks[name].shape[1:])
+                if array.shape != expected:
                     raise ValueError(
-                        f"expected clips of one length, got {name} of {array.shape} beside {tuple(stacks[name].shape[1:])}"
+                        f"expected clips of one length, got {name} of {array.shape} beside {expected}"
                     )
                 stacks[name][number] = torch.from_numpy(array)
-        if not middles:
-            raise ValueError("expected clips, got none")
+        if not centres:
+            raise ValueError("expected encoded clips, got none: run `lipstream_training.stages.encode_clips`")
         masks = tuple(stacks.pop(name) for name in sorted(stacks) if name.startswith("mask_"))
-        return cls(**stacks, masks=masks, mouth_middles=np.stack(middles))
+        return cls(**stacks, masks=masks, mouth_centres=np.stack(centres))
 
     @property
     def count(self) -> int:
+        """Number of clips."""
         return len(self.latents)
 
     @property
     def frames(self) -> int:
+        """Frames of a clip."""
         return self.latents.shape[1]
 
     @property
     def side(self) -> int:
-        """Latent tokens a side."""
+        """Latent tokens per side."""
         return self.latents.shape[-1]
 
 
-def _middles(mouth: NDArray[np.float16]) -> NDArray[np.float64]:
-    """(T, h, w) -> (T, 2): where the mouth's tokens are on average; the middle of the picture where there are none."""
+def _mouth_centres(mouth: NDArray[np.float16]) -> NDArray[np.float64]:
+    """Return the mean position (T, 2) of the mouth's tokens (T, h, w); the centre of the frame if there are none."""
     inside = mouth > 0
-    places = np.moveaxis(np.mgrid[0 : mouth.shape[1], 0 : mouth.shape[2]], 0, -1)  # (h, w, 2)
+    positions = np.moveaxis(np.mgrid[0 : mouth.shape[1], 0 : mouth.shape[2]], 0, -1)  # (h, w, 2)
     counts = inside.sum(axis=(1, 2))[:, None]
-    sums = np.einsum("thw,hwc->tc", inside.astype(np.float64), places.astype(np.float64))
+    sums = np.einsum("thw,hwc->tc", inside.astype(np.float64), positions.astype(np.float64))
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.array(mouth.shape[1:]) / 2)
 
 
-OF_PORTRAITS = ("samples", "reference_frames", "embeddings", "face_regions")
-
-
-def _arrays(clip: LatentClip) -> dict[str, NDArray[Any]]:
-    """A clip's arrays by name, with ``REFERENCES`` portraits whatever it has."""
-    arrays = _named(clip)
+def _equal_references(clip: LatentClip) -> dict[str, NDArray[Any]]:
+    """Return a clip's arrays by name, with its references repeated until there are `REFERENCES`."""
+    arrays = _named_arrays(clip)
     for name, array in arrays.items():
-        if name in OF_PORTRAITS or name.startswith("mask_"):
+        if name in PER_REFERENCE or name.startswith("mask_"):
             arrays[name] = np.resize(array, (REFERENCES, *array.shape[1:]))
     return arrays
 
 
-def _named(clip: LatentClip) -> dict[str, NDArray[Any]]:
+def _named_arrays(clip: LatentClip) -> dict[str, NDArray[Any]]:
     arrays = {name: getattr(clip, name) for name in LatentClip.__dataclass_fields__ if name != "masks"}
     return arrays | {f"mask_{level}": mask for level, mask in enumerate(clip.masks)}
 
 
 def save_latent_clip(path: Path, clip: LatentClip) -> None:
+    """Write an encoded clip atomically."""
     part = path.with_name(f"part-{path.name}")
-    arrays: dict[str, Any] = _named(clip)
+    arrays: dict[str, Any] = _named_arrays(clip)
     np.savez(part, **arrays)
     part.rename(path)
 
 
 @dataclass(frozen=True)
 class LatentFiles(Sequence[LatentClip]):
-    """The encoded clips of a folder, each loaded when it is asked for."""
+    """The encoded clips of a folder, each loaded when it is accessed."""
 
     paths: list[Path]
 
     @classmethod
-    def of(cls, root: Path) -> LatentFiles:
+    def in_folder(cls, root: Path) -> LatentFiles:
+        """Return the clips of a folder, sorted by name."""
         return cls([path for path in sorted(root.glob("*.npz")) if not path.name.startswith("part-")])
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, number: int) -> LatentClip:  # type: ignore[override]
-        return _load(self.paths[number])
+        return _load_latent_clip(self.paths[number])
 
 
-def _load(path: Path) -> LatentClip:
+def _load_latent_clip(path: Path) -> LatentClip:
     with np.load(path) as arrays:
         names = [name for name in LatentClip.__dataclass_fields__ if name != "masks"]
         levels = sorted(name for name in arrays.files if name.startswith("mask_"))
@@ -156,25 +172,25 @@ def _load(path: Path) -> LatentClip:
         )
 
 
-def spread_of(clips: LatentClips) -> float:
-    """Root mean square distance of a frame's latents from the portrait's, inside the face: the unit of what is diffused."""
+def residual_scale_of(clips: LatentClips) -> float:
+    """Return the root mean square of the residual latents inside faces: the unit of the diffused samples."""
     squares, weights, channels = 0.0, 0.0, clips.latents.shape[2]
     for samples, face in zip(clips.samples, clips.face, strict=True):
         inside = face.float()[:, None]
         for sample in samples:
-            distance = sample[:, :channels].float().square().mean(dim=1, keepdim=True)
-            squares, weights = squares + float((distance * inside).sum()), weights + float(inside.sum())
+            residual = sample[:, :channels].float().square().mean(dim=1, keepdim=True)
+            squares, weights = squares + float((residual * inside).sum()), weights + float(inside.sum())
     return float(np.sqrt(squares / weights))
 
 
-def channel_weights_of(clips: LatentClips) -> Tensor:
-    """(C, 1, 1, 1): how much a channel counts, one on average: the root of what its error is worth in pixels.
+def channel_weights(clips: LatentClips) -> Tensor:
+    """Return the weight (C + K, 1, 1, 1) of each channel's error; latent channels have a weight of 1 on average.
 
-    A latent channel of variance v is a component of pixels of variance v^2 (`set_components`), so its squared error is worth v
-    times as much in pixels. Counted alike, the many weak channels, which hold texture that nothing predicts, would be most of
-    the loss.
+    A latent channel of variance v is a component of pixels of variance v^2 (`fit_components`), so its squared error
+    is worth v times as much in pixels; its weight is the root of that. With equal weights the many weak channels,
+    which encode texture that nothing predicts, would be most of the loss.
     """
-    middles = clips.latents[:, clips.frames // 2].float()
-    weights = middles.std(dim=(0, 2, 3), correction=0)
+    latents = clips.latents[:, clips.frames // 2].float()
+    weights = latents.std(dim=(0, 2, 3), correction=0)
     flow = torch.full((clips.samples.shape[3] - len(weights),), FLOW_WEIGHT, device=weights.device)
     return torch.cat([weights / weights.mean(), flow])[:, None, None, None]

@@ -1,4 +1,4 @@
-"""How a frame differs from its portrait as a few components a token: what `lipstream_models.warping.flow_warp` turns back."""
+"""The flow channels of a token: components of flow, mouth edges and colours, which `flow_warp` turns back into fields."""
 
 from __future__ import annotations
 
@@ -19,83 +19,99 @@ from lipstream_models.warping.flow_warp import (
     FlowWarp,
 )
 
-from ..autoencoder.principal_components import patches_within
 from ..bundled_config import FLOW_CHANNELS
-from .dataset import Clip
-from .mouth_fields import edge_distances, seen_colours, tones
+from .dataset import RenderedClip
+from .mouth_fields import colour_offsets, edge_distances, mouth_colours
+from .patches import patches_within
 
 Floats = NDArray[np.float32]
-Chosen = slice | list[int]
+FrameSelection = slice | list[int]
 ALL = slice(None)
 
 FACE_WEIGHT = 4.0
 MOUTH_WEIGHT = 40.0
-ROUNDS = 60
-"""Of smoothing where the flow is not known; a mouth is some ten cells wide."""
+"""Extra weights of patches of the face and of the mouth when the components are computed."""
+FILL_ITERATIONS = 60
+"""Smoothing passes where the flow is unknown; a mouth is about ten cells wide."""
 
 
 @dataclass(frozen=True)
-class Mouths:
-    """What the mouths of N frames show, whatever the portrait: edges (N, S, S, 4), see `edge_distances`; colours (N, h, w, 2, 3)
-    and seen (N, h, w, 2), see `seen_colours`.
+class MouthFields:
+    """The mouths of N frames, independent of the portrait.
+
+    Attributes:
+        edges: (N, S, S, 4), see `edge_distances`.
+        colours: (N, h, w, 2, 3), see `mouth_colours`.
+        shares: (N, h, w, 2), see `mouth_colours`.
     """
 
     edges: Floats
     colours: Floats
-    seen: Floats
+    shares: Floats
 
-    def tokens(self, flow: Floats, inside: Tensor) -> Tensor:
-        """(N, FIELDS_PER_TOKEN, h, w), ordered as `FlowWarp.basis`; flow (N, S, S, 2) to a portrait; inside
-        (COLOUR_CHANNELS,): the mean colours."""
+    def tokens(self, flow: Floats, mean_colours: Tensor) -> Tensor:
+        """Return all fields of each token (N, FIELDS_PER_TOKEN, h, w), in the order of `FlowWarp.basis`.
+
+        Args:
+            flow: (N, S, S, 2) flow to a portrait.
+            mean_colours: (COLOUR_CHANNELS,) mean colours of flesh and teeth.
+        """
         cells = F.pixel_unshuffle(
             _channels_first(np.concatenate([flow, self.edges], axis=-1)), CELLS_PER_TOKEN
         )
-        return torch.cat([cells, _channels_first(tones(self.colours, self.seen, inside.numpy()))], dim=1)
+        offsets = colour_offsets(self.colours, self.shares, mean_colours.numpy())
+        return torch.cat([cells, _channels_first(offsets)], dim=1)
 
 
 def _channels_first(values: Floats) -> Tensor:
+    """Return values (N, H, W, C) as a tensor (N, C, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1)))
 
 
-def mouths_of(clip: Clip, frames: Chosen = ALL) -> Mouths:
+def measure_mouths(clip: RenderedClip, frames: FrameSelection = ALL) -> MouthFields:
+    """Return the fields of the mouths in some frames of a clip."""
     truth = clip.truth
     edges = edge_distances(truth.outlines[frames], truth.mouth_box[frames])
-    return Mouths(edges, *seen_colours(clip.frames[frames], truth.inside[frames]))
+    return MouthFields(edges, *mouth_colours(clip.frames[frames], truth.inside[frames]))
 
 
-def flow_of(clip: Clip, portrait: int, frames: Chosen = ALL) -> Floats:
-    """The flow (N, S, S, 2) to the portrait of that number, known everywhere."""
-    return np.stack([filled(flow) for flow in clip.truth.flow[portrait, frames].astype(np.float32)])
+def portrait_flow(clip: RenderedClip, reference: int, frames: FrameSelection = ALL) -> Floats:
+    """Return the flow (N, S, S, 2) from some frames to a reference, with unknown flow filled in."""
+    return np.stack([fill_unknown(flow) for flow in clip.truth.flow[reference, frames].astype(np.float32)])
 
 
-def filled(flow: Floats) -> Floats:
-    """A flow (S, S, 2) with what is NaN grown in from around it, smoothly."""
+def fill_unknown(flow: Floats) -> Floats:
+    """Return a flow (S, S, 2) whose NaN cells are interpolated smoothly from the cells around them."""
     unknown = np.isnan(flow[..., 0])
     if not unknown.any():
         return flow
     nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
     whole = flow[tuple(nearest)]
-    for _ in range(ROUNDS):
+    for _ in range(FILL_ITERATIONS):
         whole[unknown] = uniform_filter(whole, (3, 3, 1), mode="nearest")[unknown]
     return np.asarray(whole, np.float32)
 
 
-def channels_of(warp: FlowWarp, tokens: Tensor) -> Tensor:
-    """Channels (N, K, h, w) of tokens (N, FIELDS_PER_TOKEN, h, w): the nearest that the basis has."""
+def fit_channels(warp: FlowWarp, tokens: Tensor) -> Tensor:
+    """Return the channels (N, K, h, w) that describe tokens (N, FIELDS_PER_TOKEN, h, w) best (least squares)."""
     return F.conv2d(tokens, torch.linalg.pinv(warp.basis).T[:, :, None, None])
 
 
-def leading_components(clips: list[Clip], unit: float) -> FlowWarp:
-    """The strongest components of what a random frame of each clip has, without a mean, so that nothing moves by default.
+def principal_components(clips: list[RenderedClip], unit: float) -> FlowWarp:
+    """Return a warp whose basis is the strongest components of a random frame of each clip.
 
-    unit: what a flow channel is inside faces on average, and each of the others in mouths (root mean square).
+    The components have no mean, so that zero channels move nothing.
+
+    Args:
+        clips: Clips to take the frames from.
+        unit: Root mean square of a flow channel inside faces, and of the other channels inside mouths.
     """
     rng = np.random.default_rng(6)
     chosen = [
         (clip, int(rng.integers(len(clip.truth.flow))), int(rng.integers(len(clip.frames)))) for clip in clips
     ]
-    mouths = [mouths_of(clip, [frame]) for clip, _, frame in chosen]
-    flows = [flow_of(clip, portrait, [frame]) for clip, portrait, frame in chosen]
+    mouths = [measure_mouths(clip, [frame]) for clip, _, frame in chosen]
+    flows = [portrait_flow(clip, reference, [frame]) for clip, reference, frame in chosen]
     warp = FlowWarp(sum(FLOW_CHANNELS))
     warp.inside.copy_(_mean_colours(mouths))
     tokens = [mouth.tokens(flow, warp.inside) for mouth, flow in zip(mouths, flows, strict=True)]
@@ -118,7 +134,7 @@ def leading_components(clips: list[Clip], unit: float) -> FlowWarp:
         strict=True,
     ):
         part = vectors[:, column : column + width]
-        warp.basis[row : row + count, column : column + width] = _components(
+        warp.basis[row : row + count, column : column + width] = _leading_directions(
             part, weights, within, count, unit
         )
         row, column = row + count, column + width
@@ -126,22 +142,30 @@ def leading_components(clips: list[Clip], unit: float) -> FlowWarp:
     return warp
 
 
-def _components(
+def _leading_directions(
     vectors: NDArray[np.float64],
     weights: NDArray[np.float64],
     within: NDArray[np.bool_],
     count: int,
     unit: float,
 ) -> Tensor:
-    """(count, D): the strongest directions of vectors (N, D), as long as makes them ``unit`` within on average."""
+    """Return the strongest directions (count, D) of vectors (N, D).
+
+    Args:
+        vectors: (N, D).
+        weights: (N,).
+        within: (N,) the vectors inside which a channel's root mean square is to be ``unit``.
+        count: Number of directions.
+        unit: See above; it determines the lengths.
+    """
     directions = np.linalg.eigh((vectors * weights[:, None]).T @ vectors)[1][:, ::-1][:, :count].T
     rms = np.sqrt((vectors[within] ** 2).sum(axis=1).mean() / count)
     return torch.from_numpy(directions * rms / unit).float()
 
 
-def _mean_colours(mouths: list[Mouths]) -> Tensor:
-    """The mean colours of flesh and teeth (COLOUR_CHANNELS,) in [-1, 1], by how much of them is to be seen."""
-    seen = np.concatenate([mouth.seen for mouth in mouths]).astype(np.float64)[..., None]
+def _mean_colours(mouths: list[MouthFields]) -> Tensor:
+    """Return the mean colours of flesh and teeth (COLOUR_CHANNELS,) in [-1, 1], weighted by their visible shares."""
+    shares = np.concatenate([mouth.shares for mouth in mouths]).astype(np.float64)[..., None]
     colours = np.concatenate([mouth.colours for mouth in mouths])
-    mean = (colours * seen).sum(axis=(0, 1, 2)) / seen.sum(axis=(0, 1, 2)).clip(1e-6)
+    mean = (colours * shares).sum(axis=(0, 1, 2)) / shares.sum(axis=(0, 1, 2)).clip(1e-6)
     return torch.from_numpy(mean.reshape(COLOUR_CHANNELS)).float()

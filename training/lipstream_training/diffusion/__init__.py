@@ -1,1 +1,1 @@
-"""Training of the audio projection and the diffusion model."""
+"""Training of the audio projection, the audio-to-blendshapes network and the diffusion model."""

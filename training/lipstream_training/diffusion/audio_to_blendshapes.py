@@ -1,10 +1,11 @@
-"""The mouth that a sound lets expect, for clips of which nothing has to be guessed.
+"""Train the network that predicts a mouth from audio; training clips show the mouths that it predicts.
 
     python -m lipstream_training.diffusion.audio_to_blendshapes --speech DIR --run DIR
 
-A sound fits many mouths, and a network that is to draw the right one draws their mean, which is a smear. So the mouths of training
-clips are themselves what can be heard: what a small network makes of the audio tokens of each frame, stretched so that every
-blendshape has the spread that it has in speech. What is left to the diffusion model is to draw it.
+Many mouths fit the same audio, and a network that has to draw the right one draws their mean, which is blurred.
+Therefore the mouths of training clips are a function of the audio: what a small network predicts from the audio
+tokens of each frame, stretched so that every blendshape has the distribution that it has in speech. The diffusion
+model has nothing to guess then; it only learns to draw.
 """
 
 from __future__ import annotations
@@ -21,23 +22,25 @@ from lipstream_models.audio.features import WhisperFeatures
 from lipstream_models.networks.projections import AudioProjection
 
 from ..bundled_config import NETWORK
-from ..motion.script import Listener
+from ..motion.script import MouthPredictor
 from ..motion.visemes import ARKIT_NAMES
-from ..optimisation.checkpoint import load_state, save_state
-from .audio_pretraining import batches, correlation, load_speech
+from ..optimisation.checkpoint import require_state, save_state
+from ..optimisation.one_cycle import OneCycle, fit_one_cycle
+from .audio_pretraining import MIN_DEVIATION, load_projection
+from .speech_data import SpeechData, correlation, window_index
 
 WIDTH = 512
 QUANTILES = 201
-STATE = "heard_mouth.pt"
+STATE = "audio_to_blendshapes.pt"
 
 
-class MouthReader(nn.Module):
-    """Audio tokens (N, T, C) of frames -> their mouths (N, 52)."""
+class AudioToBlendshapes(nn.Module):
+    """Predicts the blendshapes of frames from their audio tokens."""
 
     mean: Tensor
     deviation: Tensor
-    said: Tensor
-    meant: Tensor
+    predicted_quantiles: Tensor
+    target_quantiles: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,102 +57,94 @@ class MouthReader(nn.Module):
         )
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("deviation", torch.ones(inputs))
-        self.register_buffer("said", torch.zeros(outputs, QUANTILES))
-        self.register_buffer("meant", torch.zeros(outputs, QUANTILES))
+        self.register_buffer("predicted_quantiles", torch.zeros(outputs, QUANTILES))
+        self.register_buffer("target_quantiles", torch.zeros(outputs, QUANTILES))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """What is to be expected: moves less than mouths do."""
-        mouths: Tensor = self.layers((tokens.flatten(1) - self.mean) / self.deviation)
-        return mouths
+        """Return the expected blendshapes (N, 52) of audio tokens (N, T, C); they move less than real ones do."""
+        blendshapes: Tensor = self.layers((tokens.flatten(1) - self.mean) / self.deviation)
+        return blendshapes
 
     def stretched(self, tokens: Tensor) -> NDArray[np.float32]:
-        """The same with each blendshape's quantiles those of speech (N, 52), 0 to 1."""
+        """Return blendshapes (N, 52) in [0, 1] of audio tokens (N, T, C), with the quantiles of speech."""
         expected = self(tokens).numpy()
         columns = [
-            np.interp(column, said, meant)
-            for column, said, meant in zip(expected.T, self.said.numpy(), self.meant.numpy(), strict=True)
+            np.interp(column, predicted, target)
+            for column, predicted, target in zip(
+                expected.T, self.predicted_quantiles.numpy(), self.target_quantiles.numpy(), strict=True
+            )
         ]
         return np.stack(columns, axis=1).clip(0, 1).astype(np.float32)
 
-    def stretch(self, expected: Tensor, true: Tensor) -> None:
-        """Remembers the quantiles of what was expected and of what it was, (N, 52) each."""
-        steps = np.linspace(0, 1, QUANTILES)
-        said = np.quantile(expected.numpy(), steps, axis=0).T
-        self.said.copy_(torch.from_numpy(said + np.arange(QUANTILES) * 1e-7))
-        self.meant.copy_(torch.from_numpy(np.quantile(true.numpy(), steps, axis=0).T))
+    def set_quantiles(self, predicted: Tensor, target: Tensor) -> None:
+        """Store the quantiles of predicted and of true blendshapes, (N, 52) each."""
+        shares = np.linspace(0, 1, QUANTILES)
+        # Quantiles that are equal are set apart a little, because `np.interp` wants them to increase.
+        increasing = np.quantile(predicted.numpy(), shares, axis=0).T + np.arange(QUANTILES) * 1e-7
+        self.predicted_quantiles.copy_(torch.from_numpy(increasing))
+        self.target_quantiles.copy_(torch.from_numpy(np.quantile(target.numpy(), shares, axis=0).T))
 
 
-def trained_projection(run: Path) -> AudioProjection:
-    """The run's audio projection."""
-    state = load_state(run / "audio_projection.pt")
-    if state is None:
-        raise FileNotFoundError(f"{run / 'audio_projection.pt'}: train the audio projection first")
-    projection = AudioProjection(NETWORK.audio_projection).eval()
-    projection.load_state_dict(state)
-    return projection
+def load_mouth_predictor(run: Path) -> MouthPredictor:
+    """Return the run's function from audio (N,) at 16 kHz to the blendshapes (T, 52) of its frames.
 
-
-def heard_mouth(run: Path) -> Listener:
-    """What the run's reader hears in a sound."""
-    state = load_state(run / STATE)
-    if state is None:
-        raise FileNotFoundError(
-            f"{run / STATE}: run `python -m lipstream_training.diffusion.audio_to_blendshapes` first"
-        )
-    reader, projection, whisper = MouthReader().eval(), trained_projection(run), WhisperFeatures.bundled()
-    reader.load_state_dict(state)
+    Raises:
+        FileNotFoundError: The network has not been trained in this run.
+    """
+    state = require_state(
+        run / STATE, "run `python -m lipstream_training.diffusion.audio_to_blendshapes` first"
+    )
+    network, projection = AudioToBlendshapes().eval(), load_projection(run)
+    network.load_state_dict(state)
+    whisper = WhisperFeatures.bundled()
 
     @torch.no_grad()
-    def listen(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        features, index, _ = batches([(torch.from_numpy(whisper.offline(audio)), torch.zeros(0))])
-        return reader.stretched(projection(features[index].float()[None])[0])
+    def predict(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        features = torch.from_numpy(whisper.offline(audio))
+        return network.stretched(projection(features[window_index([len(features)])].float()[None])[0])
 
-    return listen
+    return predict
 
 
 @torch.no_grad()
-def tokens_of(projection: AudioProjection, features: Tensor, index: Tensor) -> Tensor:
-    """(N, tokens * channels) of all frames."""
-    return torch.cat([projection(features[rows].float()[None])[0].flatten(1) for rows in index.split(2048)])
+def audio_tokens(projection: AudioProjection, data: SpeechData) -> Tensor:
+    """Return the audio tokens (N, tokens * channels) of all frames."""
+    return torch.cat([projection(data.windows(rows)[None])[0].flatten(1) for rows in data.chunks()])
 
 
 def train(speech: Path, run: Path, steps: int) -> None:
-    projection = trained_projection(run)
-    features, index, mouths = batches(load_speech(speech / "train", "mouth"))
-    tokens = tokens_of(projection, features, index)
-    check_features, check_index, check_mouths = batches(load_speech(speech / "heldout", "mouth"))
-    scale = mouths.std(0).clamp(min=0.02)
+    """Train on the features below ``speech``/train, print the fit on ``speech``/heldout, save into ``run``."""
+    projection = load_projection(run)
+    data, validation = (SpeechData.from_folder(speech / name, "mouth") for name in ("train", "heldout"))
+    tokens = audio_tokens(projection, data)
+    scale = data.targets.std(0).clamp(min=MIN_DEVIATION)
     torch.manual_seed(0)
-    reader = MouthReader()
-    reader.mean.copy_(tokens.mean(0))
-    reader.deviation.copy_(tokens.std(0))
-    optimizer = torch.optim.AdamW(reader.parameters(), 1e-3, weight_decay=0.1)
-    decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
-    for _ in range(steps):
-        rows = torch.randint(len(tokens), (512,))
-        # Squared: the mean is wanted, which the quantiles then stretch.
-        loss = ((reader(tokens[rows]) - mouths[rows]) / scale).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        decay.step()
-    reader.eval()
+    network = AudioToBlendshapes()
+    network.mean.copy_(tokens.mean(0))
+    network.deviation.copy_(tokens.std(0))
+
+    def loss(rows: Tensor, step: int) -> Tensor:
+        # The squared error gives the mean, whose quantiles are stretched afterwards.
+        error: Tensor = (network(tokens[rows]) - data.targets[rows]) / scale
+        return error.square().mean()
+
+    fit_one_cycle(network, loss, len(tokens), OneCycle(steps, 1e-3, 0.1))
+    network.eval()
     with torch.no_grad():
-        reader.stretch(reader(tokens), mouths)
-        heard = torch.from_numpy(reader.stretched(tokens_of(projection, check_features, check_index)))
+        network.set_quantiles(network(tokens), data.targets)
+        predicted = torch.from_numpy(network.stretched(audio_tokens(projection, validation)))
     jaw = ARKIT_NAMES.index("jawOpen")
-    print(
-        f"jaw of unheard voices: correlation {correlation(heard[:, jaw], check_mouths[:, jaw]):.3f}",
-        flush=True,
-    )
-    save_state(run / STATE, reader.state_dict())
+    fit = correlation(predicted[:, jaw], validation.targets[:, jaw])
+    print(f"jaw opening of held-out voices: correlation {fit:.3f}", flush=True)
+    save_state(run / STATE, network.state_dict())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Train the network that predicts mouths from audio.")
+    parser.add_argument("--speech", type=Path, required=True, help="Folder of the speech features.")
+    parser.add_argument("--run", type=Path, required=True, help="Folder of the audio projection, to save in.")
+    parser.add_argument("--steps", type=int, default=1500, help="Updates in all.")
     arguments = parser.parse_args()
     train(arguments.speech, arguments.run, arguments.steps)
 

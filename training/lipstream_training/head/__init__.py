@@ -1,1 +1,1 @@
-"""The synthetic head and its renderer."""
+"""The synthetic head: its mesh, hair, people and scenes."""

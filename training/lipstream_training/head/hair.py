@@ -1,100 +1,56 @@
-"""Hair as tapered locks grown over the skull, on top of a hairline painted on the scalp."""
+"""Hair as tapered locks that are grown over the skull, above a hairline that is painted on the scalp."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .head_mesh import HeadMesh
-from .identity import Hair
-from .locks import (
+from .hair_geometry import (
     CENTRE,
     HairGeometry,
     Skull,
-    joined,
+    concatenate_hair,
     ribbons,
-    shell,
+    scalp_shell,
     unit,
 )
+from .hair_styles import STYLES, HairStyle
+from .head_mesh import HeadMesh
+from .identity import Hair
 
 Floats = NDArray[np.float32]
 
-HAIRLINE_AZIMUTH = (0, 20, 35, 45, 52, 57, 62, 70, 76, 98, 106, 120, 150, 180)
-HAIRLINE_HEIGHT = (7.47, 7.48, 7.45, 7.30, 7.05, 6.85, 6.62, 6.60, 6.88, 6.90, 6.60, 6.36, 6.2, 6.2)
 CROWN = np.array([0.0, 7.75, -0.05], np.float32)
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a hair style grows; lengths in decimetres."""
-
-    locks: int
-    length: float
-    width: float
-    lift: float
-    flow: str
-    steps: int = 9
-    cap: float = 1.0
-    recede: float = 0.0
-    puff: float = 0.0
-
-
-STYLES: dict[str, Style] = {
-    "bald": Style(0, 0, 0, 0, "none", cap=0.0),
-    "buzz": Style(0, 0, 0, 0, "none", cap=0.92),
-    "crop": Style(560, 0.36, 0.10, 0.065, "crop", steps=5, puff=0.035),
-    "side": Style(420, 0.95, 0.12, 0.080, "side", steps=8, puff=0.04),
-    "back": Style(380, 1.1, 0.12, 0.080, "back", steps=8, puff=0.04),
-    "receding": Style(480, 0.36, 0.09, 0.04, "crop", steps=5, recede=0.22),
-    "bob": Style(420, 1.75, 0.20, 0.11, "part", steps=12, puff=0.05),
-    "long": Style(420, 2.9, 0.22, 0.11, "part", steps=13, puff=0.05),
-    "fringe": Style(440, 2.0, 0.20, 0.10, "part", steps=12, puff=0.05),
-    "wavy": Style(400, 2.2, 0.20, 0.13, "part", steps=14, puff=0.06),
-    "bun": Style(340, 1.25, 0.14, 0.05, "bun", steps=9, puff=0.025),
-    "afro": Style(900, 0.13, 0.13, 0.05, "afro", steps=3, puff=0.30),
-    "beanie": Style(0, 0, 0, 0, "none", cap=1.0, puff=0.10),
-}
-
-
-def hairline(template: Floats, recede: float) -> Floats:
-    """Signed distance inside the hairline (n,), decimetres; negative on the face and neck."""
-    azimuth = np.degrees(np.arctan2(np.abs(template[:, 0]), template[:, 2] - CENTRE[2]))
-    grid = np.arange(0.0, 180.5, 1.0)
-    curve = np.interp(grid, HAIRLINE_AZIMUTH, HAIRLINE_HEIGHT)
-    curve = (
-        curve
-        + recede * np.clip(1 - np.abs(grid - 32) / 32, 0, 1)
-        + recede * 0.6 * np.clip(2 - grid / 15, 0, 1)
-    )
-    # distance on the cylinder of the head's mean radius, so that steep temples do not read as deep hair
-    arc = np.radians(azimuth[:, None] - grid[None]) * 0.72
-    apart = np.sqrt(arc**2 + (template[:, 1:2] - curve[None]) ** 2).min(1)
-    return np.asarray(np.sign(template[:, 1] - np.interp(azimuth, grid, curve)) * apart, np.float32)
-
-
-def grow(
+def grow_hair(
     mesh: HeadMesh, shape: Floats, hair: Hair, line: Floats, outer: NDArray[np.bool_], detail: float = 1.0
 ) -> HairGeometry | None:
-    """Grow a style over an identity's neutral `shape`; None for styles that are only painted.
+    """Return the geometry of a person's hair, or None for styles that are only painted.
 
-    `line` (n,) from `hairline`; `outer` (n,) marks the skin of the skull; `detail` multiplies
-    the number of locks.
+    Args:
+        mesh: The head mesh.
+        shape: (n, 3) neutral positions of the person.
+        hair: The person's hair.
+        line: (n,) see `hairline`.
+        outer: (n,) which positions are skin of the skull.
+        detail: Factor on the number of locks.
     """
     style = STYLES[hair.style]
     style = replace(style, locks=int(style.locks * detail), width=style.width * detail**-0.6)
     rng = np.random.default_rng(hair.seed)
     moved = (shape[outer] - mesh.template[outer]).mean(0)
     skull = Skull(mesh, shape, outer, moved)
-    # skin below the hairline is sunk, so that the shell's rim meets the face along the hairline itself
+    # Skin below the hairline is sunk, so that the rim of the shell meets the face along the hairline.
     thick = np.where(
         line > 0, style.puff * (0.7 + 0.6 * hair.size) * _rise(line, style), np.maximum(line, -0.05)
     )
     swollen = shape + unit(shape - skull.centre) * thick[:, None].astype(np.float32)
     if style.locks == 0:
-        # a hat: its lowest points are drawn up to the rim, and stand off as far as the rest
+        # A hat: its lowest points are moved up to the rim, at the same distance from the head as the rest.
         swollen = shape + unit(shape - skull.centre) * np.float32(style.puff)
         swollen[:, 1] += np.where(line < 0, np.minimum(-line, 0.2), 0)
-    under = shell(mesh, swollen, skull, line, outer) if style.puff else None
+    under = scalp_shell(mesh, swollen, skull, line, outer) if style.puff else None
     if style.locks == 0:
         return under
     roots = _roots(mesh, swollen if style.flow == "afro" else shape, line, outer, style.locks, rng)
@@ -104,11 +60,11 @@ def grow(
     if style.flow == "bun":
         paths = np.concatenate([paths, _bun(skull, paths.shape[1], rng)])
     strands = ribbons(paths, skull, style.width, style.length > 1.5, rng)
-    return strands if under is None else joined(strands, under)
+    return strands if under is None else concatenate_hair(strands, under)
 
 
-def _rise(line: Floats, style: Style) -> Floats:
-    """Shell thickness from the hairline inwards, 0..1."""
+def _rise(line: Floats, style: HairStyle) -> Floats:
+    """Return the relative thickness (n,) of the shell in [0, 1] at distances (n,) inside the hairline."""
     at = np.clip((line - 0.0) / (0.16 + 0.5 * style.puff), 0, 1)
     return np.asarray(np.sqrt(at * (2 - at)), np.float32)
 
@@ -121,13 +77,14 @@ def _roots(
     count: int,
     rng: np.random.Generator,
 ) -> Floats:
+    """Return random positions (count, 3) on the scalp, evenly spread over its area."""
     corners = mesh.source[mesh.triangles]
     good = outer[corners].all(1) & (line[corners].min(1) > 0.015)
     corners = corners[good]
     a, b, c = (shape[corners[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     cumulative = np.cumsum(area) / area.sum()
-    # stratified over the area, so that no patch of scalp is left bare
+    # Stratified over the area, so that no patch of scalp stays bare.
     pick = np.searchsorted(cumulative, (np.arange(count) + rng.random(count)) / count)
     pick = np.minimum(pick, len(corners) - 1)
     u, v = rng.random((2, count, 1)).astype(np.float32)
@@ -136,8 +93,19 @@ def _roots(
     return np.asarray(a[pick] * (1 - u - v) + b[pick] * u + c[pick] * v, np.float32)
 
 
-def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floats, turn: Floats) -> Floats:
-    """The direction hair wants to take at `points` (n,3), before it is pressed to the skull."""
+def _growth_direction(
+    points: Floats, roots: Floats, style: HairStyle, hair: Hair, moved: Floats, turn: Floats
+) -> Floats:
+    """Return the direction (n, 3) in which hair grows at points (n, 3), before it is pressed to the skull.
+
+    Args:
+        points: (n, 3) ends of the locks so far.
+        roots: (n, 3) roots of the locks.
+        style: The hair style.
+        hair: The person's hair.
+        moved: (3,) displacement of the head from the template.
+        turn: (n,) random numbers, one for each lock.
+    """
     p = points - moved
     r = roots - moved
     one = np.ones(len(p), np.float32)
@@ -168,14 +136,14 @@ def _wanted(points: Floats, roots: Floats, style: Style, hair: Hair, moved: Floa
 
 
 def _fringe(roots: Floats) -> NDArray[np.bool_]:
-    """Roots (relative to the template) that fall over the forehead."""
+    """Return which roots (n, 3), relative to the template, fall over the forehead (n,)."""
     return np.asarray((roots[:, 2] > 0.80) & (np.abs(roots[:, 0]) < 0.50))
 
 
 def _paths(
-    roots: Floats, skull: Skull, style: Style, hair: Hair, moved: Floats, rng: np.random.Generator
+    roots: Floats, skull: Skull, style: HairStyle, hair: Hair, moved: Floats, rng: np.random.Generator
 ) -> Floats:
-    """Lock centre lines (count, steps+1, 3)."""
+    """Return the centre lines (n, steps + 1, 3) of locks with roots (n, 3)."""
     count = len(roots)
     size = 0.75 + 0.5 * hair.size
     length = style.length * size * rng.uniform(0.78, 1.08, (count, 1))
@@ -192,7 +160,7 @@ def _paths(
     at = roots.copy()
     velocity = np.zeros_like(at)
     for k in range(style.steps):
-        want = unit(_wanted(at, roots, style, hair, moved, turn * 0.35))
+        want = unit(_growth_direction(at, roots, style, hair, moved, turn * 0.35))
         velocity = unit(velocity * 0.35 + want + rng.normal(0, 0.05, want.shape).astype(np.float32))
         at = at + velocity * (length / style.steps).astype(np.float32)
         share = (k + 1) / style.steps
@@ -209,20 +177,28 @@ def _paths(
 
 
 def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats, hanging: bool) -> Floats:
-    """Push points out of the head, the neck and the cheeks."""
+    """Return points (n, 3) pushed out of the head, the neck and the cheeks.
+
+    Args:
+        points: (n, 3).
+        skull: The skull.
+        lift: (n,) distances from the skull.
+        moved: (3,) displacement of the head from the template.
+        hanging: Whether the hair hangs freely below the ears.
+    """
     away = points - skull.centre
     radius = np.linalg.norm(away, axis=1)
     direction = unit(away)
-    least = skull.radius(direction) + lift
+    nearest = skull.radius(direction) + lift
     upper = points[:, 1] - moved[1] > 6.25
-    # hair hugs the skull down to the ears; what is long hangs freely below
+    # Hair follows the skull down to the ears; long hair hangs freely below them.
     loose = hanging * np.clip((6.95 - points[:, 1] + moved[1]) / 0.35, 0, 1)
-    most = skull.radius(direction) + np.maximum(lift * 1.25, 0.02) + loose
-    held = np.clip(radius, least, most)
-    at = np.where(upper[:, None], skull.centre + direction * held[:, None], points)
+    farthest = skull.radius(direction) + np.maximum(lift * 1.25, 0.02) + loose
+    limited = np.clip(radius, nearest, farthest)
+    at = np.where(upper[:, None], skull.centre + direction * limited[:, None], points)
     p = at - moved
     face = (p[:, 2] > 0.55) & (p[:, 1] < 7.2)
-    # keep falling hair beside the cheeks and behind their front
+    # Keep falling hair beside the cheeks and behind their front.
     at[:, 2] = np.where(face, at[:, 2] - 0.5 * (p[:, 2] - 0.55), at[:, 2])
     flat = at - moved
     ring = np.hypot(flat[:, 0], flat[:, 2] - 0.18)
@@ -234,7 +210,7 @@ def _outside(points: Floats, skull: Skull, lift: Floats, moved: Floats, hanging:
 
 
 def _bun(skull: Skull, steps: int, rng: np.random.Generator) -> Floats:
-    """A wound knot behind the crown, high enough to show from the front."""
+    """Return the paths (60, steps, 3) of a wound knot behind the crown, high enough to be visible from the front."""
     middle = skull.centre + np.array([0.0, 0.78, -0.42], np.float32)
     count = 60
     angle = rng.uniform(0, 2 * np.pi, (count, 1)) + np.linspace(0, 2.2, steps)[None]

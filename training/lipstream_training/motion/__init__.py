@@ -1,1 +1,1 @@
-"""From phones to a moving face: visemes, articulation, gestures."""
+"""From phones to a moving face: visemes, articulation, gestures, clips."""

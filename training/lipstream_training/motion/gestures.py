@@ -1,4 +1,4 @@
-"""What a speaking face does besides speaking: blinks, brows, head and gaze, from a seed and the energy."""
+"""Gestures of a talking face: blinks, brows, head motion and gaze, from the speech's energy and a seed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,25 @@ from scipy.ndimage import gaussian_filter1d
 Floats = NDArray[np.float64]
 
 FPS = 25.0
+BLINK_HOLD = 0.022
+"""Half the seconds for which the lids stay closed."""
 
 
 @dataclass(frozen=True)
-class Style:
-    """How one person speaks. Angles in radians, the rest in blendshape weights or as named."""
+class SpeakingStyle:
+    """How one person speaks.
+
+    Attributes:
+        articulation: Factor on the travel of jaw and lips.
+        smile: Blendshape weight of the smile.
+        brow: Blendshape weight of raised brows.
+        blink_interval: Mean seconds between blinks.
+        sway: Strength of the head's sway.
+        nod: Radians of a nod at the peaks of the speech.
+        pose: Mean head rotation: yaw, pitch, roll in radians.
+        asymmetry: How much stronger the left half of an expression is.
+        restless: Share of the gaze shifts that are glances aside.
+    """
 
     articulation: float
     smile: float
@@ -28,7 +42,8 @@ class Style:
     restless: float
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> Style:
+    def sample(cls, rng: np.random.Generator) -> SpeakingStyle:
+        """Return a random style."""
         return cls(
             articulation=float(rng.uniform(0.88, 1.14)),
             smile=float(0.32 * rng.beta(1.1, 2.6)),
@@ -42,33 +57,40 @@ class Style:
         )
 
 
-def blinks(times: Floats, interval: float, quiet: Floats, rng: np.random.Generator) -> Floats:
-    """Lid closure 0..1 (T,): 150-250 ms each, every 2-6 s, likelier where the speech is `quiet` (0..1)."""
+def blink_track(times: Floats, interval: float, quiet: Floats, rng: np.random.Generator) -> Floats:
+    """Return the closure of the lids (T,) in [0, 1]: blinks of 150 to 250 ms, every 2 to 6 s.
+
+    Args:
+        times: (T,) in seconds.
+        interval: Mean seconds between blinks.
+        quiet: (T,) in [0, 1]; blinks are likelier where it is high.
+        rng: Random generator.
+    """
     lids, at = np.zeros(len(times)), float(rng.uniform(0.3, interval))
     while at < times[-1] + 0.3:
         near = np.flatnonzero(np.abs(times - at) < 0.35)
         if len(near) and rng.random() < 0.5:
             at = float(times[near[np.argmax(quiet[near])]])
-        shut, hold, open_again = rng.uniform(0.06, 0.08), 0.022, rng.uniform(0.09, 0.14)
-        falling = np.clip((at - hold - times) / shut, 0, 1)
-        rising = np.clip((times - at - hold) / open_again, 0, 1)
+        closing, opening = rng.uniform(0.06, 0.08), rng.uniform(0.09, 0.14)
+        falling = np.clip((at - BLINK_HOLD - times) / closing, 0, 1)
+        rising = np.clip((times - at - BLINK_HOLD) / opening, 0, 1)
         lids = np.maximum(lids, 0.5 + 0.5 * np.cos(np.pi * np.maximum(falling, rising)))
         at += max(1.2, float(rng.gamma(6.0, interval / 6.0)))
     return lids
 
 
-def brow_raise(energy: Floats, amount: float) -> Floats:
-    """Brows rise with the louder half of the speech (T,), slowly."""
+def brow_track(energy: Floats, amount: float) -> Floats:
+    """Return slowly rising brows (T,) for the louder half of the speech's energy (T,)."""
     lifted = np.clip((energy - 0.55) / 0.45, 0, 1)
     return np.asarray(amount * gaussian_filter1d(lifted, 2.5, mode="nearest"))
 
 
-def head_motion(energy: Floats, style: Style, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Rotation (T, 3) yaw, pitch, roll in radians and translation (T, 3) in decimetres.
+def head_motion(energy: Floats, style: SpeakingStyle, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return the head's rotation (T, 3), yaw, pitch, roll in radians, and translation (T, 3) in decimetres.
 
-    A mean-reverting sway within about two degrees; speech drives a nod of about half a degree at its peaks and
-    livens the sway, so that part of the motion can be told from the sound. No more than that: what cannot be told is what a
-    small model renders with grain.
+    A mean-reverting sway of about two degrees, with nods of about half a degree at the peaks of the energy (T,), which
+    also strengthens the sway: a part of the motion can be predicted from the audio. More motion would be unpredictable,
+    and a small model renders what it cannot predict with grain.
     """
     count = len(energy)
     active = 0.45 + 0.55 * gaussian_filter1d(energy, 8.0, mode="nearest")
@@ -81,18 +103,24 @@ def head_motion(energy: Floats, style: Style, rng: np.random.Generator) -> tuple
     return np.clip(rotation, -0.06, 0.06) + np.array(style.pose), translation
 
 
-def gaze_shifts(times: Floats, restless: float, rng: np.random.Generator) -> Floats:
-    """Gaze (T, 2) yaw and pitch in radians: mostly at the viewer, now and then a glance aside."""
+def gaze_track(times: Floats, restless: float, rng: np.random.Generator) -> Floats:
+    """Return the gaze (T, 2), yaw and pitch in radians: mostly at the viewer, with some glances aside.
+
+    Args:
+        times: (T,) in seconds.
+        restless: Share of the glances.
+        rng: Random generator.
+    """
     gaze, at = np.zeros((len(times), 2)), float(rng.uniform(0, 1.5))
     while at < times[-1]:
-        stay = float(rng.uniform(0.5, 2.2))
+        length = float(rng.uniform(0.5, 2.2))
         aim = rng.normal(0, (0.09, 0.045)) if rng.random() < restless else rng.normal(0, 0.012, 2)
-        gaze[(times >= at) & (times < at + stay)] = np.clip(aim, -0.2, 0.2)
-        at += stay
+        gaze[(times >= at) & (times < at + length)] = np.clip(aim, -0.2, 0.2)
+        at += length
     return np.asarray(gaussian_filter1d(gaze, 0.55, axis=0, mode="nearest"))
 
 
 def _sway(count: int, rng: np.random.Generator) -> Floats:
-    """Smooth noise (T,) of unit variance and about 0.4 Hz, clipped softly at two deviations."""
+    """Return smooth noise (count,) of unit variance and about 0.4 Hz, softly clipped at two standard deviations."""
     noise = gaussian_filter1d(rng.normal(0, 1, count + 120), 10.0)[60 : 60 + count]
     return np.asarray(2.0 * np.tanh(noise * np.sqrt(2 * np.sqrt(np.pi) * 10.0) / 2.0))

@@ -1,4 +1,4 @@
-"""A clip's worth of speech and the face that says it, from a seed."""
+"""The speech of a clip and the face that says it, from a seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..speech.acoustics import recorded
+from ..speech.acoustics import simulate_recording
 from ..speech.phones import (
     SAMPLE_RATE,
     SILENCE,
@@ -18,25 +18,27 @@ from ..speech.phones import (
     SpeechError,
     merge_silence,
 )
-from ..speech.recordings import readings
-from ..speech.sentences import pick
+from ..speech.recordings import librivox_sentences
+from ..speech.sentences import random_sentence
 from ..speech.voices import (
     HELDOUT_VOICES,
     TRAIN_VOICES,
-    Manner,
-    draw_voice,
-    speak,
+    VoiceVariation,
+    random_voice,
+    synthesise,
 )
 from .animation import Animation, animate
 from .gestures import FPS
 
 SAMPLES_PER_FRAME = round(SAMPLE_RATE / FPS)
 CONTEXT = 0.6
-"""Seconds of phones kept on either side of a clip that was cut from longer speech."""
+"""Seconds of phones that are kept on either side of a clip which is cut from longer speech."""
+EXTRA_SECONDS = 1.0
+"""Seconds of speech after the end of a clip, so that the mouth anticipates what comes next."""
+MIN_PEAK = 1e-3
 
-
-Listener = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Sound (N,) -> the mouth (T, 52) that it lets expect."""
+MouthPredictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Maps audio (N,) at 16 kHz to the blendshapes (T, 52) of the mouth that it lets expect."""
 
 
 def make_clip(
@@ -44,51 +46,55 @@ def make_clip(
     seconds: float,
     split: str = "train",
     voice: str | None = None,
-    listener: Listener | None = None,
+    mouth_predictor: MouthPredictor | None = None,
 ) -> tuple[Speech, Animation]:
-    """`round(25 seconds)` frames of animation and exactly 640 samples of audio for each.
+    """Return the speech and the animation of a clip, with exactly 640 samples for each frame.
 
-    `split`: "train" or "heldout", each with its own voices and sentences; `voice` overrides the draw. The
-    face follows the clean speech; the audio returned is the recorded one (level, room, noise). With a
-    `listener` the mouth is what that makes of the recording, and all else of the clip as it is without.
+    The face follows the clean speech; the audio that is returned is the recorded one, with level, room and noise.
+
+    Args:
+        seed: Determines the clip.
+        seconds: Length of the clip.
+        split: "train" or "heldout", each with its own voices and sentences.
+        voice: Voice to use instead of a random one.
+        mouth_predictor: Predicts the mouth from the recorded audio; everything else stays as it is without it.
     """
     rng = np.random.default_rng([seed, 7])
     n_frames = round(seconds * FPS)
     voices = TRAIN_VOICES if split == "train" else HELDOUT_VOICES
-    speech = _talk(n_frames * SAMPLES_PER_FRAME, split, voice or draw_voice(voices, rng), rng)
-    gestures = copy.deepcopy(rng)
+    speech = _random_speech(n_frames * SAMPLES_PER_FRAME, split, voice or random_voice(voices, rng), rng)
+    before_animation = copy.deepcopy(rng)
     animation = animate(speech, n_frames, rng)
-    audio = recorded(speech.audio, rng)
-    if listener is not None:
-        animation = animate(speech, n_frames, gestures, mouth=listener(audio))
+    audio = simulate_recording(speech.audio, rng)
+    if mouth_predictor is not None:
+        animation = animate(speech, n_frames, before_animation, mouth=mouth_predictor(audio))
     return replace(speech, audio=audio), animation
 
 
-def _talk(samples: int, split: str, voice: str, rng: np.random.Generator) -> Speech:
-    """Utterances and pauses, cut to `samples`; often starting in mid-sentence."""
-    utterances = _utterances(split, voice, rng)
+def _random_speech(samples: int, split: str, voice: str, rng: np.random.Generator) -> Speech:
+    """Return utterances and pauses of a voice, cut to a length; often they start in mid-sentence."""
+    utterances = _random_utterances(split, voice, rng)
     parts = [_pause(float(rng.choice((0.1, 0.3, 0.8), p=(0.5, 0.3, 0.2))), voice)]
     first = next(utterances)
-    parts += [first, _pause(_breath(rng), voice)]
+    parts += [first, _pause(_random_pause(rng), voice)]
     skip = float(rng.uniform(0, first.seconds)) if rng.random() < 0.6 else 0.0
-    # A second more than needed, so that the mouth knows what comes after the cut.
-    while sum(len(part.audio) for part in parts) < samples + (skip + 1.0) * SAMPLE_RATE:
-        parts += [next(utterances), _pause(_breath(rng), voice)]
-    return cut(joined(parts), round(skip * SAMPLE_RATE), samples)
+    while sum(len(part.audio) for part in parts) < samples + (skip + EXTRA_SECONDS) * SAMPLE_RATE:
+        parts += [next(utterances), _pause(_random_pause(rng), voice)]
+    return cut_speech(concatenate_speech(parts), round(skip * SAMPLE_RATE), samples)
 
 
-def _utterances(split: str, voice: str, rng: np.random.Generator) -> Iterator[Speech]:
-    manner = Manner.sample(rng)
+def _random_utterances(split: str, voice: str, rng: np.random.Generator) -> Iterator[Speech]:
+    variation = VoiceVariation.sample(rng)
     while True:
         if voice == "librivox":
-            for number in rng.permutation(len(readings())):
-                yield _levelled(readings()[number], rng)
+            for number in rng.permutation(len(librivox_sentences())):
+                yield _at_random_level(librivox_sentences()[number], rng)
         else:
-            yield _levelled(speak(pick(split, rng), voice, rng, manner), rng)
+            yield _at_random_level(synthesise(random_sentence(split, rng), voice, rng, variation), rng)
 
 
-def _breath(rng: np.random.Generator) -> float:
-    """Length of a pause between utterances: mostly short, at times up to two seconds."""
+def _random_pause(rng: np.random.Generator) -> float:
+    """Return the seconds of a pause between utterances: mostly short, at times up to two seconds."""
     return float(rng.uniform(1.0, 2.0) if rng.random() < 0.15 else rng.uniform(0.1, 0.7))
 
 
@@ -97,16 +103,20 @@ def _pause(seconds: float, voice: str) -> Speech:
     return Speech(np.zeros(samples, np.float32), (Phone(SILENCE, 0.0, samples / SAMPLE_RATE),), voice)
 
 
-def _levelled(speech: Speech, rng: np.random.Generator) -> Speech:
-    """Peak 0.35..0.8, another for each utterance."""
-    peak = max(1e-3, float(np.abs(speech.audio).max()))
+def _at_random_level(speech: Speech, rng: np.random.Generator) -> Speech:
+    """Return speech with a random peak of 0.35 to 0.8."""
+    peak = max(MIN_PEAK, float(np.abs(speech.audio).max()))
     return replace(speech, audio=np.asarray(speech.audio / peak * rng.uniform(0.35, 0.8), np.float32))
 
 
-def joined(parts: list[Speech]) -> Speech:
-    """One after the other, on one clock."""
+def concatenate_speech(parts: list[Speech]) -> Speech:
+    """Return pieces of speech one after the other.
+
+    Raises:
+        SpeechError: There are none.
+    """
     if not parts:
-        raise SpeechError("expected at least one piece of speech to join, got none")
+        raise SpeechError("expected at least one piece of speech to concatenate, got none")
     starts = np.cumsum([0, *(len(part.audio) for part in parts)]) / SAMPLE_RATE
     phones = (
         phone.moved(float(at)) for part, at in zip(parts, starts, strict=False) for phone in part.phones
@@ -114,12 +124,21 @@ def joined(parts: list[Speech]) -> Speech:
     return Speech(np.concatenate([part.audio for part in parts]), merge_silence(phones), parts[0].voice)
 
 
-def cut(speech: Speech, first: int, samples: int) -> Speech:
-    """`samples` of audio from sample `first` on, with the phones around it up to CONTEXT seconds outside."""
+def cut_speech(speech: Speech, first: int, samples: int) -> Speech:
+    """Return a piece of speech, with the phones up to `CONTEXT` seconds outside of it.
+
+    Args:
+        speech: The speech.
+        first: Its first sample.
+        samples: Its length.
+
+    Raises:
+        SpeechError: The speech is too short.
+    """
     audio = speech.audio[first : first + samples]
     if len(audio) < samples:
-        raise SpeechError(f"expected {samples} samples from {first} on, got {len(audio)}")
+        raise SpeechError(f"expected {samples} samples from sample {first} on, got {len(audio)}")
     phones = [phone.moved(-first / SAMPLE_RATE) for phone in speech.phones]
     end = samples / SAMPLE_RATE + CONTEXT
-    kept = tuple(phone for phone in phones if phone.end > -CONTEXT and phone.start < end)
-    return Speech(audio, kept, speech.voice)
+    near = tuple(phone for phone in phones if phone.end > -CONTEXT and phone.start < end)
+    return Speech(audio, near, speech.voice)

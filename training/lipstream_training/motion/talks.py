@@ -1,6 +1,8 @@
-"""Held-out talks that lie in the repository, so that evaluation needs no speech program.
+"""The held-out talks: speech with animations that is in the repository, so that evaluation needs no synthesiser.
 
-`python -m lipstream_training.motion.talks` makes them anew (flite, espeak-ng, pocketsphinx and its test data needed).
+    python -m lipstream_training.motion.talks
+
+makes them again; that needs flite, espeak-ng, and pocketsphinx with its test data.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from ..speech.phones import (
     SpeechError,
     from_int16,
 )
-from ..speech.reading import write_flac
+from ..speech.reading import save_flac
 from .animation import Animation
 from .gestures import FPS
 from .script import make_clip
@@ -28,30 +30,36 @@ from .visemes import ARKIT_NAMES
 
 VOICES = ("librivox", "flite:awb", "librivox", "espeak:en-gb-scotland+f3") * 3
 FRAMES = 129
-"""Per talk; 12 talks are 61.9 s."""
+"""Frames of a talk; 12 talks are 61.9 s."""
 TRACKS = ("blendshapes", "head_rotation", "head_translation", "gaze")
 
 
 def talks_path() -> Path:
-    """The committed talks: this path with .flac for the sound and .npz for the rest."""
+    """Return the path of the committed talks, without its suffixes: .flac for the audio, .npz for the rest."""
     return Path(__file__).parents[1] / "assets" / "heldout_talks"
 
 
 def load_talks(path: Path | None = None) -> list[tuple[Speech, Animation]]:
-    """Every talk: 129 frames and their 82560 samples, of voices and sentences that training never uses."""
+    """Return all talks, 129 frames and 82560 samples each, of voices and sentences that training never uses.
+
+    Raises:
+        SpeechError: The files do not exist.
+    """
     path = path or talks_path()
-    sound, facts = path.with_suffix(".flac"), path.with_suffix(".npz")
-    if not (sound.is_file() and facts.is_file()):
-        raise SpeechError(f"expected {sound} and {facts}; run python -m lipstream_training.motion.talks")
-    with np.load(facts) as held:
-        arrays = {name: held[name] for name in held.files}
-    pieces = np.split(_decoded(sound), len(arrays["voices"]))
-    return [_talk(arrays, number, piece) for number, piece in enumerate(pieces)]
+    audio_path, track_path = path.with_suffix(".flac"), path.with_suffix(".npz")
+    if not (audio_path.is_file() and track_path.is_file()):
+        raise SpeechError(
+            f"expected {audio_path} and {track_path}; run python -m lipstream_training.motion.talks"
+        )
+    with np.load(track_path) as file:
+        arrays = {name: file[name] for name in file.files}
+    pieces = np.split(_load_flac(audio_path), len(arrays["voices"]))
+    return [_talk_from_arrays(arrays, number, piece) for number, piece in enumerate(pieces)]
 
 
 def save_talks(talks: list[tuple[Speech, Animation]], path: Path) -> None:
-    """Tracks as float16 (a step of 0.0005 near 1), audio as 16-bit FLAC."""
-    write_flac(path.with_suffix(".flac"), np.concatenate([speech.audio for speech, _ in talks]))
+    """Write talks: tracks as float16 (steps of 0.0005 near 1), audio as 16-bit FLAC."""
+    save_flac(path.with_suffix(".flac"), np.concatenate([speech.audio for speech, _ in talks]))
     phones = [(number, phone) for number, (speech, _) in enumerate(talks) for phone in speech.phones]
     closures = [(number, frame) for number, (_, face) in enumerate(talks) for frame in face.closures]
     arrays: dict[str, Any] = {
@@ -65,9 +73,10 @@ def save_talks(talks: list[tuple[Speech, Animation]], path: Path) -> None:
     np.savez_compressed(path.with_suffix(".npz"), **arrays)
 
 
-def _talk(
+def _talk_from_arrays(
     arrays: dict[str, NDArray[Any]], number: int, audio: NDArray[np.float32]
 ) -> tuple[Speech, Animation]:
+    """Return a talk with audio (N,) from the arrays of all talks."""
     own = np.flatnonzero(arrays["phone_talks"] == number)
     phones = tuple(Phone(str(arrays["phone_symbols"][i]), *map(float, arrays["phone_times"][i])) for i in own)
     tracks = {name: arrays[name][number].astype(np.float32) for name in TRACKS}
@@ -76,15 +85,19 @@ def _talk(
     return speech, Animation(names=ARKIT_NAMES, closures=closures, **tracks)
 
 
-def _decoded(path: Path) -> NDArray[np.float32]:
+def _load_flac(path: Path) -> NDArray[np.float32]:
+    """Return the audio (N,) of a FLAC file."""
     with av.open(str(path)) as container:
         parts = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
     return from_int16(np.concatenate(parts))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=talks_path())
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Make the held-out talks again.")
+    parser.add_argument(
+        "--out", type=Path, default=talks_path(), help="Path without suffix; the committed one by default."
+    )
     arguments = parser.parse_args()
     seconds = FRAMES / FPS
     talks = [make_clip(number, seconds, "heldout", voice) for number, voice in enumerate(VOICES)]

@@ -1,4 +1,4 @@
-"""What the face does for each phone: target weights of the 52 ARKit blendshapes, and how firmly it insists.
+"""The visemes: for each phone, targets of the 52 ARKit blendshapes, and how strongly it pulls towards them.
 
 The weights are tuned to MakeHuman's "Face Units" shapes, on which mouthClose equal to jawOpen seals the lips.
 """
@@ -26,7 +26,7 @@ SINGLE = (
 ARKIT_NAMES = tuple(sorted([*SINGLE, *(name + side for name in SIDED for side in ("Left", "Right"))]))
 """The 52 names in alphabetical order: the column order of every blendshape track."""
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
+ARTICULATORS: Mapping[str, tuple[str, ...]] = {
     "jaw": ("jawOpen", "jawForward"),
     "round": ("mouthFunnel", "mouthPucker"),
     "spread": ("mouthSmile", "mouthStretch", "mouthDimple"),
@@ -34,14 +34,17 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
              "mouthClose", "mouthPress", "mouthRollLower", "mouthRollUpper"),
     "tongue": ("tongueOut",),
 }  # fmt: skip
-"""Articulators that move on their own: each phone insists on each of them with its own strength."""
+"""Groups of blendshapes that move independently; each phone pulls each of them with a strength of its own."""
 
 
 @dataclass(frozen=True)
 class Viseme:
-    """`weights`: shape (sided ones without side) -> target; `strengths` per articulator, in GROUPS' order.
+    """The mouth of a phone.
 
-    `grip`: 0 for sounds that only pull towards their target; 1 for those that must reach it at their centre.
+    Attributes:
+        weights: Target of each blendshape; sided ones without their side.
+        strengths: Strength of the pull on each articulator, in the order of `ARTICULATORS`.
+        grip: 0 for phones that only pull towards their target, 1 for those that must reach it at their centre.
     """
 
     weights: Mapping[str, float]
@@ -49,8 +52,8 @@ class Viseme:
     grip: float = 0.0
 
 
-def viseme_table() -> dict[str, Viseme]:
-    """ARPAbet (diphthongs as their two halves, see DIPHTHONGS) -> viseme."""
+def load_visemes() -> dict[str, Viseme]:
+    """Return the viseme of each ARPAbet phone; diphthongs consist of two visemes, see `DIPHTHONGS`."""
     sealed = Viseme(
         {"mouthPress": 0.38, "mouthRollLower": 0.32, "mouthRollUpper": 0.2, "mouthShrugLower": 0.14},
         (0.9, 0.15, 0.2, 1.0, 0.6),
@@ -112,6 +115,7 @@ def viseme_table() -> dict[str, Viseme]:
 
 
 def _vowels() -> dict[str, Viseme]:
+    """Return the viseme of each vowel."""
     lips = (
         "jawOpen",
         "mouthLowerDown",
@@ -145,23 +149,23 @@ def _vowels() -> dict[str, Viseme]:
 DIPHTHONGS: Mapping[str, tuple[str, str]] = {
     "EY": ("EH", "IY"), "AY": ("A", "IH"), "AW": ("A", "UW"), "OY": ("AO", "IH"), "OW": ("O", "UW"),
 }  # fmt: skip
-"""A diphthong glides from its first viseme (55 % of its time) to the second."""
+"""The two visemes of each diphthong; the first has 55 % of the time."""
 
 
 def unsided(name: str) -> str:
-    """`mouthSmileLeft` -> `mouthSmile`."""
+    """Return a blendshape's name without its side: `mouthSmile` for `mouthSmileLeft`."""
     for side in ("Left", "Right"):
         if name.endswith(side) and name.removesuffix(side) in SIDED:
             return name.removesuffix(side)
     return name
 
 
-def target_of(viseme: Viseme) -> NDArray[np.float64]:
-    """The viseme's weights over ARKIT_NAMES (52,)."""
+def viseme_target(viseme: Viseme) -> NDArray[np.float64]:
+    """Return the viseme's targets (52,) in the order of `ARKIT_NAMES`."""
     return np.array([viseme.weights.get(unsided(name), 0.0) for name in ARKIT_NAMES])
 
 
-def group_of_columns() -> NDArray[np.intp]:
-    """Index into GROUPS for each of ARKIT_NAMES (52,); -1 for shapes that speech does not move."""
-    groups = {name: number for number, names in enumerate(GROUPS.values()) for name in names}
-    return np.array([groups.get(unsided(name), -1) for name in ARKIT_NAMES])
+def articulator_of_columns() -> NDArray[np.intp]:
+    """Return each blendshape's index in `ARTICULATORS` (52,); -1 for blendshapes that speech does not move."""
+    numbers = {name: number for number, names in enumerate(ARTICULATORS.values()) for name in names}
+    return np.array([numbers.get(unsided(name), -1) for name in ARKIT_NAMES])

@@ -1,1 +1,1 @@
-"""Optimisers, workers and resumable training state."""
+"""The training loop, its checkpoints, the optimisers and the worker processes."""

@@ -1,4 +1,4 @@
-"""Training state on disk: resumable at any step, replaced atomically."""
+"""Training state and training curves on disk."""
 
 from __future__ import annotations
 
@@ -7,51 +7,49 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-DIFFUSION = "diffusion"
-"""A run's diffusion model."""
+from torch import Tensor
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state atomically: a reader finds the old file or the new one, never a part."""
     part = path.with_suffix(".part")
     torch.save(state, part)
     part.rename(path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """The saved state, or None where training has not begun."""
+    """Return the saved state, or None where there is none yet."""
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
-def log_line(path: Path, **figures: float) -> None:
-    """Appends one JSON line to the training curve and prints it."""
-    line = json.dumps({name: round(value, 6) for name, value in figures.items()})
+def require_state(path: Path, remedy: str) -> dict[str, Any]:
+    """Return the saved state.
+
+    Args:
+        path: The file of the state.
+        remedy: What has to be done to get the file, for the error message.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    state = load_state(path)
+    if state is None:
+        raise FileNotFoundError(f"expected {path}, found none: {remedy}")
+    return state
+
+
+def averaged_weights(state: dict[str, Any], prefix: str) -> dict[str, Tensor]:
+    """Return the state dict of the module below ``prefix``, with the averaged parameters of a training state."""
+    weights = {**state["model"], **state["average"]}
+    return {name.removeprefix(f"{prefix}."): value for name, value in weights.items()}
+
+
+def append_metrics(path: Path, **metrics: float) -> None:
+    """Append one JSON line to a training curve and print it."""
+    line = json.dumps({name: round(value, 6) for name, value in metrics.items()})
     with path.open("a") as file:
         file.write(line + "\n")
     print(line, flush=True)
-
-
-class MovingAverage:
-    """Exponential moving average of a module's parameters; what is shipped and evaluated."""
-
-    def __init__(self, module: torch.nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.values = {name: p.detach().clone() for name, p in module.named_parameters()}
-
-    @torch.no_grad()
-    def update(self, module: torch.nn.Module, step: int) -> None:
-        # Early on the average follows quickly, so that a short run is not held back by its first weights.
-        decay = min(self.decay, (1 + step) / (10 + step))
-        # All at once: for each of hundreds by itself a GPU is waited for longer than it works.
-        named = dict(module.named_parameters())
-        values = [
-            self.values[name] for name in named
-        ]  # by name: a state that was loaded may be in another order
-        torch._foreach_lerp_(values, [p.detach() for p in named.values()], 1 - decay)
-
-    def state_for(self, module: torch.nn.Module) -> dict[str, torch.Tensor]:
-        """A full state dict: averaged parameters, the module's own buffers."""
-        return {**module.state_dict(), **self.values}

@@ -1,8 +1,8 @@
-"""Muon: momentum whose matrices are made orthogonal before they are applied (Jordan et al. 2024).
+"""The Muon optimiser: momentum that is orthogonalised before it is applied (Jordan et al. 2024).
 
-torch.optim.Muon is the same for plain matrices; this one also takes convolutions (as matrices of output channels by the rest),
-works on all matrices of one shape at once, which matters for a network of many small ones, and computes in float32 where
-bfloat16 products are slow.
+`torch.optim.Muon` takes two-dimensional weights only. This one also takes convolutions, as matrices of output
+channels by everything else; it works on all matrices of one shape at once, which matters for a network of many
+small ones; and it computes in float32 where bfloat16 products are slow.
 """
 
 from __future__ import annotations
@@ -15,14 +15,23 @@ from torch import Tensor
 
 from lipstream_models.device.precision import training_dtype
 
-# Coefficients of the quintic Newton-Schulz iteration that bring singular values near one in five rounds.
+# Coefficients of the quintic Newton-Schulz iteration that bring singular values near one in five iterations.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-_ROUNDS = 5
-_ELEMENTS = 1 << 18  # of matrices that a CPU works on together: what stays in a core's cache
+_ITERATIONS = 5
+_MAX_ELEMENTS = 1 << 18  # of the matrices that a CPU processes together: what stays in a core's cache
 
 
 class Muon(torch.optim.Optimizer):
-    """For weights of two or more dimensions. ``lr`` is comparable to AdamW's (Liu et al. 2025: updates of the same size)."""
+    """Muon for weights of two or more dimensions.
+
+    Updates are scaled to the size of AdamW's, so learning rates are comparable (Liu et al. 2025).
+
+    Args:
+        params: The weights.
+        lr: Learning rate.
+        momentum: Decay of the gradients' moving average.
+        weight_decay: Decoupled weight decay.
+    """
 
     def __init__(
         self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 1e-2
@@ -31,14 +40,15 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update all weights that have gradients."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    alike[p.flatten(1).shape].append(p)
-            for shape, params in alike.items():
+                    by_shape[p.flatten(1).shape].append(p)
+            for shape, params in by_shape.items():
                 size = 0.2 * max(shape) ** 0.5
-                together = len(params) if params[0].is_cuda else max(1, _ELEMENTS // shape.numel())
+                together = len(params) if params[0].is_cuda else max(1, _MAX_ELEMENTS // shape.numel())
                 for start in range(0, len(params), together):
                     part = params[start : start + together]
                     for p, update in zip(part, self._updates(part, group["momentum"]), strict=True):
@@ -46,25 +56,25 @@ class Muon(torch.optim.Optimizer):
                         p.add_(update.view(p.shape), alpha=-group["lr"] * size)
 
     def _updates(self, params: list[Tensor], momentum: float) -> Tensor:
-        """(matrices, rows, columns): orthogonal matrices near the Nesterov momenta."""
+        """Return the orthogonalised Nesterov momenta (matrices, rows, columns) of weights of one shape."""
         gradients = torch.stack([p.grad.flatten(1) for p in params if p.grad is not None])
         for p, gradient in zip(params, gradients, strict=True):
-            held = self.state[p].setdefault("momentum", torch.zeros_like(gradient))
-            held.lerp_(gradient, 1 - momentum)
-            gradient.lerp_(held, momentum)
-        updates: Tensor = orthogonal(gradients)
+            average = self.state[p].setdefault("momentum", torch.zeros_like(gradient))
+            average.lerp_(gradient, 1 - momentum)
+            gradient.lerp_(average, momentum)
+        updates: Tensor = orthogonalise(gradients)
         return updates
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest matrices whose singular values are all about one (0.7 to 1.2): (n, rows, columns) -> the same."""
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Return matrices (n, rows, columns) with the same singular vectors and singular values of 0.7 to 1.2."""
     if matrices.shape[1] > matrices.shape[2]:
-        turned: Tensor = orthogonal(matrices.transpose(1, 2)).transpose(1, 2)
-        return turned
+        transposed: Tensor = orthogonalise(matrices.transpose(1, 2)).transpose(1, 2)
+        return transposed
     a, b, c = _COEFFICIENTS
     x: Tensor = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     x = x.to(training_dtype(x.device))
-    for _ in range(_ROUNDS):
+    for _ in range(_ITERATIONS):
         square = x @ x.transpose(1, 2)
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
         x = torch.baddbmm(x, polynomial, x, beta=a)
@@ -72,9 +82,16 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 def muon_and_adamw(
-    module: torch.nn.Module, rate: float, outer_layers: Collection[str], weight_decay: float
+    module: torch.nn.Module, learning_rate: float, outer_layers: Collection[str], weight_decay: float
 ) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices inside; AdamW for norms, biases and the layers whose names hold one of ``outer_layers``."""
+    """Return Muon for the inner matrices and AdamW for everything else.
+
+    Args:
+        module: The module to train.
+        learning_rate: Learning rate of both optimisers.
+        outer_layers: AdamW takes parameters whose names contain one of these, besides norms and biases.
+        weight_decay: Weight decay of both optimisers.
+    """
     inner: list[Tensor] = []
     rest: list[Tensor] = []
     for name, p in module.named_parameters():
@@ -82,6 +99,6 @@ def muon_and_adamw(
             outer = p.ndim < 2 or any(layer in name for layer in outer_layers)
             (rest if outer else inner).append(p)
     return (
-        Muon(inner, rate, weight_decay=weight_decay),
-        torch.optim.AdamW(rest, rate, betas=(0.9, 0.99), weight_decay=weight_decay),
+        Muon(inner, learning_rate, weight_decay=weight_decay),
+        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.99), weight_decay=weight_decay),
     )

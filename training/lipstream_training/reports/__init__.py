@@ -1,1 +1,1 @@
-"""What is drawn and printed to look at."""
+"""Images and tables for looking at the training data."""

@@ -1,6 +1,6 @@
-"""A sheet of sampled heads to look at.
+"""Render a contact sheet of random heads.
 
-`python -m lipstream_training.reports.contact_sheet --seed 0 --out sheet.png`
+python -m lipstream_training.reports.contact_sheet --seed 0 --out sheet.png
 """
 
 import argparse
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..head.identity import Identity
-from ..head.renderer import HeadRenderer
+from ..head.identity import PersonIdentity
 from ..head.scene import Scene
+from ..rendering.renderer import HeadRenderer
 
-VISEMES: dict[str, dict[str, float]] = {
+EXPRESSIONS: dict[str, dict[str, float]] = {
     "rest": {},
     "AA": {"jawOpen": 0.7, "mouthLowerDownLeft": 0.3, "mouthLowerDownRight": 0.3},
     "EE": {
@@ -40,13 +40,13 @@ VISEMES: dict[str, dict[str, float]] = {
 }
 
 
-def sheet(seed: int, rows: int, columns: int, size: int) -> NDArray[np.uint8]:
-    """Identities side by side, each with a slight turn and a faint smile, (rows*size, columns*size, 3)."""
+def people_sheet(seed: int, rows: int, columns: int, size: int) -> NDArray[np.uint8]:
+    """Return an image (rows * size, columns * size, 3) of people, each with a slight turn and smile."""
     renderer = HeadRenderer(size)
     rng = np.random.default_rng(seed)
     cells = []
     for _ in range(rows * columns):
-        identity, scene = Identity.sample(rng), Scene.sample(rng)
+        identity, scene = PersonIdentity.sample(rng), Scene.sample(rng)
         smile = float(rng.uniform(0, 0.35))
         turn = (float(rng.normal(0, 0.15)), float(rng.normal(0, 0.06)), float(rng.normal(0, 0.04)))
         weights = {
@@ -59,29 +59,35 @@ def sheet(seed: int, rows: int, columns: int, size: int) -> NDArray[np.uint8]:
     return np.vstack([np.hstack(cells[r * columns : (r + 1) * columns]) for r in range(rows)])
 
 
-def visemes(seed: int, size: int) -> NDArray[np.uint8]:
-    """Every viseme of VISEMES on one identity."""
+def expression_sheet(seed: int, size: int) -> NDArray[np.uint8]:
+    """Return an image (2 * size, 6 * size, 3) of one person with all `EXPRESSIONS`."""
     renderer = HeadRenderer(size)
     rng = np.random.default_rng(seed)
-    identity, scene = Identity.sample(rng), Scene.sample(rng)
-    cells = [renderer.render(identity, scene, w, (0.12, 0.0, 0.0)).pixels for w in VISEMES.values()]
+    identity, scene = PersonIdentity.sample(rng), Scene.sample(rng)
+    cells = [renderer.render(identity, scene, w, (0.12, 0.0, 0.0)).pixels for w in EXPRESSIONS.values()]
     half = len(cells) // 2
     return np.vstack([np.hstack(cells[:half]), np.hstack(cells[half:])])
 
 
 def main() -> None:
-    """Command line entry."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=4)
-    parser.add_argument("--columns", type=int, default=6)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--visemes", action="store_true", help="one identity in every viseme instead")
-    chosen = parser.parse_args()
-    small = visemes(chosen.seed, chosen.size) if chosen.visemes else None
-    picture = sheet(chosen.seed, chosen.rows, chosen.columns, chosen.size) if small is None else small
-    Image.fromarray(picture).save(chosen.out)
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Render a contact sheet of random heads.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the people.")
+    parser.add_argument("--out", type=Path, required=True, help="Image file to write.")
+    parser.add_argument("--rows", type=int, default=4, help="Rows of people.")
+    parser.add_argument("--columns", type=int, default=6, help="Columns of people.")
+    parser.add_argument("--size", type=int, default=256, help="Pixels per side of a head.")
+    parser.add_argument(
+        "--expressions", action="store_true", help="Show one person with many expressions instead."
+    )
+    arguments = parser.parse_args()
+    seed, size = arguments.seed, arguments.size
+    sheet = (
+        expression_sheet(seed, size)
+        if arguments.expressions
+        else people_sheet(seed, arguments.rows, arguments.columns, size)
+    )
+    Image.fromarray(sheet).save(arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Synthetic speech: sentences, phones, voices, and the audio as recorded."""
+"""Speech for training: sentences, phones, voices, recordings and simulated acoustics."""

@@ -1,4 +1,4 @@
-"""espeak-ng (a GPL program used as a tool, by ctypes): audio with an event at every phoneme, text to IPA."""
+"""The espeak-ng library (GPL, used as a tool through ctypes): timed phones of synthetic speech, and IPA of a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .phones import (
     Phone,
     Speech,
     SpeechError,
-    finished,
+    align_to_audio,
     from_int16,
     merge_silence,
     to_16k,
@@ -27,10 +27,12 @@ _END_OF_LIST, _PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _UTF8, _IPA = 1, 2
 WORDS_PER_MINUTE = 165
+"""Words per minute at a speed of 1."""
 VOICELESS_STOPS = frozenset(("P", "T", "K", "CH"))
 CLOSURE = 0.045
+"""Seconds of the silent closure before a voiceless stop."""
 OFFSET = -0.008
-"""Seconds by which the sound precedes the events, as measured (see alignment)."""
+"""Seconds to add to the times of events, as measured with `alignment.label_lags`."""
 
 
 class _Name(ctypes.Union):
@@ -56,19 +58,24 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class Espeak:
-    """The library keeps one state for the process, so one object serves all its voices."""
+    """The synthesiser. The library has one state per process, so one object serves all voices.
+
+    Raises:
+        SpeechError: The library or its data is not installed.
+    """
 
     def __init__(self) -> None:
-        self._library = _load()
+        self._library = _load_library()
         self.rate = int(self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, _EVENTS_IN_IPA))
         if self.rate <= 0:
-            raise SpeechError("espeak-ng did not start; is espeak-ng-data installed?")
+            raise SpeechError("expected espeak-ng to start, but it did not; apt-get install espeak-ng-data")
         self._audio: list[np.ndarray[Any, np.dtype[np.int16]]] = []
         self._events: list[tuple[float, str]] = []
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _receive(self, samples: Any, count: int, events: Any) -> int:
+        """Collect audio and events; called by the library."""
         if samples and count:
             self._audio.append(np.ctypeslib.as_array(samples, (count,)).copy())
         at = 0
@@ -79,13 +86,24 @@ class Espeak:
             at += 1
         return 0
 
-    def _choose(self, voice: str) -> None:
+    def _select_voice(self, voice: str) -> None:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise SpeechError(f"expected an espeak-ng voice such as en-us+m3, got {voice!r}")
 
-    def speak(self, text: str, voice: str, speed: float, pitch: int, pitch_range: int) -> Speech:
-        """`speed` 1 is 165 words a minute; `pitch` and `pitch_range` 0..99 (50 is usual)."""
-        self._choose(voice)
+    def synthesise(self, text: str, voice: str, speed: float, pitch: int, pitch_range: int) -> Speech:
+        """Return the speech of a text.
+
+        Args:
+            text: The text.
+            voice: Name of the voice.
+            speed: Factor on 165 words per minute.
+            pitch: 0 to 99, usually 50.
+            pitch_range: 0 to 99, usually 50.
+
+        Raises:
+            SpeechError: The voice does not exist, or there was no audio.
+        """
+        self._select_voice(voice)
         for parameter, value in (
             (_RATE, int(WORDS_PER_MINUTE * speed)),
             (_PITCH, pitch),
@@ -97,14 +115,16 @@ class Espeak:
         self._library.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
         if not self._audio or not self._events:
-            raise SpeechError(f"espeak-ng said nothing for {text!r} with voice {voice!r}")
-        sound = from_int16(np.concatenate(self._audio))
-        phones = _phones(self._events, len(sound) / self.rate)
-        return finished(to_16k(sound, self.rate), phones, f"espeak:{voice}", OFFSET)
+            raise SpeechError(
+                f"expected audio for {text!r} with the voice {voice!r}, got none from espeak-ng"
+            )
+        audio = from_int16(np.concatenate(self._audio))
+        phones = _phones(self._events, len(audio) / self.rate)
+        return align_to_audio(to_16k(audio, self.rate), phones, f"espeak:{voice}", OFFSET)
 
     def ipa(self, text: str, voice: str) -> str:
-        """IPA with stress marks, length marks and the text's punctuation kept."""
-        self._choose(voice)
+        """Return the IPA of a text, with stress marks, length marks and the text's punctuation."""
+        self._select_voice(voice)
         parts = re.split(r"([,.;:!?]+)", text)
         spoken = [self._clause(part) if i % 2 == 0 else part[0] + " " for i, part in enumerate(parts)]
         return re.sub(r"\s+", " ", "".join(spoken)).strip()
@@ -119,7 +139,7 @@ class Espeak:
         return re.sub(r"\([^)]*\)", "", " ".join(out)).strip()
 
 
-def _load() -> ctypes.CDLL:
+def _load_library() -> ctypes.CDLL:
     for name in LIBRARIES:
         try:
             return ctypes.CDLL(name)
@@ -129,7 +149,7 @@ def _load() -> ctypes.CDLL:
 
 
 def _phones(events: list[tuple[float, str]], end: float) -> tuple[Phone, ...]:
-    """Each event's sign lasts until the next one; signs of several letters share their time out."""
+    """Return the phones of events; each lasts until the next one, divided equally among its letters."""
     phones: list[Phone] = []
     stops = [*(start for start, _ in events[1:]), end]
     for (start, name), stop in zip(events, stops, strict=True):
@@ -141,7 +161,7 @@ def _phones(events: list[tuple[float, str]], end: float) -> tuple[Phone, ...]:
 
 
 def _with_closures(phones: list[Phone]) -> list[Phone]:
-    """espeak marks a voiceless stop at its burst; the silent closure before it is its own too."""
+    """Return phones in which a voiceless stop includes its silent closure; espeak marks it at its burst."""
     out: list[Phone] = []
     for phone in phones:
         if phone.symbol in VOICELESS_STOPS and out and out[-1].symbol != SILENCE:
@@ -155,5 +175,5 @@ def _with_closures(phones: list[Phone]) -> list[Phone]:
 
 @functools.cache
 def shared_espeak() -> Espeak:
-    """The process's one espeak-ng."""
+    """Return the process's only espeak-ng."""
     return Espeak()

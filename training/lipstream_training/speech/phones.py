@@ -1,4 +1,4 @@
-"""Phones with times, and speech made of them."""
+"""Phones with times, and speech with its phones."""
 
 from __future__ import annotations
 
@@ -26,28 +26,33 @@ SYMBOLS = VOWELS | CONSONANTS | {SILENCE}
 
 
 class SpeechError(LipstreamError):
-    """A synthesiser is missing, or gave something that cannot be used."""
+    """A synthesiser or its data is missing, or its result cannot be used."""
 
 
 @dataclass(frozen=True)
 class Phone:
-    """One ARPAbet phone (no stress digit) or SIL, from `start` to `end` seconds."""
+    """An ARPAbet phone without stress digit, or SIL; start and end in seconds."""
 
     symbol: str
     start: float
     end: float
 
     def moved(self, offset: float, scale: float = 1.0) -> Phone:
-        """The phone on a clock that runs `scale` times as long and starts `offset` seconds earlier."""
+        """Return the phone with its times scaled, and then moved by ``offset`` seconds."""
         return Phone(self.symbol, self.start * scale + offset, self.end * scale + offset)
 
 
 @dataclass(frozen=True)
 class Speech:
-    """`audio` (N,) float32 mono at 16 kHz in -1..1; `phones` in order, without gaps or overlaps.
+    """Speech with its phones.
 
-    In a clip cut from longer speech the first and last phones may reach past the audio, so that the mouth
-    knows what came before and what comes next.
+    In a clip that is cut from longer speech the first and last phones may extend past the audio, so that the mouth
+    knows what comes before and after.
+
+    Attributes:
+        audio: (N,) mono at 16 kHz in [-1, 1].
+        phones: In order, without gaps or overlaps.
+        voice: Name of the voice.
     """
 
     audio: NDArray[np.float32]
@@ -56,11 +61,12 @@ class Speech:
 
     @property
     def seconds(self) -> float:
+        """Length of the audio in seconds."""
         return len(self.audio) / SAMPLE_RATE
 
 
 def merge_silence(phones: Iterable[Phone]) -> tuple[Phone, ...]:
-    """Neighbouring silences become one, and empty phones go."""
+    """Return phones with adjacent silences merged and empty phones removed."""
     merged: list[Phone] = []
     for phone in phones:
         if phone.end <= phone.start:
@@ -73,20 +79,27 @@ def merge_silence(phones: Iterable[Phone]) -> tuple[Phone, ...]:
 
 
 def to_16k(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Resample to 16 kHz (polyphase, so without delay)."""
+    """Return audio (N,) of any sample rate at 16 kHz (M,), without delay."""
     shared = int(np.gcd(rate, SAMPLE_RATE))
     return np.asarray(resample_poly(audio, SAMPLE_RATE // shared, rate // shared), np.float32)
 
 
 def from_int16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """PCM to -1..1."""
+    """Return PCM samples (N,) in [-1, 1]."""
     return np.asarray(samples / 32768, np.float32)
 
 
-def finished(
+def align_to_audio(
     audio: NDArray[np.float32], phones: tuple[Phone, ...], voice: str, offset: float = 0.0
 ) -> Speech:
-    """Speech whose phones cover the audio exactly; `offset` seconds correct a voice's measured label lag."""
+    """Return speech whose phones cover the audio exactly.
+
+    Args:
+        audio: (N,) at 16 kHz.
+        phones: Its phones.
+        voice: Name of the voice.
+        offset: Seconds to add to the times of the phones, which corrects the voice's label lag.
+    """
     total, moved = len(audio) / SAMPLE_RATE, [phone.moved(offset) for phone in phones]
     cut = [Phone(p.symbol, min(max(p.start, 0.0), total), min(p.end, total)) for p in moved]
     first, last = (cut[0].start, cut[-1].end) if cut else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What the synthetic voices say: sentences written for this project, rich in lip sounds, split for good."""
+"""The sentences of the synthetic voices: written for this project, rich in lip sounds, with a fixed split."""
 
 from __future__ import annotations
 
@@ -29,31 +29,35 @@ PARTS: tuple[tuple[str, ...], ...] = (
         "because of the rain|with both hands|in a fishing village|to help us out|for his wife",
     ),
 )
-"""Who, did, what, when: put together they give some hundred thousand training sentences."""
+"""Subjects, verbs, objects and adverbials, which combine to several hundred thousand training sentences."""
 NUMBERED = ("Number", "Page", "Room", "Line", "Bus", "Platform")
-PUT_TOGETHER, COUNTED = 0.25, 0.07
-"""Shares of training sentences made from PARTS, and of short announcements with a number."""
+COMBINED_SHARE, NUMBERED_SHARE = 0.25, 0.07
+"""Shares of training sentences that are combined from `PARTS`, and of short announcements with a number."""
 
 
 @functools.cache
-def written(split: str) -> tuple[str, ...]:
-    """The sentences written out by hand for `split` ("train" or "heldout"); none is in both."""
+def written_sentences(split: str) -> tuple[str, ...]:
+    """Return the written sentences of a split, "train" or "heldout"; none is in both.
+
+    Raises:
+        SpeechError: There is no such split.
+    """
     if split not in ("train", "heldout"):
         raise SpeechError(f"expected the split train or heldout, got {split!r}")
     path = importlib.resources.files("lipstream_training") / "assets" / f"sentences_{split}.txt"
     return tuple(line for line in path.read_text("utf-8").splitlines() if line)
 
 
-def pick(split: str, rng: np.random.Generator) -> str:
-    """A sentence at random: a written one or, in training, now and then one put together."""
+def random_sentence(split: str, rng: np.random.Generator) -> str:
+    """Return a random sentence: a written one or, in training, sometimes a combined or numbered one."""
     kind = float(rng.random()) if split == "train" else 1.0
-    if kind < PUT_TOGETHER:
-        words = " ".join(_one("|".join(rows).split("|"), rng) for rows in PARTS)
+    if kind < COMBINED_SHARE:
+        words = " ".join(_choice("|".join(rows).split("|"), rng) for rows in PARTS)
         return words[0].upper() + words[1:] + "."
-    if kind < PUT_TOGETHER + COUNTED:
-        return f"{_one(NUMBERED, rng)} {int(rng.integers(1, 10000))}."
-    return _one(written(split), rng)
+    if kind < COMBINED_SHARE + NUMBERED_SHARE:
+        return f"{_choice(NUMBERED, rng)} {int(rng.integers(1, 10000))}."
+    return _choice(written_sentences(split), rng)
 
 
-def _one(options: tuple[str, ...] | list[str], rng: np.random.Generator) -> str:
+def _choice(options: tuple[str, ...] | list[str], rng: np.random.Generator) -> str:
     return options[int(rng.integers(len(options)))]

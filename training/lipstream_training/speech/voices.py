@@ -1,4 +1,4 @@
-"""The voices of training and those kept for evaluation, and speaking with one at a chosen pace and pitch."""
+"""The voices of training and of evaluation, and synthesis at a given speed and pitch."""
 
 from __future__ import annotations
 
@@ -23,43 +23,65 @@ TRAIN_VOICES: dict[str, float] = {
     "espeak:en-gb-x-gbclan+m1": 0.03, "espeak:en-gb-x-gbcwmd+f2": 0.03,
     "espeak:en-gb-x-rp+m5": 0.03, "espeak:en-029+m4": 0.03,
 }  # fmt: skip
-"""Voice -> how often it is drawn. The two natural voices make up most."""
+"""Training voices with their shares; the two natural ones have most."""
 
 HELDOUT_VOICES: dict[str, float] = {
     "flite:awb": 0.4, "espeak:en-gb-scotland+f3": 0.1, "espeak:en-us+m2": 0.1, "librivox": 0.4,
 }  # fmt: skip
-"""Never heard in training. "librivox" is a human reader, with words of their own (see recordings)."""
+"""Voices that are not in the training data, with their shares; "librivox" is a human reader, see `recordings`."""
 
 
 @dataclass(frozen=True)
-class Manner:
-    """`speed`: 1 is the voice's own pace; `pitch`: factor on pitch and formants."""
+class VoiceVariation:
+    """A variation of a voice.
+
+    Attributes:
+        speed: Factor on the voice's own speed.
+        pitch: Factor on pitch and formants.
+    """
 
     speed: float = 1.0
     pitch: float = 1.0
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> Manner:
+    def sample(cls, rng: np.random.Generator) -> VoiceVariation:
+        """Return a random variation."""
         wide = 0.2 if rng.random() < 0.2 else 0.12
         return cls(speed=float(rng.uniform(0.85, 1.22)), pitch=float(np.exp(rng.uniform(-wide, wide))))
 
 
-def speak(text: str, voice: str, rng: np.random.Generator, manner: Manner | None = None) -> Speech:
-    """Say `text` with `voice` (SpeechError if its program or package is missing)."""
-    manner = manner or Manner()
-    # Resampling by the pitch factor also quickens the speech, so the synthesiser is asked for the rest only.
-    pace = manner.speed / manner.pitch
+def synthesise(
+    text: str, voice: str, rng: np.random.Generator, variation: VoiceVariation | None = None
+) -> Speech:
+    """Return the speech of a text.
+
+    Args:
+        text: The text.
+        voice: A key of `TRAIN_VOICES` or `HELDOUT_VOICES` other than "librivox".
+        rng: Random generator.
+        variation: Variation of the voice; the voice as it is by default.
+
+    Raises:
+        SpeechError: The voice does not exist, or its program or package is not installed.
+    """
+    variation = variation or VoiceVariation()
+    # Resampling by the pitch factor changes the speed too, so the synthesiser only adds the rest.
+    speed = variation.speed / variation.pitch
     if voice.startswith("espeak:"):
         pitch, spread = int(rng.integers(35, 65)), int(rng.integers(35, 70))
-        speech = shared_espeak().speak(text, voice.removeprefix("espeak:"), pace, pitch, spread)
+        speech = shared_espeak().synthesise(text, voice.removeprefix("espeak:"), speed, pitch, spread)
     else:
-        speech = synthesiser(voice).speak(text, pace, rng)
-    return _resampled(speech, manner.pitch)
+        speech = load_synthesiser(voice).synthesise(text, speed, rng)
+    return _resampled(speech, variation.pitch)
 
 
 @functools.cache
-def synthesiser(voice: str) -> Synthesiser:
-    """The loaded synthesiser of a voice, kept for the life of the process."""
+def load_synthesiser(voice: str) -> Synthesiser:
+    """Return the synthesiser of a voice; it stays loaded as long as the process runs.
+
+    Raises:
+        SpeechError: The voice does not exist, or its program or package is not installed.
+    """
     if voice == "hibari":
         return Hibari()
     if voice == "joe":
@@ -69,14 +91,14 @@ def synthesiser(voice: str) -> Synthesiser:
     raise SpeechError(f"expected one of {sorted({**TRAIN_VOICES, **HELDOUT_VOICES})}, got {voice!r}")
 
 
-def draw_voice(voices: dict[str, float], rng: np.random.Generator) -> str:
-    """One of `voices` by its weight."""
+def random_voice(voices: dict[str, float], rng: np.random.Generator) -> str:
+    """Return a random voice, by its share."""
     weights = np.array(list(voices.values()))
     return list(voices)[int(rng.choice(len(weights), p=weights / weights.sum()))]
 
 
 def _resampled(speech: Speech, factor: float) -> Speech:
-    """Raise pitch and formants by `factor`; times shrink by it."""
+    """Return speech with pitch and formants multiplied by a factor, and times divided by it."""
     down = round(factor * 100)
     if down == 100:
         return speech
