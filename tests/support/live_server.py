@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.api.app import create_app
 from lipstream_server.api.static_page import Page
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
 from lipstream_server.engines.base import Engine
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.http.uvicorn_server import bind, server
@@ -30,14 +30,16 @@ from lipstream_server.protocol import (
     StatsRequest,
     UtteranceEnd,
 )
-from lipstream_server.sessions.conversation import TalkSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
 # An utterance is one window: nothing comes late, however busy the machine is that runs the tests. Every picture is its own.
-CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=TalkSettings(fade=0))
+CALM = ServerSettings(
+    max_sessions=8,
+    windows=WindowSettings(lengths=(48,)),
+    conversation=ConversationSettings(crossfade_frames=0),
+)
 
 
 @asynccontextmanager

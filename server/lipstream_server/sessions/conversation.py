@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..config.settings import ConversationSettings
 from ..engines.base import (
     Made,
     Opened,
@@ -38,18 +39,6 @@ Event = UtteranceStarted | UtteranceEnded
 
 class BacklogFullError(ValueError):
     """More audio has come than may wait."""
-
-
-@dataclass(frozen=True)
-class TalkSettings:
-    """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended.
-
-    fade: frames over which idle passes into speech and back; an interrupt cuts.
-    """
-
-    backlog: float = 60.0
-    gap: float = 0.6
-    fade: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +84,7 @@ class Talk:
     """rate: of the client's audio. Times are seconds of one clock, given by the caller."""
 
     def __init__(
-        self, opened: Opened, rate: int, planner: Planner, settings: TalkSettings, idle: str
+        self, opened: Opened, rate: int, planner: Planner, settings: ConversationSettings, idle: str
     ) -> None:
         self.counters = Counters()
         self._opened, self._rate, self._planner, self._settings = opened, rate, planner, settings
@@ -105,7 +94,7 @@ class Talk:
         self._making: Utterance | None = None
         self._last: Picture | None = None  # the last picture of speech, to be held
         self._shown: Picture | None = None
-        self._fade = Crossfade(settings.fade)
+        self._fade = Crossfade(settings.crossfade_frames)
 
     @property
     def state(self) -> State:
@@ -135,14 +124,14 @@ class Talk:
         if not len(samples):
             return
         waiting = self.backlog + len(samples) / self._rate
-        if waiting > self._settings.backlog:
+        if waiting > self._settings.max_buffered_seconds:
             raise BacklogFullError(
-                f"{waiting * 1000:.0f} ms of audio would wait, at most {self._settings.backlog * 1000:.0f} may; "
+                f"{waiting * 1000:.0f} ms of audio would wait, at most {self._settings.max_buffered_seconds * 1000:.0f} may; "
                 "this message was dropped"
             )
         if not self._queue or self._queue[-1].ended:
             self._numbers += 1
-            tail = self._planner.settings.tail
+            tail = self._planner.settings.closing_frames
             self._queue.append(
                 Utterance(self._numbers, self._rate, self._planner.fps, tail, self._opened.stream, now)
             )
@@ -230,7 +219,7 @@ class Talk:
         if not self._queue:
             return self._add_idle(out)
         utterance = self._queue[0]
-        if not utterance.ended and now - utterance.arrival.last > self._settings.gap:
+        if not utterance.ended and now - utterance.arrival.last > self._settings.silence_timeout_seconds:
             utterance.end()
         if not utterance.showing:
             if utterance.start_at is None or at < utterance.start_at or not utterance.ready:

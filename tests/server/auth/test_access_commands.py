@@ -7,7 +7,6 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,14 +142,14 @@ async def test_a_server_of_this_machine_alone_asks_for_keys_where_there_are_some
     assert not files.exists()
     keys(data, "add", "first")
     assert asks_for_keys(settings, local=True)
-    assert not asks_for_keys(replace(settings, open=True), local=False)
-    assert asks_for_keys(replace(settings, open=False), local=True)
+    assert not asks_for_keys(settings.replace(open=True), local=False)
+    assert asks_for_keys(settings.replace(open=False), local=True)
     keys(data, "rm", "first")
     assert not asks_for_keys(settings, local=True)
     with pytest.raises(KeysMissingError):
         asks_for_keys(settings, local=False)
     secret = AccessSettings(key=SecretStr("a-key-that-stands-in-the-settings"))
-    assert asks_for_keys(replace(settings, access=secret), local=False)
+    assert asks_for_keys(settings.replace(access=secret), local=False)
     for address, local in (
         ("127.0.0.1", True),
         ("::1", True),

@@ -5,7 +5,6 @@ import json
 import signal
 import threading
 import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ ORDER = Order("amara", "realtime", 0, 64, 64, "mp4", 25, 100, "https://example.c
 
 
 def sending(settings: WebhookSettings | None = None) -> ServerSettings:
-    return replace(CALM, webhooks=settings or webhooks())
+    return CALM.replace(webhooks=settings or webhooks())
 
 
 async def told(address: str, clip: str, *states: str) -> dict[str, Any]:
