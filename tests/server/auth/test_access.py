@@ -135,7 +135,7 @@ def test_keys_are_kept_hashed_and_told_once(data: Path, capsys: pytest.CaptureFi
 
 
 async def test_a_key_has_no_more_sessions_than_its_limit(data: Path) -> None:
-    async with keyed(data, "--sessions", "1") as server:
+    async with keyed(data, "--max-sessions", "1") as server:
         more = bearer(server.key) | {"subprotocols": [SUBPROTOCOL]}
         async with connected(server.address, SessionStart(), **more):
             async with connected(server.address, SessionStart(), **more) as second:

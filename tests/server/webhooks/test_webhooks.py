@@ -208,7 +208,7 @@ def test_what_was_not_taken_before_kill_9_is_sent_after_the_next_start(tmp_path:
             killed.wait(60)
         statuses()(handler, number)
 
-    variables = {"LIPSTREAM_WEBHOOKS__SECRET": SECRET, "LIPSTREAM_WEBHOOKS__HOSTS": "127.0.0.1"}
+    variables = {"LIPSTREAM_WEBHOOKS__SECRET": SECRET, "LIPSTREAM_WEBHOOKS__ALLOWED_HOSTS": "127.0.0.1"}
     (speech := tmp_path / "speech.wav").write_bytes(wav(0.4))
     with receiving(answer) as receiver:
         with serving(tmp_path / "data", **variables) as server:
