@@ -118,7 +118,7 @@ async def test_the_key_of_the_settings_is_one_too(data: Path) -> None:
 def test_keys_are_kept_hashed_and_told_once(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (key,) = keys(data, "add", "first", "--sessions", "2", "--requests-per-minute", "60")
     (listed,) = keys(data, "list")
-    assert listed.split("\t")[::2] == ["first", "2 sessions, 60 a minute"]
+    assert listed.split("\t")[::2] == ["first", "2 sessions, 60 per minute"]
     assert all(key.encode() not in path.read_bytes() for path in data.rglob("*") if path.is_file())
     for words, said in (
         (["add", "first"], "there is a key 'first' already"),
@@ -135,7 +135,7 @@ def test_keys_are_kept_hashed_and_told_once(data: Path, capsys: pytest.CaptureFi
 
 
 async def test_a_key_has_no_more_sessions_than_its_limit(data: Path) -> None:
-    async with keyed(data, "--max-sessions", "1") as server:
+    async with keyed(data, "--sessions", "1") as server:
         more = bearer(server.key) | {"subprotocols": [SUBPROTOCOL]}
         async with connected(server.address, SessionStart(), **more):
             async with connected(server.address, SessionStart(), **more) as second:

@@ -54,7 +54,7 @@ async def test_a_token_opens_sessions_of_its_avatar_for_its_time_and_nothing_els
 
 
 async def test_a_token_ends_with_its_time_its_key_and_outlives_the_server(data: Path) -> None:
-    async with keyed(data, "--max-sessions", "1") as server:
+    async with keyed(data, "--sessions", "1") as server:
         short, long = await server.token(connect_seconds=0.01), await server.token()
         await asyncio.sleep(0.02)
         error, _, code = await farewell(server.address, **browser(short["token"]))

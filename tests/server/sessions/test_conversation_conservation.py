@@ -48,7 +48,7 @@ class Conservation(RuleBasedStateMachine):
         try:
             self.talk.hear(numbered, self.now)
         except BacklogFullError:
-            assert self.talk.backlog + samples / RATE > SETTINGS.backlog
+            assert self.talk.backlog + samples / RATE > SETTINGS.max_buffered_seconds
         else:
             self.heard += samples
 
@@ -144,7 +144,7 @@ class Conservation(RuleBasedStateMachine):
     def what_was_heard_is_sent_or_waits(self) -> None:
         waiting = round(self.talk.backlog * RATE)
         assert self.next - 1 + waiting == self.heard
-        assert waiting <= SETTINGS.backlog * RATE
+        assert waiting <= SETTINGS.max_buffered_seconds * RATE
 
     @invariant()
     def frames_are_counted_once(self) -> None:
