@@ -138,7 +138,7 @@ async def test_golden_messages_are_read_and_written_alike(browser: Browser) -> N
                 tagged: tagged.map((each) => {
                   const unit = wire.unpackTagged(bytes(each.bytes).buffer);
                   const { position, utterance, payload } = unit;
-                  const tag = Object.keys(wire.Tag).find((name) => wire.Tag[name] === unit.tag);
+                  const tag = Object.keys(wire.MediaTag).find((name) => wire.MediaTag[name] === unit.tag);
                   return { tag, utterance, position, payload: hex(payload), bytes: hex(wire.packTagged(unit)) };
                 }),
               };
@@ -173,7 +173,7 @@ async def test_golden_messages_are_read_and_written_alike(browser: Browser) -> N
                 '{"type": "pong", "id": 7}',
                 '{"type": "pong", "more": null}',
                 '{"type": "utterance.started", "utterance": 1, "at_ms": 0}',
-                '{"type": "utterance.started", "utterance": 1.5, "at_ms": 0, "waited_ms": 0}',
+                '{"type": "utterance.started", "utterance": 1.5, "at_ms": 0, "latency_ms": 0}',
                 '{"type": "session.closing", "reason": "bored"}',
             ],
         )

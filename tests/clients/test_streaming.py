@@ -87,7 +87,7 @@ async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
         await stream(client, halting(), [sink], figures)
     assert figures.sent == pytest.approx(0.8)
     assert figures.stats is not None
-    spoken = figures.stats.frames - figures.stats.idle_frames - figures.stats.starved_frames
+    spoken = figures.stats.frames - figures.stats.idle_frames - figures.stats.underrun_frames
     assert spoken == 2 * (10 + CALM.windows.tail)
 
 

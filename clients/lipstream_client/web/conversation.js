@@ -88,8 +88,8 @@ export class Conversation {
         this.settle(true);
         break;
       case "utterance.started":
-        this.awaited = { at: message.at_ms / 1000, waited: message.waited_ms, since: this.since };
-        this.delay = { server: message.waited_ms, seen: null };
+        this.awaited = { at: message.at_ms / 1000, waited: message.latency_ms, since: this.since };
+        this.delay = { server: message.latency_ms, seen: null };
         requestAnimationFrame(() => this.watch());
         break;
       case "utterance.ended":

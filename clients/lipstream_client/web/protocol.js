@@ -102,7 +102,7 @@ const ERRORS = oneOf(
   "already_started",
   "unknown_avatar",
   "unknown_preset",
-  "backlog_full",
+  "buffer_full",
   "unauthorized",
   "busy",
   "too_many_errors",
@@ -124,9 +124,9 @@ const REASONS = oneOf(
   "engine_lost",
 );
 
-const DELAY = record(
+const LATENCY = record(
   Object.fromEntries(
-    ["gathering", "queueing", "hearing", "denoising", "decoding", "holding", "encoding", "sending"].map((part) => [
+    ["buffering", "queueing", "audio_encoding", "denoising", "decoding", "startup_delay", "encoding", "sending"].map((part) => [
       `${part}_ms`,
       [number],
     ]),
@@ -148,14 +148,14 @@ const SERVER = {
     digital_source_type: [text()],
     limits: [
       record({
-        message_bytes: [integer()],
-        backlog_ms: [integer()],
-        idle_seconds: [number],
+        max_message_bytes: [integer()],
+        buffered_ms: [integer()],
+        idle_timeout_seconds: [number],
         max_seconds: [number],
       }),
     ],
   }),
-  "utterance.started": record({ utterance: [integer()], at_ms: [number], waited_ms: [number] }),
+  "utterance.started": record({ utterance: [integer()], at_ms: [number], latency_ms: [number] }),
   "utterance.ended": record({
     utterance: [nullable(integer())],
     at_ms: [number],
@@ -167,11 +167,11 @@ const SERVER = {
     media_ms: [number],
     frames: [integer()],
     idle_frames: [integer()],
-    late_frames: [integer()],
-    starved_frames: [integer()],
-    backlog_ms: [number],
-    delay_ms: [nullable(number)],
-    delay: [nullable(DELAY)],
+    repeated_frames: [integer()],
+    underrun_frames: [integer()],
+    buffered_ms: [number],
+    latency_ms: [nullable(number)],
+    latency: [nullable(LATENCY)],
     lateness_ms: [number],
     skipped_ms: [number],
     repaired_samples: [integer()],
@@ -223,14 +223,14 @@ function check(union, message) {
 
 // Binary media of the containers `jpeg` and `rgb`: a big-endian header, then the payload.
 
-export const Tag = Object.freeze({ JPEG: 1, PCM: 2, RGB: 3 });
+export const MediaTag = Object.freeze({ JPEG: 1, PCM: 2, RGB: 3 });
 const HEADER_BYTES = 16;
 
 /** From an ArrayBuffer; position is a number of a picture or of a sample, payload a view. Throws ProtocolError. */
 export function unpackTagged(buffer) {
   if (buffer.byteLength < HEADER_BYTES) refuse("tagged", `${HEADER_BYTES} bytes or more`, buffer.byteLength);
   const header = new DataView(buffer, 0, HEADER_BYTES);
-  const tag = oneOf(...Object.values(Tag))(header.getUint8(0), "tag");
+  const tag = oneOf(...Object.values(MediaTag))(header.getUint8(0), "tag");
   const position = integer(0)(Number(header.getBigUint64(8)), "position");
   return { tag, utterance: header.getUint32(4), position, payload: new Uint8Array(buffer, HEADER_BYTES) };
 }

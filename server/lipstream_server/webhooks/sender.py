@@ -81,7 +81,7 @@ class WebhookSender:
         )
         await self._storage.transact(save_delivery, outgoing.clip, after)
         outcome = "failed" if after.state is DeliveryState.PENDING else after.state.value
-        self._metrics.webhook(outcome)
+        self._metrics.record_webhook(outcome)
         log_event(log, "webhook", outcome=outcome, attempts=after.attempts, answer=said)
 
     async def _posted(self, outgoing: Outgoing) -> tuple[Answer | None, str]:

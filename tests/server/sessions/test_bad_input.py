@@ -185,7 +185,7 @@ async def test_more_audio_than_may_wait_is_refused_and_the_rest_is_said() -> Non
         await client.send(tone(0.8))
         await client.send(tone(0.8))
         error = await client.until(Error)
-        assert (error.code, error.fatal) == (ErrorCode.BACKLOG_FULL, False)
+        assert (error.code, error.fatal) == (ErrorCode.BUFFER_FULL, False)
         assert "at most 1000 may" in error.message
         await client.send(UtteranceEnd())
         assert (await client.until(UtteranceEnded)).position_ms == 800

@@ -280,7 +280,7 @@ class Fuzz(RuleBasedStateMachine):
             self.session.heard_ms += lasts
             assert lasts <= 1000 * BACKLOG + 1
             return
-        assert [(each.code, each.fatal) for each in errors] == [("backlog_full", False)]
+        assert [(each.code, each.fatal) for each in errors] == [("buffer_full", False)]
         # It can only be full where more has been heard and not yet shown.
         assert (
             self.session.heard_ms - self.session.position_ms + lasts > 1000 * BACKLOG - 1
