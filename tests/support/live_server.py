@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.api.app import create_app
 from lipstream_server.api.static_page import Page
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
 from lipstream_server.engines.base import Engine
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.http.uvicorn_server import bind, server
@@ -30,15 +30,13 @@ from lipstream_server.protocol import (
     StatsRequest,
     UtteranceEnd,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
 # An utterance is one window, so that no frame is late on a busy machine, and frames are not blended.
 CALM = ServerSettings(
-    sessions=8, windows=WindowSettings(lengths=(48,)), talk=ConversationSettings(crossfade_frames=0)
+    sessions=8, windows=WindowSettings(lengths=(48,)), conversation=ConversationSettings(crossfade_frames=0)
 )
 
 

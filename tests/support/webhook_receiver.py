@@ -87,4 +87,9 @@ def webhooks(
     hosts: tuple[str, ...] = ("127.0.0.1",), pauses: tuple[float, ...] = (0.05, 0.05), seconds: float = 10.0
 ) -> WebhookSettings:
     """Settings of a server that sends to this machine, and tries again soon."""
-    return WebhookSettings(SecretStr(SECRET), hosts, seconds, pauses)
+    return WebhookSettings(
+        secret=SecretStr(SECRET),
+        allowed_hosts=hosts,
+        attempt_timeout_seconds=seconds,
+        retry_delays_seconds=pauses,
+    )

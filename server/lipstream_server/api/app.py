@@ -67,7 +67,7 @@ def create_app(
 
     def rest() -> Rest:
         if not found:
-            raise BusyError("the server is starting", settings.retry_seconds)
+            raise BusyError("the server is starting", settings.retry_after_seconds)
         return found[0]
 
     async def keep() -> None:
@@ -105,7 +105,7 @@ def create_app(
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
-        channel = Channel(socket, settings.send_seconds)
+        channel = Channel(socket, settings.send_timeout_seconds)
         await serve(channel, settings, telemetry, find, caller_of(socket), lambda: rest().access)
 
     app.include_router(
@@ -113,7 +113,7 @@ def create_app(
             telemetry,
             lambda: found[0] if found else None,
             lambda: failures[0] if failures else None,
-            settings.retry_seconds,
+            settings.retry_after_seconds,
         )
     )
     app.include_router(avatar_routes(find, lambda: rest().uploads, settings))
@@ -127,7 +127,7 @@ def create_app(
     app.add_middleware(
         Gate, access=lambda: rest().access, keyed=keyed, settings=settings, telemetry=telemetry
     )
-    allow_origins(app, settings.access.origins)
+    allow_origins(app, settings.access.allowed_origins)
     return app
 
 

@@ -74,18 +74,18 @@ class Gate:
         access, hosts = self._settings.access, headers.getlist("host")
         guarded = not self._keyed and scope["path"] not in _PROBES
         for host in hosts if guarded else ():
-            if not allowed_host(host, access.hosts):
+            if not allowed_host(host, access.allowed_hosts):
                 detail = (
                     f"a server without keys answers to addresses and to localhost, not to {host!r}, which may be a trick "
-                    "of another page; add the name to the setting access.hosts if it is this server's"
+                    "of another page; add the name to the setting access.allowed_hosts if it is this server's"
                 )
                 raise Problem(HTTPStatus.MISDIRECTED_REQUEST, "host_refused", detail)
         for origin in headers.getlist("origin"):
             asked = hosts[0] if len(hosts) == 1 else None
-            if not allowed_origin(origin, asked, access.origins):
+            if not allowed_origin(origin, asked, access.allowed_origins):
                 detail = (
                     f"pages of {origin!r} may not use this server, which was asked for as {asked!r}; add the origin to the "
-                    "setting access.origins if they may, or let the proxy before it pass on the header Host"
+                    "setting access.allowed_origins if they may, or let the proxy before it pass on the header Host"
                 )
                 raise Problem(HTTPStatus.FORBIDDEN, "origin_refused", detail)
 
@@ -116,7 +116,7 @@ class Gate:
             return
         # A browser tells its page nothing of a handshake that failed; so the page's own protocol does.
         await socket.accept(SUBPROTOCOL)
-        await farewell(Channel(socket, self._settings.send_seconds), _ending(problem))
+        await farewell(Channel(socket, self._settings.send_timeout_seconds), _ending(problem))
 
 
 def allow_origins(app: FastAPI, origins: Sequence[str]) -> None:

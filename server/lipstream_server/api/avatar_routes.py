@@ -51,7 +51,7 @@ def avatar_routes(
     """find: the service, None while its model is being loaded. uploads: asked for once the service is there."""
     routes = APIRouter(tags=["avatars"])
     parts = {
-        "image": Part(settings.avatars.max_bytes, "picture_too_large", True),
+        "image": Part(settings.avatars.max_image_bytes, "picture_too_large", True),
         "name": _TEXT,
         "crop": _TEXT,
     }
@@ -59,7 +59,7 @@ def avatar_routes(
     def service() -> Service:
         found = find()
         if found is None or not found.is_ready:
-            raise unready_error(found, settings.retry_seconds)
+            raise unready_error(found, settings.retry_after_seconds)
         return found
 
     @routes.get(AVATARS, responses=refusals(bad_request=400, busy=503))

@@ -33,8 +33,8 @@ class ClipOrders:
         self._service, self._clips, self._uploads = service, clips, uploads
         settings = service.settings
         self._parts = {
-            "audio": Part(settings.clips.max_bytes, "recording_too_large", True),
-            "portrait": Part(settings.avatars.max_bytes, "picture_too_large", True),
+            "audio": Part(settings.clips.max_recording_bytes, "recording_too_large", True),
+            "portrait": Part(settings.avatars.max_image_bytes, "picture_too_large", True),
             **dict.fromkeys(ClipForm.model_fields, _TEXT),
         }
 
@@ -53,7 +53,7 @@ class ClipOrders:
                 raise UnknownPresetError(f"there is no preset {asked.preset!r}, only {presets}")
             self._check_signed(asked)
             self._check_webhook(asked)
-            limit = self._service.settings.clips.max_seconds
+            limit = self._service.settings.clips.max_recording_seconds
             samples = await asyncio.to_thread(measure, form.files["audio"], limit)
             avatar, bundled = await self._face(asked, form, caller.owner)
             with self._service.avatars.used(avatar):
@@ -82,7 +82,7 @@ class ClipOrders:
                 "this server sends no webhooks; its operator has to set webhooks.secret, or follow the clip's events",
             )
         try:
-            target_of(asked.webhook_url, settings.hosts)
+            target_of(asked.webhook_url, settings.allowed_hosts)
         except WebhookUrlError as error:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "webhook_url_refused", str(error)) from error
 

@@ -26,7 +26,10 @@ def unhealthy(service: Service | None, now: float) -> str | None:
     if work is None or not service.is_ready:
         return None
     usual = _USUAL * scheduler.costs.window_cost(work.frames)
-    took, bound = now - work.started_at, service.engine.patience + max(service.settings.stuck_seconds, usual)
+    took, bound = (
+        now - work.started_at,
+        service.engine.patience + max(service.settings.hang_timeout_seconds, usual),
+    )
     return f"a window has been in work for {took:.0f} s, of at most {bound:.0f}" if took > bound else None
 
 

@@ -32,8 +32,8 @@ class Rest:
     def __init__(self, storage: Storage, settings: ServerSettings, access: Access) -> None:
         self.storage, self.access = storage, access
         self.service: Service | None = None
-        self.clips = Clips(storage, settings.clips, settings.retry_seconds)
-        self.uploads = Uploads(storage.files, settings.uploads, settings.retry_seconds)
+        self.clips = Clips(storage, settings.clips, settings.retry_after_seconds)
+        self.uploads = Uploads(storage.files, settings.uploads, settings.retry_after_seconds)
         self._settings, signing = settings, settings.signing
         self._sign: Sign | None = None
         if signing.certificate is not None and signing.key is not None:
@@ -43,9 +43,9 @@ class Rest:
     def orders(self) -> ClipOrders:
         """Raises BusyError."""
         if self.service is None or not self.service.is_ready:
-            raise unready_error(self.service, self._settings.retry_seconds)
+            raise unready_error(self.service, self._settings.retry_after_seconds)
         if self.service.telemetry.drain.has_started:
-            raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
+            raise BusyError("the server is stopping", self._settings.retry_after_seconds, "draining")
         return ClipOrders(self.service, self.clips, self.uploads)
 
     async def work(self, service: Service) -> None:
@@ -82,6 +82,6 @@ async def opened(root: Path, settings: ServerSettings, keyed: bool) -> AsyncIter
     """keyed: whether keys are asked for. Raises DataDirectoryError, SigningError."""
     async with (
         Storage(root) as storage,
-        access_opened(storage, settings.access, keyed, settings.retry_seconds) as access,
+        access_opened(storage, settings.access, keyed, settings.retry_after_seconds) as access,
     ):
         yield Rest(storage, settings, access)

@@ -80,9 +80,9 @@ async def _serve(
         start = caller.start(await _greet(channel, settings))
         service = find()
         if telemetry.drain.has_started:
-            raise BusyError("the server is stopping", settings.retry_seconds, "draining")
+            raise BusyError("the server is stopping", settings.retry_after_seconds, "draining")
         if service is None or not service.is_ready:
-            raise unready_error(service, settings.retry_seconds)
+            raise unready_error(service, settings.retry_after_seconds)
         with access().session(caller) as lease, telemetry.drain.session(), service.session_slot(start.avatar):
             opened = await _open(service, start, caller)
             session = Session(id, channel, service, start, opened, lease)
@@ -147,7 +147,7 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
     """Wait for session.start; all else but a ping is a mistake."""
     mistakes = 0
     try:
-        async with asyncio.timeout(settings.hello_seconds):
+        async with asyncio.timeout(settings.start_timeout_seconds):
             while True:
                 message = await channel.receive()
                 try:
@@ -162,7 +162,7 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
                             raise ProtocolError(ErrorCode.NOT_STARTED, "the first message is session.start")
                 except ProtocolError as complaint:
                     mistakes += 1
-                    if mistakes > settings.errors:
+                    if mistakes > settings.max_client_errors:
                         raise SessionClosed(
                             CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, str(complaint)
                         ) from None

@@ -71,9 +71,9 @@ def token_routes(
         """A short-lived token, for a browser that must not have the key."""
         service, limits = find(), settings.access
         if service is None or not service.is_ready:
-            raise unready_error(service, settings.retry_seconds)
-        _check("seconds", form.seconds, limits.token_seconds)
-        _check("connect_seconds", form.connect_seconds, limits.connect_seconds)
+            raise unready_error(service, settings.retry_after_seconds)
+        _check("seconds", form.seconds, limits.max_token_session_seconds)
+        _check("connect_seconds", form.connect_seconds, limits.max_token_connect_seconds)
         avatar = await service.avatars.get(form.avatar or service.default_avatar, caller.owner)
         text, token = access().issue(caller, avatar.id, form.seconds, form.connect_seconds)
         response.headers["Cache-Control"] = "no-store"

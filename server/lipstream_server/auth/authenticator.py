@@ -37,10 +37,15 @@ class Access:
     """keyed: whether keys are asked for. secret: that tokens are signed with. storage: open while this is used."""
 
     def __init__(
-        self, storage: Storage, settings: AccessSettings, keyed: bool, secret: bytes, retry_seconds: float
+        self,
+        storage: Storage,
+        settings: AccessSettings,
+        keyed: bool,
+        secret: bytes,
+        retry_after_seconds: float,
     ) -> None:
         self.keys = KeyRing(storage, settings)
-        self._keyed, self._secret, self._retry_seconds = keyed, secret, retry_seconds
+        self._keyed, self._secret, self._retry_seconds = keyed, secret, retry_after_seconds
         self._rates = Rates()
         self._sessions: Counter[str] = Counter()
 
@@ -107,11 +112,11 @@ class Access:
 
 @asynccontextmanager
 async def access_opened(
-    storage: Storage, settings: AccessSettings, keyed: bool, retry_seconds: float
+    storage: Storage, settings: AccessSettings, keyed: bool, retry_after_seconds: float
 ) -> AsyncIterator[Access]:
     """Raises DataDirectoryError."""
     secret = await storage.run(storage.files.token_secret)
-    access = Access(storage, settings, keyed, secret, retry_seconds)
+    access = Access(storage, settings, keyed, secret, retry_after_seconds)
     reading = asyncio.create_task(access.keys.keep_fresh(), name="keys") if keyed else None
     try:
         yield access

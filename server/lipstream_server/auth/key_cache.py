@@ -52,7 +52,7 @@ class KeyRing:
                 await self._read()
             except Exception:
                 log.exception("the keys cannot be read; those known before stay valid")
-            await asyncio.sleep(self._settings.fresh_seconds)
+            await asyncio.sleep(self._settings.key_cache_ttl_seconds)
 
     def _find(self, wanted: str) -> ApiKey | None:
         """In a time that tells nothing: a dict compares random hashes of digests, and only what agrees is compared as text."""

@@ -109,7 +109,7 @@ class Avatars:
                 opened = await self._scheduler.run_on_device(self._engine.open, avatar, preset)
         self._opened[key] = opened
         self._opened.move_to_end(key)
-        while len(self._opened) > self._settings.opened:
+        while len(self._opened) > self._settings.max_prepared_streams:
             self._opened.popitem(last=False)
         return opened
 
@@ -218,7 +218,7 @@ class Avatars:
         notes = await self._scheduler.run_on_device(self._engine.register, avatar, cropped(picture, crop))
         self._registered[avatar] = None
         idle = [each for each in list(self._registered)[:-1] if each not in self._users]
-        for each in idle[: max(0, len(self._registered) - self._settings.most)]:
+        for each in idle[: max(0, len(self._registered) - self._settings.max_loaded)]:
             del self._registered[each]
             await self._forget(each)
         return notes

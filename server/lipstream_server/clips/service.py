@@ -71,8 +71,8 @@ class Clips:
     for it clears it.
     """
 
-    def __init__(self, storage: Storage, settings: ClipSettings, retry_seconds: float) -> None:
-        self._storage, self._settings, self._retry_seconds = storage, settings, retry_seconds
+    def __init__(self, storage: Storage, settings: ClipSettings, retry_after_seconds: float) -> None:
+        self._storage, self._settings, self._retry_seconds = storage, settings, retry_after_seconds
         self._tasks: dict[str, asyncio.Task[Video]] = {}
         self._done: dict[str, int] = {}
         self.bell = asyncio.Event()
@@ -233,8 +233,8 @@ class Clips:
             raise TooManyClipsError(
                 f"all {most} clips of the key {owner.name!r} wait or are made", self._retry_seconds
             )
-        if count_queued(connection) >= self._settings.most_queued:
-            raise BusyError(f"{self._settings.most_queued} clips are waiting already", self._retry_seconds)
+        if count_queued(connection) >= self._settings.max_queued:
+            raise BusyError(f"{self._settings.max_queued} clips are waiting already", self._retry_seconds)
         if not bundled and find_avatar(connection, avatar) is None:
             raise UnknownAvatarError(
                 f"there is no avatar {avatar!r}; GET /v1/avatars lists those that are there"
@@ -254,12 +254,12 @@ class Clips:
 
     def _sweep(self) -> None:
         now = time.time()
-        self._storage.transact_here(forget_keys, now - self._settings.key_seconds)
-        self._storage.transact_here(forget_outgoing, now - self._settings.key_seconds)
+        self._storage.transact_here(forget_keys, now - self._settings.idempotency_seconds)
+        self._storage.transact_here(forget_outgoing, now - self._settings.idempotency_seconds)
         finished = list(self._storage.transact_here(clips_in, _FINAL))
-        excess = size_of(self.files.clips) - self._settings.keep_bytes
+        excess = size_of(self.files.clips) - self._settings.max_total_bytes
         for clip in finished:  # the oldest first
-            if excess > 0 or now - (clip.ended or now) > self._settings.keep_seconds:
+            if excess > 0 or now - (clip.ended or now) > self._settings.retention_seconds:
                 excess -= size_of(self.files.clip(clip.id))
                 self._storage.transact_here(remove_clip, clip.id)
                 remove(self.files.clip(clip.id))

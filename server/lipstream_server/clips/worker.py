@@ -78,7 +78,7 @@ class ClipWorker:
             log.warning("the disk is full; clip %s is made when there is room", clip.id)
             await self._clips.change(clip, clip_state.requeue)
             _tell("queued again", clip, began)
-            await asyncio.sleep(self._settings.full_seconds)
+            await asyncio.sleep(self._settings.disk_full_retry_seconds)
             return
         if isinstance(error, EngineGoneError):
             log.warning(
@@ -95,9 +95,9 @@ class ClipWorker:
 
     async def _render(self, clip: Clip) -> Video:
         service, files, order = self._service, self._clips.files, clip.order
-        length = self._settings.window or service.settings.windows.lengths[-1]
+        length = self._settings.window_frames or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.mark)
+        size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.watermark)
         audio, work = files.audio(clip.id), files.work(clip.id, order.container)
         with service.avatars.used(order.avatar):
             stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
@@ -121,7 +121,7 @@ class ClipWorker:
         return await asyncio.to_thread(_video, work)
 
     async def _window(self, request: Request, preset: str) -> Made:
-        for _ in range(self._service.settings.engine.tries - 1):
+        for _ in range(self._service.settings.engine.max_attempts - 1):
             try:
                 return await self._service.scheduler.generate(WindowJob(request, BACKGROUND), preset)
             except EngineGoneError:

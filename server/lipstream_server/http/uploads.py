@@ -33,8 +33,8 @@ class Form:
 
 
 class Uploads:
-    def __init__(self, files: DataDirectory, settings: UploadSettings, retry_seconds: float) -> None:
-        self._files, self._settings, self._retry_seconds = files, settings, retry_seconds
+    def __init__(self, files: DataDirectory, settings: UploadSettings, retry_after_seconds: float) -> None:
+        self._files, self._settings, self._retry_seconds = files, settings, retry_after_seconds
         self._under_way = 0
 
     @asynccontextmanager
@@ -45,7 +45,7 @@ class Uploads:
 
         Raises Problem, BusyError, StorageFullError.
         """
-        if self._under_way >= self._settings.most:
+        if self._under_way >= self._settings.max_concurrent:
             raise BusyError(f"{self._under_way} uploads are under way already", self._retry_seconds)
         self._under_way += 1
         form = Form()
@@ -69,14 +69,14 @@ class Uploads:
         pieces = _pieces(request, *_most(parts if alone is None else {alone: parts[alone]}))
         await self._check_room(request)
         try:
-            async with asyncio.timeout(self._settings.seconds):
+            async with asyncio.timeout(self._settings.timeout_seconds):
                 if alone is None:
                     reader = FormReader(content_type, parts, self._files.temporary)
                     await self._read_form(pieces, reader, form)
                 else:
                     await self._read_raw(pieces, alone, form)
         except TimeoutError:
-            detail = f"the body did not arrive within {self._settings.seconds:g} s"
+            detail = f"the body did not arrive within {self._settings.timeout_seconds:g} s"
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
         except ClientDisconnect:
             raise Problem(HTTPStatus.BAD_REQUEST, "cut_off", "the connection ended within the body") from None
@@ -99,7 +99,7 @@ class Uploads:
     async def _check_room(self, request: Request) -> None:
         """What is announced to fill the disk is not read at all."""
         length = _announced(request)
-        if await asyncio.to_thread(self._files.free) < self._settings.free_bytes + length:
+        if await asyncio.to_thread(self._files.free) < self._settings.min_free_bytes + length:
             raise StorageFullError(
                 "the disk of the server is nearly full; nothing new is taken until there is room"
             )

@@ -64,10 +64,14 @@ class Service:
         self.telemetry = telemetry or Telemetry()
         self.device_state = DeviceState("unknown")
         self.conversations: set[Conversation] = set()
-        self.limiter = SessionLimiter(settings.sessions, settings.retry_seconds)
-        self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
+        self.limiter = SessionLimiter(settings.max_sessions, settings.retry_after_seconds)
+        self.encoders = ThreadPoolExecutor(settings.encoder_threads, "encoder")
         self.scheduler = Scheduler(
-            engine, settings.most_batch, device, self.telemetry.metrics, settings.engine.smaller_seconds
+            engine,
+            settings.max_batch,
+            device,
+            self.telemetry.metrics,
+            settings.engine.oom_batch_cooldown_seconds,
         )
         self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
         self._single_costs: Mapping[int, float] = {}
@@ -77,7 +81,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()
-        monitor = monitor_engine(self.scheduler, self.settings.engine.check_seconds)
+        monitor = monitor_engine(self.scheduler, self.settings.engine.health_check_seconds)
         self._monitor = asyncio.create_task(monitor, name="engine monitor")
         return self
 
@@ -119,7 +123,11 @@ class Service:
     @property
     def fragment_frames(self) -> int:
         """Frames of a fragment now. The first frame of a fragment of two is sent one frame duration later."""
-        return 1 if self.limiter.active <= self.settings.few_sessions else self.settings.fragment_frames
+        return (
+            1
+            if self.limiter.active <= self.settings.low_latency_max_sessions
+            else self.settings.fragment_frames
+        )
 
     @property
     def buffered_seconds(self) -> float:
@@ -192,9 +200,9 @@ class Service:
         frames = self.create_planner().sustainable_length
         request = silent_window(self.engine, opened, frames)
         self._capacity = await self.scheduler.run_on_device(
-            measure_capacity, self.engine, request, self.settings.most_batch
+            measure_capacity, self.engine, request, self.settings.max_batch
         )
-        budget = self.settings.load * frames / self.engine.fps
+        budget = self.settings.max_device_load * frames / self.engine.fps
         self.limiter.apply_capacity(self._capacity.max_sessions(budget))
 
 
@@ -206,7 +214,7 @@ def unready_reason(service: Service | None) -> tuple[Unready, str]:
     return status, _UNREADY_REASONS[status]
 
 
-def unready_error(service: Service | None, retry_seconds: float) -> BusyError:
+def unready_error(service: Service | None, retry_after_seconds: float) -> BusyError:
     """Return the refusal of a service that is not ready."""
     status, reason = unready_reason(service)
-    return BusyError(reason, retry_seconds, status)
+    return BusyError(reason, retry_after_seconds, status)

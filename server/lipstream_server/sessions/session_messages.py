@@ -39,8 +39,8 @@ def build_ready(
         digital_source_type=DIGITAL_SOURCE_TYPE,
         limits=Limits(
             max_message_bytes=MAX_MESSAGE_BYTES,
-            buffered_ms=round(settings.talk.max_buffered_seconds * 1000),
-            idle_timeout_seconds=settings.idle_seconds,
+            buffered_ms=round(settings.conversation.max_buffered_seconds * 1000),
+            idle_timeout_seconds=settings.idle_timeout_seconds,
             max_seconds=max_seconds,
         ),
     )

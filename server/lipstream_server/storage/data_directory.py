@@ -32,12 +32,6 @@ class StorageFullError(OSError):
         super().__init__(errno.ENOSPC, text)
 
 
-def default_directory() -> Path:
-    """As the XDG Base Directory Specification wants it."""
-    home = os.environ.get("XDG_DATA_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "share") / "lipstream"
-
-
 @dataclass(frozen=True)
 class DataDirectory:
     root: Path

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from ..clips.state import Delivery, DeliveryState
 from ..config.settings import WebhookSettings
+from ..config.values import decode_webhook_secret
 from ..observability.logs import log_context, log_event
 from ..observability.metrics import Metrics
 from ..storage.storage import Storage
 from .client import Answer, WebhookPostError, post
-from .signature import secret_bytes, signed_headers
+from .signature import signed_headers
 from .table import Outgoing, due, save_delivery
 from .target import WebhookUrlError, target_of
 
@@ -34,7 +35,7 @@ class WebhookSender:
     ) -> None:
         if settings.secret is None:
             raise ValueError("webhooks are sent with a secret only")
-        self._secret = secret_bytes(settings.secret.get_secret_value())
+        self._secret = decode_webhook_secret(settings.secret.get_secret_value())
         self._storage, self._settings, self._bell, self._metrics = storage, settings, bell, metrics
         self._under_way: set[str] = set()
 
@@ -75,7 +76,9 @@ class WebhookSender:
 
     async def _try(self, outgoing: Outgoing) -> None:
         answer, said = await self._posted(outgoing)
-        after = attempted(outgoing.delivery, answer, time.time(), self._settings.pauses, _jitter())
+        after = attempted(
+            outgoing.delivery, answer, time.time(), self._settings.retry_delays_seconds, _jitter()
+        )
         await self._storage.transact(save_delivery, outgoing.clip, after)
         outcome = "failed" if after.state is DeliveryState.PENDING else after.state.value
         self._metrics.record_webhook(outcome)
@@ -85,11 +88,11 @@ class WebhookSender:
         """The answer, if there is one, and what is logged of it."""
         body = outgoing.body.encode()
         try:
-            target = target_of(outgoing.url, self._settings.hosts)
+            target = target_of(outgoing.url, self._settings.allowed_hosts)
             headers = signed_headers(self._secret, outgoing.id, time.time(), body)
-            answer = await post(target, body, headers, self._settings.seconds)
+            answer = await post(target, body, headers, self._settings.attempt_timeout_seconds)
         except TimeoutError:
-            return None, f"none within {self._settings.seconds:g} s"
+            return None, f"none within {self._settings.attempt_timeout_seconds:g} s"
         except (WebhookUrlError, WebhookPostError, OSError) as error:
             return None, str(error)
         except Exception:

@@ -9,10 +9,10 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import urlsplit
 
 from ..auth.origin import is_address
+from ..config.values import HOST_NAME
 
 MOST_CHARACTERS = 2048
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII, without the backslash, which programs read differently
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
 _PORTS = {"http": 80, "https": 443}
 
 # IANA's special-purpose address registries, as of RFC 6890 and later; kept here because what `ipaddress` calls global differs
@@ -81,7 +81,7 @@ def target_of(url: str, hosts: Sequence[str]) -> Target:
     if parts.username is not None or parts.password is not None:
         raise WebhookUrlError("expected an address without a name and a password; put a secret into its path")
     host = (parts.hostname or "").removesuffix(".")
-    if parts.scheme not in _PORTS or not (_NAME.fullmatch(host) or is_address(host)):
+    if parts.scheme not in _PORTS or not (HOST_NAME.fullmatch(host) or is_address(host)):
         raise WebhookUrlError("expected an https address such as https://example.com/hooks/lipstream")
     named = allowed(host, hosts)
     if hosts and not named:
@@ -99,11 +99,6 @@ def target_of(url: str, hosts: Sequence[str]) -> Target:
 def allowed(host: str, hosts: Sequence[str]) -> bool:
     """Whether one of the patterns, such as example.com or *.example.com (not example.com itself), names it."""
     return any(host.endswith(each[1:]) if each.startswith("*.") else host == each for each in hosts)
-
-
-def is_pattern(text: str) -> bool:
-    """Whether it can be one of them."""
-    return bool(_NAME.fullmatch(text.removeprefix("*."))) or is_address(text)
 
 
 def public(address: str) -> bool:

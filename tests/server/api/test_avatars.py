@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +111,7 @@ async def test_a_picture_becomes_an_avatar_that_speaks() -> None:
 async def test_what_is_no_picture_is_refused_whatever_it_says_it_is(
     body: bytes, status: int, code: str
 ) -> None:
-    settings = replace(CALM, avatars=AvatarSettings(max_bytes=4000))
+    settings = CALM.replace(avatars=AvatarSettings(max_image_bytes=4000))
     async with running(settings=settings) as address:
         got, said = await problem(address, body, content_type="image/png")
         assert (got, said["code"]) == (status, code)
@@ -120,7 +119,7 @@ async def test_what_is_no_picture_is_refused_whatever_it_says_it_is(
 
 
 async def test_a_body_of_unknown_length_is_given_up_when_it_is_too_long() -> None:
-    async with running(settings=replace(CALM, avatars=AvatarSettings(max_bytes=4000))) as address:
+    async with running(settings=CALM.replace(avatars=AvatarSettings(max_image_bytes=4000))) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
         head = f"POST {PATH} HTTP/1.1\r\nHost: {address}\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode() + (b"1000\r\n" + bytes(4096) + b"\r\n"))  # and more would follow
@@ -130,7 +129,7 @@ async def test_a_body_of_unknown_length_is_given_up_when_it_is_too_long() -> Non
 
 
 async def test_a_picture_that_does_not_arrive_is_not_waited_for() -> None:
-    settings = replace(CALM, uploads=UploadSettings(seconds=0.2, most=1))
+    settings = CALM.replace(uploads=UploadSettings(timeout_seconds=0.2, max_concurrent=1))
     async with running(settings=settings) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
         writer.write(f"POST {PATH} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 99\r\n\r\n".encode())
@@ -190,7 +189,7 @@ class Counting(StubEngine):
 
 async def test_the_engine_keeps_few_avatars_and_the_disk_keeps_all(tmp_path: Path) -> None:
     engine = Counting()
-    async with registry(engine, tmp_path, AvatarSettings(most=2)) as avatars:
+    async with registry(engine, tmp_path, AvatarSettings(max_loaded=2)) as avatars:
         ids = []
         for colour in ("red", "green"):
             (file := tmp_path / "posted").write_bytes(portrait(colour))
@@ -209,7 +208,7 @@ async def test_the_engine_keeps_few_avatars_and_the_disk_keeps_all(tmp_path: Pat
 
 async def test_what_has_been_opened_is_kept_and_not_without_end(tmp_path: Path) -> None:
     engine = Counting()
-    async with registry(engine, tmp_path, AvatarSettings(opened=2)) as avatars:
+    async with registry(engine, tmp_path, AvatarSettings(max_prepared_streams=2)) as avatars:
         for avatar in ("red", "green", "red", "blue", "red", "green"):
             await avatars.open(avatar, "realtime")
     assert engine.opened == 4  # green made room for blue
@@ -253,7 +252,9 @@ def test_a_crop_is_a_part_of_the_picture_and_never_nothing() -> None:
 
 
 async def test_while_the_model_loads_the_avatars_are_not_there_yet() -> None:
-    app = create_app(StubEngine, ServerSettings(sessions=1))  # whose life has not begun: nothing is loaded
+    app = create_app(
+        StubEngine, ServerSettings(max_sessions=1)
+    )  # whose life has not begun: nothing is loaded
     said: list[dict] = []
 
     async def receive() -> dict:

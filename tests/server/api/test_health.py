@@ -43,7 +43,7 @@ async def probe(address: str, path: str) -> tuple[int, dict[str, str]]:
 
 async def test_a_window_that_does_not_end_is_told_and_so_is_its_end() -> None:
     engine = HangingEngine()
-    settings = ServerSettings(sessions=2, stuck_seconds=0.3)
+    settings = ServerSettings(max_sessions=2, hang_timeout_seconds=0.3)
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         assert await probe(address, "/healthz") == (200, {"status": "alive"})
         engine.hang.set()
@@ -67,7 +67,7 @@ async def until_status(address: str, path: str, status: int) -> None:
 
 
 async def test_a_full_server_lives_and_is_not_ready() -> None:
-    async with running(settings=ServerSettings(sessions=1)) as address:
+    async with running(settings=ServerSettings(max_sessions=1)) as address:
         status, said = await probe(address, "/readyz")
         assert (status, said["status"], said["sessions"], said["limit"]) == (200, "ready", 0, 1)
         async with connected(address, SessionStart()):

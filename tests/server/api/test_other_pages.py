@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def data(tmp_path: Path) -> Path:
 
 async def test_pages_of_other_hosts_may_not_use_a_server_unless_they_are_allowed(data: Path) -> None:
     allowed = "https://app.example"
-    settings = replace(CALM, access=AccessSettings(origins=(allowed,)))
+    settings = CALM.replace(access=AccessSettings(allowed_origins=(allowed,)))
     async with running(settings=settings) as address:
         for origin in (f"http://{address}", f"https://{address}", allowed, f"HTTP://{address}"):
             async with connected(address, SessionStart(), origin=origin) as client:
@@ -71,7 +70,7 @@ async def test_there_is_no_cors_unless_it_is_asked_for() -> None:
 
 
 async def test_a_server_without_keys_cannot_be_reached_under_a_name_of_somebody_else() -> None:
-    settings = replace(CALM, access=AccessSettings(hosts=("lipstream.example",)))
+    settings = CALM.replace(access=AccessSettings(allowed_hosts=("lipstream.example",)))
     async with running(settings=settings) as address:
         port = address.partition(":")[2]
         for host in (

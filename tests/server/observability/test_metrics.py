@@ -22,7 +22,7 @@ from rest_client import (
 )
 from scraped_metrics import scrape
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.metrics import Metrics
 from lipstream_server.protocol import (
@@ -31,7 +31,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 GUIDE = Path(__file__).parents[3] / "docker" / "README.md"
 
@@ -78,7 +77,7 @@ async def test_build_info_names_version_model_and_device() -> None:
 
 
 async def test_metrics_count_refusals_by_reason() -> None:
-    async with running(settings=ServerSettings(sessions=1)) as address:
+    async with running(settings=ServerSettings(max_sessions=1)) as address:
         async with connected(address, SessionStart()), connected(address) as refused:
             await refused.send(SessionStart())
             assert (await refused.until(Error)).retry_after
@@ -105,7 +104,7 @@ async def test_metrics_count_refusals_by_reason() -> None:
 
 async def test_metrics_count_repeated_frames_of_a_slow_model() -> None:
     engine = StubEngine(seconds_per_frame=0.12)
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4,)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4,)))
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(1.5))
         await client.send(UtteranceEnd())

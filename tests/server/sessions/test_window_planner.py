@@ -2,7 +2,8 @@
 
 import pytest
 
-from lipstream_server.sessions.window_planner import Progress, WindowPlanner, WindowSettings
+from lipstream_server.config.settings import WindowSettings
+from lipstream_server.sessions.window_planner import Progress, WindowPlanner
 
 FPS, SAMPLES_PER_FRAME = 25, 640
 

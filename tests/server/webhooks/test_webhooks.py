@@ -5,7 +5,6 @@ import json
 import signal
 import threading
 import time
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ ORDER = Order("amara", "realtime", 0, 64, 64, "mp4", 25, 100, "https://example.c
 
 
 def sending(settings: WebhookSettings | None = None) -> ServerSettings:
-    return replace(CALM, webhooks=settings or webhooks())
+    return CALM.replace(webhooks=settings or webhooks())
 
 
 async def told(address: str, clip: str, *states: str) -> dict[str, Any]:
@@ -209,7 +208,7 @@ def test_what_was_not_taken_before_kill_9_is_sent_after_the_next_start(tmp_path:
             killed.wait(60)
         statuses()(handler, number)
 
-    variables = {"LIPSTREAM_WEBHOOKS__SECRET": SECRET, "LIPSTREAM_WEBHOOKS__HOSTS": "127.0.0.1"}
+    variables = {"LIPSTREAM_WEBHOOKS__SECRET": SECRET, "LIPSTREAM_WEBHOOKS__ALLOWED_HOSTS": "127.0.0.1"}
     (speech := tmp_path / "speech.wav").write_bytes(wav(0.4))
     with receiving(answer) as receiver:
         with serving(tmp_path / "data", **variables) as server:
