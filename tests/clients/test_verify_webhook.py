@@ -5,7 +5,8 @@ import json
 import pytest
 
 from lipstream_client.webhook import WebhookError, verify_webhook
-from lipstream_server.webhooks.signature import secret_bytes, signed_headers
+from lipstream_server.config.validators import secret_bytes
+from lipstream_server.webhooks.signature import signed_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'

@@ -62,10 +62,10 @@ def serve(
     from importlib.resources import files
 
     from ..api.app import create_app
-    from ..api.static_page import Page
+    from ..api.static_page import StaticPage
     from ..engines.model import MODULES, ModelSettings
     from ..engines.remote.proxy import EngineProcess
-    from ..http.uvicorn_server import bind, server
+    from ..http.uvicorn_server import bind, build_server
     from ..observability.logs import configure
     from ..observability.tracing import open_tracer
     from .keys import asks_for_keys
@@ -92,7 +92,7 @@ def serve(
         return engine
 
     # Found by name: the rooms of the client and of the models are not imported for the files that they bring.
-    page = Page(
+    page = StaticPage(
         files("lipstream_client") / "web", files("lipstream_models") / "bundled" / "audio" / "reading.flac"
     )
     failures: list[Exception] = []
@@ -104,7 +104,7 @@ def serve(
     with engine, bind(settings.host, settings.port) as address:
         keyed = asks_for_keys(settings, loopback(address.getsockname()[0]))
         tracer = open_tracer() if settings.trace else None
-        listening = server(create_app(load, settings, stop, page, settings.directory, keyed, tracer))
+        listening = build_server(create_app(load, settings, stop, page, settings.directory, keyed, tracer))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

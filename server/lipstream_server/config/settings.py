@@ -8,15 +8,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ..auth.session_tokens import TOKEN_PREFIX
-from ..observability.drain import DRAIN_SECONDS
-from ..sessions.conversation import TalkSettings
-from ..sessions.window_planner import WindowSettings
-from ..webhooks.signature import secret_bytes
-from ..webhooks.target import is_pattern
+from .validators import TOKEN_PREFIX, is_host_pattern, secret_bytes
 
 _KEY = re.compile(r"[A-Za-z0-9_.~+/=-]{24,200}")
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
+DRAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ class WebhookSettings:
         if self.secret is not None:
             secret_bytes(self.secret.get_secret_value())
         for host in self.hosts:
-            if not is_pattern(host):
+            if not is_host_pattern(host):
                 raise ValueError(
                     f"webhooks.hosts takes names in lower case such as example.com or *.example.com, got {host!r}"
                 )
@@ -144,6 +140,37 @@ class EngineSettings:
     most_losses: int = 10
     losses_seconds: float = 300.0
     smaller_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class ConversationSettings:
+    """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended.
+
+    fade: frames over which idle passes into speech and back; an interrupt cuts.
+    """
+
+    backlog: float = 60.0
+    gap: float = 0.6
+    fade: int = 2
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """lengths: of windows in frames, the first of an utterance first, rising. ahead: most seconds of frames asked for before
+    they are due: what an interrupt throws away. tail: frames of silence after speech, in which the mouth closes. slack:
+    seconds to spare. load: the share of real time that generating may take. most_lead: longest wait before the first frame.
+    """
+
+    lengths: tuple[int, ...] = (4, 8, 16)
+    ahead: float = 1.0
+    tail: int = 6
+    slack: float = 0.02
+    load: float = 0.95
+    most_lead: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.lengths or self.lengths[0] < 1 or list(self.lengths) != sorted(set(self.lengths)):
+            raise ValueError(f"window lengths must be positive and rise, got {self.lengths}")
 
 
 @dataclass(frozen=True)
@@ -186,7 +213,7 @@ class ServerSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
-    talk: TalkSettings = field(default_factory=TalkSettings)
+    talk: ConversationSettings = field(default_factory=ConversationSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
 

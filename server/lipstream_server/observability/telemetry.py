@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .drain import DRAIN_SECONDS, Drain
+from ..config.settings import DRAIN_SECONDS
+from .drain import Drain
 from .metrics import Metrics
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..config.settings import ConversationSettings
 from ..engines.base import (
     Made,
     Opened,
@@ -38,18 +39,6 @@ Event = UtteranceStarted | UtteranceEnded
 
 class BacklogFullError(ValueError):
     """More audio has come than may wait."""
-
-
-@dataclass(frozen=True)
-class TalkSettings:
-    """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended.
-
-    fade: frames over which idle passes into speech and back; an interrupt cuts.
-    """
-
-    backlog: float = 60.0
-    gap: float = 0.6
-    fade: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +84,7 @@ class Talk:
     """rate: of the client's audio. Times are seconds of one clock, given by the caller."""
 
     def __init__(
-        self, opened: Opened, rate: int, planner: Planner, settings: TalkSettings, idle: str
+        self, opened: Opened, rate: int, planner: Planner, settings: ConversationSettings, idle: str
     ) -> None:
         self.counters = Counters()
         self._opened, self._rate, self._planner, self._settings = opened, rate, planner, settings

@@ -15,8 +15,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from ..avatars.avatars import Avatars
-from ..busy import BusyError
+from ..avatars.registry import AvatarRegistry
 from ..config.settings import ServerSettings
 from ..engines.base import (
     DeviceState,
@@ -27,6 +26,7 @@ from ..engines.base import (
     Request,
     UnknownPresetError,
 )
+from ..errors import BusyError
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Watch
 from ..scheduling.capacity import Sharing
@@ -78,7 +78,7 @@ class Service:
             self.watch.metrics,
             settings.engine.smaller_seconds,
         )
-        self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
+        self.avatars = AvatarRegistry(engine, self.scheduler, storage, settings.avatars)
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()
@@ -157,7 +157,7 @@ class Service:
             raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds, "full")
         self.sessions += 1
         try:
-            with self.avatars.used(avatar or self.engine.avatars[0]):
+            with self.avatars.in_use(avatar or self.engine.avatars[0]):
                 yield
         finally:
             self.sessions -= 1

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..auth.caller import Lease, unauthorized
+from ..auth.caller import SessionGrant
 from ..engines.base import (
     EngineGoneError,
     EngineLostError,
     Health,
     Opened,
 )
+from ..errors import UnauthorizedError
 from ..media.live.audio_input import PcmReader
 from ..media.live.codecs import SOUND_RATE
 from ..media.live.media_output import MediaOut, open_media
@@ -64,13 +65,13 @@ class Session:
         service: Service,
         start: SessionStart,
         opened: Opened,
-        lease: Lease,
+        grant: SessionGrant,
     ) -> None:
         self.id = id
         self.watch = SessionWatch(service.watch, id, start.preset or service.preset, start.container)
         self._drain, self._told = service.watch.drain, False
-        self._lease = lease
-        self._max_seconds = min(service.settings.max_seconds, lease.seconds)
+        self._grant = grant
+        self._max_seconds = min(service.settings.max_seconds, grant.max_seconds)
         self._channel, self._service, self._start = channel, service, start
         self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
         self._reader = PcmReader(start.audio)
@@ -263,8 +264,8 @@ class Session:
             raise Ending(CloseCode.IDLE, "idle")
         if now - self._began > self._max_seconds:
             raise Ending(CloseCode.IDLE, "expired")
-        if not self._lease.valid():
-            raise unauthorized("the key of this session is not valid any more")
+        if not self._grant.is_valid():
+            raise UnauthorizedError("key_wrong", "the key of this session is not valid any more")
 
     async def _tell_of_drain(self) -> None:
         """Once in advance; when the limit is over, the session ends."""

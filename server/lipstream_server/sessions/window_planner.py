@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
+from ..config.settings import WindowSettings
 from ..engines.base import HEARING_RATE
 
 _ROUNDING = 1e-6
@@ -17,25 +18,6 @@ _MOST_HEARD = 60.0  # seconds of sound that are looked ahead, at most
 
 Cost = Callable[[int], float]
 """Seconds from asking for a window of so many frames to having it; 0 while nothing is known."""
-
-
-@dataclass(frozen=True)
-class WindowSettings:
-    """lengths: of windows in frames, the first of an utterance first, rising. ahead: most seconds of frames asked for before
-    they are due: what an interrupt throws away. tail: frames of silence after speech, in which the mouth closes. slack:
-    seconds to spare. load: the share of real time that generating may take. most_lead: longest wait before the first frame.
-    """
-
-    lengths: tuple[int, ...] = (4, 8, 16)
-    ahead: float = 1.0
-    tail: int = 6
-    slack: float = 0.02
-    load: float = 0.95
-    most_lead: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not self.lengths or self.lengths[0] < 1 or list(self.lengths) != sorted(set(self.lengths)):
-            raise ValueError(f"window lengths must be positive and rise, got {self.lengths}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lipstream_server.avatars.avatars import Avatars, cropped
 from live_server import (
     CALM,
     ask,
@@ -23,7 +24,6 @@ from portraits import encoded
 from rest_client import ask_json, post
 
 from lipstream_server.api.app import create_app
-from lipstream_server.avatars.avatars import Avatars, cropped
 from lipstream_server.config.settings import AvatarSettings, ServerSettings, UploadSettings
 from lipstream_server.engines.base import Opened, Picture, PortraitError
 from lipstream_server.engines.stub import COLOURS, StubEngine

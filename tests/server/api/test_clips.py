@@ -1,4 +1,4 @@
-"""Clips over HTTP: a recording is posted, followed, fetched, and nothing that was accepted is lost."""
+"""Clips over HTTP: a recording is posted, its progress followed, its video fetched; accepted clips are not lost."""
 
 import asyncio
 import errno
@@ -32,14 +32,13 @@ from rest_client import (
 from lipstream_client.streaming import stream_audio
 from lipstream_client.sync import BytesSink
 from lipstream_server.clips import worker as clip_worker
-from lipstream_server.clips.service import Clips
+from lipstream_server.clips.service import ClipService
 from lipstream_server.clips.state import Clip, Video
-from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings
+from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings, WindowSettings
 from lipstream_server.engines.base import EngineError
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.media.containers.growing_file import playable
 from lipstream_server.media.file.formats import FileContainer
-from lipstream_server.sessions.window_planner import WindowSettings
 
 SHORT = replace(CALM, windows=WindowSettings(lengths=(8,)))
 
@@ -49,7 +48,7 @@ def same(headers: dict[str, str], *, but: tuple[str, ...] = ("date",)) -> dict[s
 
 
 def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
-    """The frames, and the seconds of sound."""
+    """The frames, and the seconds of audio."""
     with av.open(io.BytesIO(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     with av.open(io.BytesIO(video)) as container:
@@ -59,13 +58,13 @@ def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
 
 async def test_a_worker_without_work_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    start_next = Clips.start_next
+    start_next = ClipService.start_next
 
-    async def counted(clips: Clips) -> Clip | None:
+    async def counted(clips: ClipService) -> Clip | None:
         asked.append(clips)
         return await start_next(clips)
 
-    monkeypatch.setattr(Clips, "start_next", counted)
+    monkeypatch.setattr(ClipService, "start_next", counted)
     async with running(settings=SHORT) as address:
         await until(lambda: bool(asked))
         await asyncio.sleep(0.3)
@@ -87,9 +86,9 @@ async def test_a_recording_becomes_a_video_that_is_as_long() -> None:
         assert (done["state"], done["frames_done"], done["error"]) == ("succeeded", 38, None)
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["content-type"], len(video)) == (200, "video/mp4", done["bytes"])
-        frames, sound = decoded(video)
+        frames, seconds = decoded(video)
         assert (len(frames), frames[0].shape) == (38, (96, 96, 3))
-        assert sound == pytest.approx(38 / 25, abs=0.03)
+        assert seconds == pytest.approx(38 / 25, abs=0.03)
         assert frames[20][10, 10, 1] > 150  # green
         assert frames[20][90, 5].min() > 200  # the bar: the tone is heard
         part, ranged, middle = await ask(address, "GET", clip["video"], range="bytes=100-199")
@@ -126,8 +125,8 @@ async def test_a_clip_may_be_a_webm() -> None:
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["content-type"], len(video)) == (200, "video/webm", done["bytes"])
         assert headers["content-disposition"].endswith('.webm"')
-        frames, sound = decoded(video)
-        assert (len(frames), frames[0].shape, sound) == (38, (96, 96, 3), 38 / 25)
+        frames, seconds = decoded(video)
+        assert (len(frames), frames[0].shape, seconds) == (38, (96, 96, 3), 38 / 25)
         assert frames[20][10, 10, 1] > 150  # green
         assert (await ask(address, "GET", clip["video"], range="bytes=100-199"))[2] == video[100:200]
         with av.open(io.BytesIO(video)) as container:
@@ -183,14 +182,14 @@ async def test_a_video_that_is_whole_and_not_given_out_yet_is_there(
 ) -> None:
     """While a finished file is signed and its digest taken, which takes a while for a long one."""
     whole, go_on = threading.Event(), threading.Event()
-    measure = clip_worker._video
+    describe = clip_worker._describe_video
 
-    def held(path: Path) -> Video:
+    def delayed(path: Path) -> Video:
         whole.set()
         go_on.wait(60)
-        return measure(path)
+        return describe(path)
 
-    monkeypatch.setattr(clip_worker, "_video", held)
+    monkeypatch.setattr(clip_worker, "_describe_video", delayed)
     async with running(settings=SHORT) as address:
         clip = (await post(address, CLIPS, audio=wav(0.4), container=container))[2]
         await until(whole.is_set)

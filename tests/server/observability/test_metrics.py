@@ -22,7 +22,7 @@ from rest_client import (
 )
 from scraped_metrics import scrape
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.metrics import Metrics
 from lipstream_server.protocol import (
@@ -31,7 +31,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 GUIDE = Path(__file__).parents[3] / "docker" / "README.md"
 

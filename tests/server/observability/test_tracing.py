@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from server_process import serving
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.tracing import TracingError, open_tracer
 from lipstream_server.protocol import (
@@ -33,7 +33,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 STAGES = ["wait", "hearing", "denoise", "decode", "hold", "encode", "send"]
 

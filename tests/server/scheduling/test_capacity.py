@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from live_server import get, running
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.scheduling.capacity import MOST_SESSIONS, Sharing
 from lipstream_server.sessions.service import Service, silent_window
-from lipstream_server.sessions.window_planner import WindowSettings
 from lipstream_server.storage.storage import Storage
 
 SECONDS = st.floats(0.0, 2.0)

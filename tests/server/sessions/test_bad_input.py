@@ -22,7 +22,7 @@ from live_server import (
     until,
 )
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ConversationSettings, ServerSettings
 from lipstream_server.engines.base import Made, Request
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
@@ -37,7 +37,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.conversation import TalkSettings
 
 BAD_TEXT = {
     "no JSON": "{",
@@ -179,7 +178,7 @@ async def test_silence_on_the_line_ends_first_the_greeting_then_the_session() ->
 
 
 async def test_more_audio_than_may_wait_is_refused_and_the_rest_is_said() -> None:
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=TalkSettings(backlog=1.0))
+    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(backlog=1.0))
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(0.8))
         await client.send(tone(0.8))

@@ -6,19 +6,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from lipstream_server.config.settings import ConversationSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.sessions.conversation import (
     BacklogFullError,
     Burst,
     Due,
     Talk,
-    TalkSettings,
 )
 from lipstream_server.sessions.window_planner import (
     Planner,
     Progress,
     Window,
-    WindowSettings,
 )
 
 RATE, FPS, BURST = 16_000, 25, 2
@@ -29,14 +28,19 @@ class World:
     """A talk, a stub engine whose windows take time on a virtual clock, and everything that was given out."""
 
     def __init__(
-        self, cost: float = 0.0, windows: WindowSettings | None = None, talk: TalkSettings | None = None
+        self,
+        cost: float = 0.0,
+        windows: WindowSettings | None = None,
+        talk: ConversationSettings | None = None,
     ) -> None:
         self.engine = StubEngine(side=16)
         self.cost, self.now = cost, 0.0
         planner = Planner(
             windows or WindowSettings(), FPS, self.engine.samples_needed, lambda frames: self.cost
         )
-        self.talk = Talk(self.engine.open("red", "exact"), RATE, planner, talk or TalkSettings(), "alive")
+        self.talk = Talk(
+            self.engine.open("red", "exact"), RATE, planner, talk or ConversationSettings(), "alive"
+        )
         self.making: list[tuple[float, Due]] = []
         self.bursts: list[Burst] = []
         self._next = 0.0
@@ -173,7 +177,7 @@ def test_two_utterances_follow_each_other() -> None:
 
 
 def test_the_backlog_is_bounded() -> None:
-    world = World(talk=TalkSettings(backlog=1.0))
+    world = World(talk=ConversationSettings(backlog=1.0))
     world.talk.hear(np.zeros(RATE, np.float32), 0.0)
     with pytest.raises(BacklogFullError, match=r"10.. ms of audio would wait, at most 1000 may"):
         world.talk.hear(np.zeros(640, np.float32), 0.0)
@@ -217,7 +221,7 @@ class Confusion(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(cost=0.1, talk=TalkSettings(backlog=3.0))
+        self.world = World(cost=0.1, talk=ConversationSettings(backlog=3.0))
         self.given = 0.0
 
     @rule(samples=st.integers(0, 20_000))
@@ -272,7 +276,7 @@ TestConfusion.settings = settings(max_examples=15, stateful_step_count=15, deadl
 
 
 def test_idle_passes_softly_into_speech_and_speech_into_idle() -> None:
-    world = World(talk=TalkSettings(fade=4))
+    world = World(talk=ConversationSettings(fade=4))
     world.run(0.4)
     world.run(1.0, microphone=1.0)
     world.talk.end_utterance()

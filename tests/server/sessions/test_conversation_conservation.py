@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from lipstream_server.config.settings import ConversationSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import UtteranceEnded, UtteranceStarted
 from lipstream_server.sessions.conversation import (
@@ -16,12 +17,11 @@ from lipstream_server.sessions.conversation import (
     Burst,
     Due,
     Talk,
-    TalkSettings,
 )
 from lipstream_server.sessions.window_planner import Planner, WindowSettings
 
 RATE, FPS, PER_FRAME, UNIT = 48_000, 25, 1920, 2.0**-22
-SETTINGS = TalkSettings(backlog=4.0, gap=0.6)
+SETTINGS = ConversationSettings(backlog=4.0, gap=0.6)
 WINDOWS = WindowSettings(lengths=(4, 8))
 
 

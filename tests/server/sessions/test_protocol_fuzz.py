@@ -37,7 +37,7 @@ from stream_model import Expected
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
     MAX_MESSAGE_BYTES,
@@ -53,8 +53,6 @@ from lipstream_server.protocol import (
     Stats,
     UtteranceEnded,
 )
-from lipstream_server.sessions.conversation import TalkSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 T = TypeVar("T")
 MISTAKES = 8
@@ -66,7 +64,7 @@ SETTINGS = ServerSettings(
     idle_seconds=1000,
     send_seconds=1000,
     errors=MISTAKES,
-    talk=TalkSettings(backlog=BACKLOG),
+    talk=ConversationSettings(backlog=BACKLOG),
     windows=WindowSettings(lengths=(4, 8)),
 )
 GARBAGE = st.one_of(

@@ -20,7 +20,7 @@ from live_server import (
 )
 from websockets.asyncio.client import connect
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
     PATH,
@@ -33,7 +33,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 SIDE = 64
 
