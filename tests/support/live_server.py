@@ -35,7 +35,11 @@ M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
 # An utterance is one window: nothing comes late, however busy the machine is that runs the tests. Every picture is its own.
-CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=ConversationSettings(fade=0))
+CALM = ServerSettings(
+    max_sessions=8,
+    windows=WindowSettings(lengths=(48,)),
+    conversation=ConversationSettings(crossfade_frames=0),
+)
 
 
 @asynccontextmanager

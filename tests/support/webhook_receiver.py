@@ -101,4 +101,9 @@ def webhooks(
     hosts: tuple[str, ...] = ("127.0.0.1",), pauses: tuple[float, ...] = (0.05, 0.05), seconds: float = 10.0
 ) -> WebhookSettings:
     """Return settings of a server that sends webhooks to this machine, with short retry delays."""
-    return WebhookSettings(SecretStr(SECRET), hosts, seconds, pauses)
+    return WebhookSettings(
+        secret=SecretStr(SECRET),
+        allowed_hosts=hosts,
+        attempt_timeout_seconds=seconds,
+        retry_delays_seconds=pauses,
+    )

@@ -26,6 +26,7 @@ from ..engine import Engine, Sampling
 from ..errors import LipstreamError
 from ..model import Model
 from ..portrait import FaceLandmarker, prepare_portrait
+from .device_option import Device, announce_device
 
 _PRESETS = ("base", "deepcache", "fasterdiffusion", "lightningcp", "paper", "balanced", "realtime")
 
@@ -42,10 +43,11 @@ def analyse_command(
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale; the model's own without it")] = None,
     start: Annotated[float, typer.Option(help="a second of the recording that the clip holds", min=0)] = 0.0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """What features and attentions do over the steps of a clip (the paper's figures 1, 2, 4 and 5), as PNG and JSON."""
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    chosen = announce_device(device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     sampling = Sampling.of(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (

@@ -26,6 +26,7 @@ from ..quality.fidelity import TrueClip
 from ..quality.image_quality import require_similarity
 from ..quality.syncnet import load_syncnet
 from ..quality.video_clip import find_videos, read_clip
+from .device_option import Device, announce_device
 
 _PRESETS = "base,fasterdiffusion,deepcache,lightningcp,paper,realtime"
 
@@ -51,13 +52,14 @@ def evaluate_command(
     ] = None,
     i3d: Annotated[Path | None, typer.Option(help="for FVD: i3d_torchscript.pt of StyleGAN-V")] = None,
     syncnet: Annotated[Path | None, typer.Option(help="for Sync: syncnet_v2.model of SyncNet")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Presets on real videos: first frame and sound go in; what comes out is compared with base and with the video."""
+    chosen = announce_device(device)
     require_similarity()
     videos = find_videos(_folder(directory))
     keep_freed_memory()
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     samplings = _samplings(loaded, presets, steps, guidance, seed)
     judges = Judges(
         None if inception is None else frame_features(inception, loaded.device),

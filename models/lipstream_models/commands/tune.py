@@ -26,6 +26,7 @@ from ..checkpoints.hallo import load_hallo
 from ..engine import Case, Engine, Sampling
 from ..errors import LipstreamError
 from ..portrait import FaceLandmarker, prepare_portrait
+from .device_option import Device, announce_device
 
 
 def tune_command(
@@ -47,10 +48,11 @@ def tune_command(
     portraits: Annotated[int, typer.Option(help="bundled avatars to judge plans on", min=1)] = 2,
     frames: Annotated[int, typer.Option(help="of each avatar that plans are judged on", min=1)] = 4,
     audio: Annotated[Path | None, typer.Option(help="a recording; the bundled one without it")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Leaves out key steps and guidance, piece by piece, where it costs the least, and writes the plan that is left."""
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    chosen = announce_device(device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     sampling = Sampling.of(loaded, "exact", steps, guidance)
     size = full_size("bundled" if model is None else "hallo")
 

@@ -71,7 +71,7 @@ def create_app(
     register_exception_handlers(app)
     customize_openapi(app)
     app.add_middleware(AuthMiddleware, runtime=runtime)
-    allow_origins(app, settings.access.origins)
+    allow_origins(app, settings.access.allowed_origins)
     return app
 
 

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from ..auth.caller import Caller
 from ..auth.origin import is_allowed_host, is_allowed_origin
-from ..config.validators import TOKEN_PREFIX
+from ..auth.session_tokens import TOKEN_PREFIX
 from ..errors import ProblemError, RequestRefusedError
 from ..http.problem_details import problem_response
 from ..observability.logs import log_event
@@ -69,10 +69,10 @@ class AuthMiddleware:
         if self._keyed or path in _PROBE_PATHS:
             return
         for host in headers.getlist("host"):
-            if not is_allowed_host(host, self._access.hosts):
+            if not is_allowed_host(host, self._access.allowed_hosts):
                 detail = (
                     f"a server without keys answers to addresses and to localhost, not to {host!r}, which may be a "
-                    "trick of another page; add the name to the setting access.hosts if it is this server's"
+                    "trick of another page; add the name to the setting access.allowed_hosts if it is this server's"
                 )
                 raise RequestRefusedError(HTTPStatus.MISDIRECTED_REQUEST, "host_refused", detail)
 
@@ -80,10 +80,10 @@ class AuthMiddleware:
         hosts = headers.getlist("host")
         host = hosts[0] if len(hosts) == 1 else None
         for origin in headers.getlist("origin"):
-            if not is_allowed_origin(origin, host, self._access.origins):
+            if not is_allowed_origin(origin, host, self._access.allowed_origins):
                 detail = (
                     f"pages of {origin!r} may not use this server, which was asked for as {host!r}; add the origin to "
-                    "the setting access.origins if they may, or let the proxy before it pass on the header Host"
+                    "the setting access.allowed_origins if they may, or let the proxy before it pass on the header Host"
                 )
                 raise RequestRefusedError(HTTPStatus.FORBIDDEN, "origin_refused", detail)
 
@@ -113,7 +113,7 @@ class AuthMiddleware:
             return
         # A browser hides the response of a failed handshake from its page, so the refusal is a message instead.
         await socket.accept(SUBPROTOCOL)
-        channel = Channel(socket, self._runtime.settings.send_seconds)
+        channel = Channel(socket, self._runtime.settings.send_timeout_seconds)
         await close_with_reason(channel, _ending_of(problem))
 
 

@@ -130,7 +130,7 @@ async def add_avatar(
 ) -> AvatarAnswer:
     """The image is a part of a form or the whole body; its declared type is ignored."""
     parts = {
-        "image": FormPart(service.settings.avatars.max_bytes, "picture_too_large", True),
+        "image": FormPart(service.settings.avatars.max_image_bytes, "picture_too_large", True),
         "name": _TEXT_PART,
         "crop": _TEXT_PART,
     }

@@ -41,8 +41,8 @@ class ClipSubmission:
         self._service, self._clips, self._uploads = service, clips, uploads
         settings = service.settings
         self._parts = {
-            "audio": FormPart(settings.clips.max_bytes, "recording_too_large", True),
-            "portrait": FormPart(settings.avatars.max_bytes, "picture_too_large", True),
+            "audio": FormPart(settings.clips.max_recording_bytes, "recording_too_large", True),
+            "portrait": FormPart(settings.avatars.max_image_bytes, "picture_too_large", True),
             **dict.fromkeys(ClipForm.model_fields, _TEXT_PART),
         }
 
@@ -70,7 +70,7 @@ class ClipSubmission:
             self._check_container(fields)
             self._check_webhook(fields)
             audio = form.files["audio"]
-            max_seconds = self._service.settings.clips.max_seconds
+            max_seconds = self._service.settings.clips.max_recording_seconds
             samples = await asyncio.to_thread(measure, audio, max_seconds)
             avatar, is_bundled = await self._find_avatar(fields, form, caller.owner)
             with self._service.avatars.in_use(avatar):
@@ -103,7 +103,7 @@ class ClipSubmission:
                 "this server sends no webhooks; its operator has to set webhooks.secret, or follow the clip's events",
             )
         try:
-            parse_target(fields.webhook_url, settings.hosts)
+            parse_target(fields.webhook_url, settings.allowed_hosts)
         except WebhookUrlError as error:
             raise RequestRefusedError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "webhook_url_refused", str(error)

@@ -29,7 +29,7 @@ def unhealthy_reason(service: Service | None, now: float) -> str | None:
         return None
     usual = _STUCK_FACTOR * scheduler.cost(work.frames)
     duration = now - work.since
-    limit = service.engine.patience + max(service.settings.stuck_seconds, usual)
+    limit = service.engine.patience + max(service.settings.hang_timeout_seconds, usual)
     return (
         f"a window has been in work for {duration:.0f} s, of at most {limit:.0f}"
         if duration > limit

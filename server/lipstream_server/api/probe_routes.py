@@ -38,7 +38,7 @@ async def readyz(runtime: CurrentRuntime, response: Response) -> dict[str, str |
     status, reason = readiness(service, runtime.watch.drain, time.monotonic())
     if status != "ready":
         response.status_code = 503
-        response.headers["Retry-After"] = f"{runtime.settings.retry_seconds:.0f}"
+        response.headers["Retry-After"] = f"{runtime.settings.retry_after_seconds:.0f}"
     counts = {} if service is None else {"sessions": service.sessions, "limit": service.limit}
     return {"status": status, "reason": reason, **counts}
 

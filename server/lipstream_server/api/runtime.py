@@ -78,7 +78,7 @@ class Runtime:
             BusyError: It is not open yet.
         """
         if self.data is None:
-            raise BusyError("the server is starting", self.settings.retry_seconds)
+            raise BusyError("the server is starting", self.settings.retry_after_seconds)
         return self.data
 
     def require_service(self) -> Service:
@@ -88,7 +88,7 @@ class Runtime:
             BusyError: The engine is being loaded, or brought back.
         """
         if self.service is None or not self.service.ready:
-            raise busy(self.service, self.settings.retry_seconds)
+            raise busy(self.service, self.settings.retry_after_seconds)
         return self.service
 
     def refuse_while_draining(self) -> None:
@@ -98,7 +98,7 @@ class Runtime:
             BusyError: The server is draining.
         """
         if self.watch.drain.begun:
-            raise BusyError("the server is stopping", self.settings.retry_seconds, "draining")
+            raise BusyError("the server is stopping", self.settings.retry_after_seconds, "draining")
 
     @asynccontextmanager
     async def running(
@@ -161,20 +161,20 @@ async def open_data(root: Path, settings: ServerSettings, keyed: bool) -> AsyncI
         DataDirectoryError: The directory cannot be used.
         SigningError: The certificate or key of signed clips cannot be used.
     """
-    retry_seconds = settings.retry_seconds
+    retry_after_seconds = settings.retry_after_seconds
     outbox = WebhookOutbox()
     async with (
         Storage(root) as storage,
-        open_authenticator(storage, settings.access, keyed, retry_seconds) as authenticator,
+        open_authenticator(storage, settings.access, keyed, retry_after_seconds) as authenticator,
     ):
         await storage.transact(recover_clips, storage.files, outbox, time.time())
         await storage.transact(recover_avatars, storage.files)
         yield DataServices(
             storage,
             authenticator,
-            ClipService(storage, settings.clips, retry_seconds, outbox),
+            ClipService(storage, settings.clips, retry_after_seconds, outbox),
             outbox,
-            Uploads(storage.files, settings.uploads, retry_seconds),
+            Uploads(storage.files, settings.uploads, retry_after_seconds),
             _open_signing(settings),
         )
 

@@ -49,7 +49,7 @@ router = APIRouter()
 async def stream(socket: WebSocket, runtime: CurrentRuntime, caller: CurrentCaller) -> None:
     """Run a live session over a WebSocket."""
     await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
-    await serve_session(Channel(socket, runtime.settings.send_seconds), runtime, caller)
+    await serve_session(Channel(socket, runtime.settings.send_timeout_seconds), runtime, caller)
 
 
 async def serve_session(channel: Channel, runtime: Runtime, caller: Caller) -> None:
@@ -150,7 +150,7 @@ async def _receive_start(channel: Channel, runtime: Runtime) -> SessionStart:
     """Wait for session.start. Every other message but a ping is an error."""
     settings, errors = runtime.settings, 0
     try:
-        async with asyncio.timeout(settings.hello_seconds):
+        async with asyncio.timeout(settings.start_timeout_seconds):
             while True:
                 message = await channel.receive()
                 try:
@@ -165,7 +165,7 @@ async def _receive_start(channel: Channel, runtime: Runtime) -> SessionStart:
                             raise Complaint(ErrorCode.NOT_STARTED, "the first message is session.start")
                 except Complaint as complaint:
                     errors += 1
-                    if errors > settings.errors:
+                    if errors > settings.max_client_errors:
                         raise Ending(
                             CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, str(complaint)
                         ) from None

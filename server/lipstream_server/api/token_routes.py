@@ -73,8 +73,8 @@ async def issue_token(
 ) -> TokenAnswer:
     """The token opens sessions of one avatar for a while, so that a browser need not have the API key."""
     limits = service.settings.access
-    _check_limit("seconds", form.seconds, limits.token_seconds)
-    _check_limit("connect_seconds", form.connect_seconds, limits.connect_seconds)
+    _check_limit("seconds", form.seconds, limits.max_token_session_seconds)
+    _check_limit("connect_seconds", form.connect_seconds, limits.max_token_connect_seconds)
     avatar = await service.avatars.get(form.avatar or service.engine.avatars[0], caller.owner)
     text, token = authenticator.issue_token(caller, avatar.id, form.seconds, form.connect_seconds)
     response.headers["Cache-Control"] = "no-store"

@@ -10,14 +10,13 @@ from contextlib import asynccontextmanager, contextmanager
 from math import ceil, inf
 
 from ..config.settings import AccessSettings
-from ..config.validators import TOKEN_PREFIX
 from ..errors import BusyError, TooManyRequestsError, UnauthorizedError
 from ..storage.storage import Storage
 from .api_keys import ApiKey
 from .caller import Caller, SessionGrant
 from .key_cache import KeyCache
 from .rate_limit import RateLimiter
-from .session_tokens import SessionToken, TokenError, decode_token, encode_token
+from .session_tokens import TOKEN_PREFIX, SessionToken, TokenError, decode_token, encode_token
 
 _KEY_MISSING = (
     "this server asks for a key, and none came: send `Authorization: Bearer KEY`; its operator makes keys with "
@@ -33,14 +32,19 @@ class Authenticator:
         settings: Access settings.
         keyed: Whether the server asks for keys.
         secret: Secret that session tokens are signed with.
-        retry_seconds: Seconds after which a refused session may try again.
+        retry_after_seconds: Seconds after which a refused session may try again.
     """
 
     def __init__(
-        self, storage: Storage, settings: AccessSettings, keyed: bool, secret: bytes, retry_seconds: float
+        self,
+        storage: Storage,
+        settings: AccessSettings,
+        keyed: bool,
+        secret: bytes,
+        retry_after_seconds: float,
     ) -> None:
         self.keys = KeyCache(storage, settings)
-        self._keyed, self._secret, self._retry_seconds = keyed, secret, retry_seconds
+        self._keyed, self._secret, self._retry_seconds = keyed, secret, retry_after_seconds
         self._rate_limiter = RateLimiter()
         self._session_counts: Counter[str] = Counter()
 
@@ -131,7 +135,7 @@ class Authenticator:
 
 @asynccontextmanager
 async def open_authenticator(
-    storage: Storage, settings: AccessSettings, keyed: bool, retry_seconds: float
+    storage: Storage, settings: AccessSettings, keyed: bool, retry_after_seconds: float
 ) -> AsyncIterator[Authenticator]:
     """Run an authenticator, whose keys are read again as they change.
 
@@ -139,7 +143,7 @@ async def open_authenticator(
         DataDirectoryError: The secret of the tokens cannot be read.
     """
     secret = await storage.run(storage.files.token_secret)
-    authenticator = Authenticator(storage, settings, keyed, secret, retry_seconds)
+    authenticator = Authenticator(storage, settings, keyed, secret, retry_after_seconds)
     refreshing = asyncio.create_task(authenticator.keys.refresh_forever(), name="keys") if keyed else None
     try:
         yield authenticator

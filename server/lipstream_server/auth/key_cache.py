@@ -57,7 +57,7 @@ class KeyCache:
                 await self._read()
             except Exception:
                 log.exception("the API keys cannot be read; those known before stay valid")
-            await asyncio.sleep(self._settings.fresh_seconds)
+            await asyncio.sleep(self._settings.key_cache_ttl_seconds)
 
     def _find_cached(self, digest: str) -> ApiKey | None:
         """Find a key in constant time: the dict compares hashes of digests, and only a match is compared as text."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jwt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+TOKEN_PREFIX = "eyJ"  # noqa: S105  # how every JSON Web Token begins: base64url of `{"`
 _ALGORITHM = "HS256"
 _AUDIENCE = "lipstream.session"
 _MAX_CHARACTERS = 2048

@@ -71,7 +71,7 @@ class EngineCache:
         notes = await self._scheduler.call(self._engine.register, avatar, cropped(image, crop))
         self._registered[avatar] = None
         idle = [each for each in list(self._registered)[:-1] if each not in self._users]
-        for each in idle[: max(0, len(self._registered) - self._settings.most)]:
+        for each in idle[: max(0, len(self._registered) - self._settings.max_loaded)]:
             await self.unregister(each)
         return notes
 
@@ -92,7 +92,7 @@ class EngineCache:
             opened = await self._scheduler.call(self._engine.open, avatar, preset)
         self._opened[key] = opened
         self._opened.move_to_end(key)
-        while len(self._opened) > self._settings.opened:
+        while len(self._opened) > self._settings.max_prepared_streams:
             self._opened.popitem(last=False)
         return opened
 

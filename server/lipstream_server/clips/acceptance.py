@@ -47,11 +47,11 @@ class QueueLimits:
 
     Attributes:
         max_queued: Most queued clips.
-        retry_seconds: Seconds after which a refused client may try again.
+        retry_after_seconds: Seconds after which a refused client may try again.
     """
 
     max_queued: int
-    retry_seconds: float
+    retry_after_seconds: float
 
 
 def accept_clip(storage: Storage, request: ClipRequest, limits: QueueLimits) -> tuple[Clip, bool]:
@@ -88,10 +88,11 @@ def _check_limits(connection: Connection, request: ClipRequest, limits: QueueLim
         and count_unfinished(connection, key.id) >= max_unfinished
     ):
         raise TooManyClipsError(
-            f"all {max_unfinished} clips of the key {key.name!r} are queued or running", limits.retry_seconds
+            f"all {max_unfinished} clips of the key {key.name!r} are queued or running",
+            limits.retry_after_seconds,
         )
     if count_queued(connection) >= limits.max_queued:
-        raise BusyError(f"{limits.max_queued} clips are queued already", limits.retry_seconds)
+        raise BusyError(f"{limits.max_queued} clips are queued already", limits.retry_after_seconds)
     avatar = request.spec.avatar
     if not request.bundled_avatar and find_avatar(connection, avatar) is None:
         raise UnknownAvatarError(f"there is no avatar {avatar!r}; GET /v1/avatars lists those that are there")

@@ -46,7 +46,7 @@ class ClipService:
     Args:
         storage: Open for as long as the service is used.
         settings: Settings of clips.
-        retry_seconds: Seconds after which a refused client may try again.
+        retry_after_seconds: Seconds after which a refused client may try again.
         outbox: Where the end of a clip is reported.
 
     Attributes:
@@ -54,10 +54,10 @@ class ClipService:
     """
 
     def __init__(
-        self, storage: Storage, settings: ClipSettings, retry_seconds: float, outbox: Outbox
+        self, storage: Storage, settings: ClipSettings, retry_after_seconds: float, outbox: Outbox
     ) -> None:
         self._storage, self._settings, self._outbox = storage, settings, outbox
-        self._limits = QueueLimits(settings.most_queued, retry_seconds)
+        self._limits = QueueLimits(settings.max_queued, retry_after_seconds)
         self._tasks: dict[str, asyncio.Task[Video]] = {}
         self._frames_done: dict[str, int] = {}
         self.changed = asyncio.Event()

@@ -81,7 +81,7 @@ class ClipWorker:
         if is_disk_full(error):
             log.warning("the disk is full; clip %s is rendered when there is room", clip.id)
             await self._requeue(clip, started)
-            await asyncio.sleep(self._settings.full_seconds)
+            await asyncio.sleep(self._settings.disk_full_retry_seconds)
             return
         if isinstance(error, EngineGoneError):
             log.warning("the engine is gone; clip %s is rendered when the server has been restarted", clip.id)
@@ -100,9 +100,9 @@ class ClipWorker:
     async def _render(self, clip: Clip) -> Video:
         """Render a clip window by window, sign the file, and return what it is."""
         service, files, spec = self._service, self._clips.files, clip.spec
-        window_frames = self._settings.window or service.settings.windows.lengths[-1]
+        window_frames = self._settings.window_frames or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(spec.width, spec.height, spec.fps, spec.frames, service.settings.mark)
+        size = FilmSize(spec.width, spec.height, spec.fps, spec.frames, service.settings.watermark)
         audio, work = files.audio(clip.id), files.work(clip.id, spec.container)
         with service.avatars.in_use(spec.avatar):
             stream = await service.avatars.open_seeded(spec.avatar, spec.preset, spec.seed)
@@ -127,7 +127,7 @@ class ClipWorker:
 
     async def _generate(self, request: Request, preset: str) -> Made:
         """Generate a window, again where the engine was lost and restarted."""
-        for _ in range(self._service.settings.engine.tries - 1):
+        for _ in range(self._service.settings.engine.max_attempts - 1):
             try:
                 return await self._service.scheduler.generate(request, BACKGROUND, preset)
             except EngineGoneError:

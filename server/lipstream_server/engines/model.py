@@ -5,6 +5,7 @@ The models room is imported inside functions, so that the server itself never lo
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from ..observability.logs import log_event
 from .base import (
     RUNNING,
     DeviceState,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from lipstream_models.networks.conditions import SessionConditions
     from lipstream_models.portrait import FaceLandmarker, Portrait
 
+log = logging.getLogger(__name__)
+
 Rows = NDArray[np.float32]
 DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
@@ -50,6 +54,7 @@ MODULES = (
     "lipstream_models.device.out_of_memory",
     "lipstream_models.portrait",
     "lipstream_models.device.allocator",
+    "lipstream_models.device.selection",
     "lipstream_models.device.timer",
 )
 """What a process that makes engines imports beforehand, by name: here nothing is loaded for it."""
@@ -64,7 +69,7 @@ class ModelSettings:
     """
 
     model: Path | None = None
-    device: str = "cpu"
+    device: str = "auto"
     plan: Path | None = None
     steps: int | None = None
     guidance: float | None = None
@@ -286,11 +291,14 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     from lipstream_models.bundled import load_bundled
     from lipstream_models.checkpoints.hallo import load_hallo
     from lipstream_models.device.allocator import keep_freed_memory
+    from lipstream_models.device.selection import describe_device, select_device
 
+    device = select_device(settings.device)
+    log_event(log, "device selected", device=describe_device(device))
     keep_freed_memory()
     if settings.model is None:
-        return ModelEngine(load_bundled(settings.device), settings)
-    return ModelEngine(load_hallo(settings.model, settings.device), settings)
+        return ModelEngine(load_bundled(device), settings)
+    return ModelEngine(load_hallo(settings.model, device), settings)
 
 
 def _model_stream(talking: Talking) -> ModelStream:

@@ -42,11 +42,11 @@ class Uploads:
     Args:
         files: Data directory for the files.
         settings: Limits of uploads.
-        retry_seconds: Seconds after which a refused client may try again.
+        retry_after_seconds: Seconds after which a refused client may try again.
     """
 
-    def __init__(self, files: DataDirectory, settings: UploadSettings, retry_seconds: float) -> None:
-        self._files, self._settings, self._retry_seconds = files, settings, retry_seconds
+    def __init__(self, files: DataDirectory, settings: UploadSettings, retry_after_seconds: float) -> None:
+        self._files, self._settings, self._retry_seconds = files, settings, retry_after_seconds
         self._in_progress = 0
 
     @asynccontextmanager
@@ -65,7 +65,7 @@ class Uploads:
             BusyError: Too many uploads are in progress.
             StorageFullError: The disk is full.
         """
-        if self._in_progress >= self._settings.most:
+        if self._in_progress >= self._settings.max_concurrent:
             raise BusyError(f"{self._in_progress} uploads are in progress already", self._retry_seconds)
         self._in_progress += 1
         form = Form()
@@ -89,14 +89,14 @@ class Uploads:
         chunks = _chunks(request, *_size_limit(parts if raw_name is None else {raw_name: parts[raw_name]}))
         await self._check_free_space(request)
         try:
-            async with asyncio.timeout(self._settings.seconds):
+            async with asyncio.timeout(self._settings.timeout_seconds):
                 if raw_name is None:
                     reader = FormReader(content_type, parts, self._files.temporary)
                     await self._read_form(chunks, reader, form)
                 else:
                     await self._read_raw(chunks, raw_name, form)
         except TimeoutError:
-            detail = f"the body did not arrive within {self._settings.seconds:g} s"
+            detail = f"the body did not arrive within {self._settings.timeout_seconds:g} s"
             raise RequestRefusedError(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
         except ClientDisconnect:
             detail = "the connection ended within the body"
@@ -123,7 +123,7 @@ class Uploads:
     async def _check_free_space(self, request: Request) -> None:
         """Refuse a body, before it is read, whose announced length would fill the disk."""
         length = _announced_length(request)
-        if await asyncio.to_thread(self._files.free_bytes) < self._settings.free_bytes + length:
+        if await asyncio.to_thread(self._files.free_bytes) < self._settings.min_free_bytes + length:
             raise StorageFullError(
                 "the disk of the server is nearly full; nothing new is accepted until there is room"
             )

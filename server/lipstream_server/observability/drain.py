@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+DRAIN_SECONDS = 30.0
 _FAREWELL_SECONDS = 1.0
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import TextIO
 
-Format = Literal["json", "text"]
+from ..config.values import LogFormat
+
 _SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 _CLIP: ContextVar[str | None] = ContextVar("clip", default=None)
 _FIELDS = "lipstream_fields"
@@ -37,7 +38,7 @@ def about(session: str | None = None, clip: str | None = None) -> Iterator[None]
             variable.reset(token)
 
 
-def configure(style: Format | None = None, level: str = "INFO", out: TextIO | None = None) -> None:
+def configure(style: LogFormat | None = None, level: str = "INFO", out: TextIO | None = None) -> None:
     """All loggers write to `out`, stderr without it; level: of our own. style: None for text on a terminal, else JSON."""
     out = out or sys.stderr
     handler = logging.StreamHandler(out)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
-
-from ..engines.base import Work
 
 Kind = Literal["session", "clip"]
 _STAGES = ("wait", "hearing", "denoise", "decode", "encode", "send")
@@ -29,6 +27,19 @@ _FACTOR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class StageTimes(Protocol):
+    """Seconds that the stages of a batch took."""
+
+    @property
+    def hearing(self) -> float: ...
+
+    @property
+    def denoising(self) -> float: ...
+
+    @property
+    def decoding(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class BatchFigures:
     """A batch that was made. frames: of each window. seconds: that the device was busy. waits: until it was, one a window."""
@@ -39,7 +50,7 @@ class BatchFigures:
     fps: int
     seconds: float
     waits: tuple[float, ...]
-    work: Work
+    work: StageTimes
 
 
 class Metrics:

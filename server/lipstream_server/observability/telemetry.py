@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..config.settings import DRAIN_SECONDS
-from .drain import Drain
+from .drain import DRAIN_SECONDS, Drain
 from .metrics import Metrics
 
 if TYPE_CHECKING:

@@ -82,7 +82,7 @@ def device_thread() -> ThreadPoolExecutor:
 
 class Scheduler:
     """An async context manager. most: largest batch. device: the thread that all work is done in, its own without it; shut down at
-    the end. smaller_seconds: after it ran out of memory, batches stay half as large for so long.
+    the end. oom_batch_cooldown_seconds: after it ran out of memory, batches stay half as large for so long.
 
     Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
     """
@@ -93,7 +93,7 @@ class Scheduler:
         most: int = 8,
         device: ThreadPoolExecutor | None = None,
         metrics: Metrics | None = None,
-        smaller_seconds: float = 60.0,
+        oom_batch_cooldown_seconds: float = 60.0,
     ) -> None:
         self.engine = engine
         self.batches = 0
@@ -106,7 +106,7 @@ class Scheduler:
         self._costs: dict[int, deque[float]] = {}
         self._after: deque[float] = deque(maxlen=_REMEMBERED)
         self._gaps = Gaps()
-        self._smaller = _Smaller(most, smaller_seconds)
+        self._smaller = _Smaller(most, oom_batch_cooldown_seconds)
         self._restarts = engine.health.restarts
         self._disturbed = (
             0.0  # what was asked for before was not made by an engine that was there all the time

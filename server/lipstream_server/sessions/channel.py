@@ -23,11 +23,11 @@ class TooBigError(Exception):
 
 
 class Channel:
-    """send_seconds: how long a message may wait for the client to take what was sent before it."""
+    """send_timeout_seconds: how long a message may wait for the client to take what was sent before it."""
 
-    def __init__(self, socket: WebSocket, send_seconds: float) -> None:
+    def __init__(self, socket: WebSocket, send_timeout_seconds: float) -> None:
         self._socket = socket
-        self._seconds = send_seconds
+        self._seconds = send_timeout_seconds
         self._turn = asyncio.Lock()
 
     async def receive(self) -> str | bytes:

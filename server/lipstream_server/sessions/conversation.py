@@ -94,7 +94,7 @@ class Talk:
         self._making: Utterance | None = None
         self._last: Picture | None = None  # the last picture of speech, to be held
         self._shown: Picture | None = None
-        self._fade = Crossfade(settings.fade)
+        self._fade = Crossfade(settings.crossfade_frames)
 
     @property
     def state(self) -> State:
@@ -124,14 +124,14 @@ class Talk:
         if not len(samples):
             return
         waiting = self.backlog + len(samples) / self._rate
-        if waiting > self._settings.backlog:
+        if waiting > self._settings.max_buffered_seconds:
             raise BacklogFullError(
-                f"{waiting * 1000:.0f} ms of audio would wait, at most {self._settings.backlog * 1000:.0f} may; "
+                f"{waiting * 1000:.0f} ms of audio would wait, at most {self._settings.max_buffered_seconds * 1000:.0f} may; "
                 "this message was dropped"
             )
         if not self._queue or self._queue[-1].ended:
             self._numbers += 1
-            tail = self._planner.settings.tail
+            tail = self._planner.settings.closing_frames
             self._queue.append(
                 Utterance(self._numbers, self._rate, self._planner.fps, tail, self._opened.stream, now)
             )
@@ -219,7 +219,7 @@ class Talk:
         if not self._queue:
             return self._add_idle(out)
         utterance = self._queue[0]
-        if not utterance.ended and now - utterance.arrival.last > self._settings.gap:
+        if not utterance.ended and now - utterance.arrival.last > self._settings.silence_timeout_seconds:
             utterance.end()
         if not utterance.showing:
             if utterance.start_at is None or at < utterance.start_at or not utterance.ready:

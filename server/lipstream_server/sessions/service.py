@@ -65,18 +65,18 @@ class Service:
         self.device_state = DeviceState("unknown")
         self.talks: set[Talk] = set()  # of the sessions that are there
         self.sessions = 0
-        self.limit = settings.sessions or 1
+        self.limit = settings.max_sessions or 1
         self._alone: dict[int, float] = {}
         self._sharing: Sharing | None = None
         self._warm = False
         self._checking: asyncio.Task[None] | None = None
-        self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
+        self.encoders = ThreadPoolExecutor(settings.encoder_threads, "encoder")
         self.scheduler = Scheduler(
             engine,
-            settings.most_batch,
+            settings.max_batch,
             device,
             self.watch.metrics,
-            settings.engine.smaller_seconds,
+            settings.engine.oom_batch_cooldown_seconds,
         )
         self.avatars = AvatarRegistry(engine, self.scheduler, storage, settings.avatars)
 
@@ -112,7 +112,7 @@ class Service:
     @property
     def fragment_frames(self) -> int:
         """Pictures of a fragment now: a second one in it would have to be there 40 ms before its turn."""
-        return 1 if self.sessions <= self.settings.few_sessions else self.settings.fragment_frames
+        return 1 if self.sessions <= self.settings.low_latency_max_sessions else self.settings.fragment_frames
 
     @property
     def backlog(self) -> float:
@@ -148,13 +148,13 @@ class Service:
         """The sessions that there are, and one that may come, where the measured places are a promise that all are in time. Where
         the number was set by hand, who is alone does not wait for somebody that may never come.
         """
-        return min(self.sessions + 1, self.limit) if self.settings.sessions is None else self.sessions
+        return min(self.sessions + 1, self.limit) if self.settings.max_sessions is None else self.sessions
 
     @contextmanager
     def place(self, avatar: str | None = None) -> Iterator[None]:
         """A place among the sessions, taken at once so that two cannot take the last one. Raises BusyError."""
         if self.full:
-            raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds, "full")
+            raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_after_seconds, "full")
         self.sessions += 1
         try:
             with self.avatars.in_use(avatar or self.engine.avatars[0]):
@@ -196,7 +196,7 @@ class Service:
     async def _check(self) -> None:
         """An engine that is lost while nobody speaks is brought back before somebody does."""
         while True:
-            await asyncio.sleep(self.settings.engine.check_seconds)
+            await asyncio.sleep(self.settings.engine.health_check_seconds)
             try:
                 await self.scheduler.call(self.engine.check)
             except EngineLostError as error:
@@ -212,8 +212,8 @@ class Service:
         """
         frames = self.planner().steady
         self._sharing = await self.scheduler.call(self._measure, silent_window(self.engine, opened, frames))
-        if self.settings.sessions is None:
-            self.limit = self._sharing.most_sessions(self.settings.load * frames / self.engine.fps)
+        if self.settings.max_sessions is None:
+            self.limit = self._sharing.most_sessions(self.settings.max_device_load * frames / self.engine.fps)
 
     def _measure(self, request: Request) -> Sharing:
         """What a window costs alone and in a batch of two, with what the device does after it."""
@@ -222,7 +222,7 @@ class Service:
             two = median(self._time([request] * 2) for _ in range(_MEASURED))
         except OutOfMemoryError:
             return Sharing(one, 2 * one, 1)
-        return Sharing(one, two, self.settings.most_batch)
+        return Sharing(one, two, self.settings.max_batch)
 
     def _time(self, batch: list[Request]) -> float:
         begin = time.perf_counter()
@@ -238,10 +238,10 @@ def unready(service: Service | None) -> tuple[Unready, str]:
     return status, _UNREADY[status]
 
 
-def busy(service: Service | None, retry_seconds: float) -> BusyError:
+def busy(service: Service | None, retry_after_seconds: float) -> BusyError:
     """The refusal that says so."""
     status, why = unready(service)
-    return BusyError(why, retry_seconds, status)
+    return BusyError(why, retry_after_seconds, status)
 
 
 def silent_window(engine: Engine, opened: Opened, frames: int) -> Request:

@@ -71,9 +71,11 @@ class Session:
         self.watch = SessionWatch(service.watch, id, start.preset or service.preset, start.container)
         self._drain, self._told = service.watch.drain, False
         self._grant = grant
-        self._max_seconds = min(service.settings.max_seconds, grant.max_seconds)
+        self._max_seconds = min(service.settings.max_session_seconds, grant.max_seconds)
         self._channel, self._service, self._start = channel, service, start
-        self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
+        self._talk = Talk(
+            opened, start.audio.rate, service.planner(), service.settings.conversation, start.idle
+        )
         self._reader = PcmReader(start.audio)
         self._changed, self._stop = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()  # what is sent of a burst, and what is said about it, stay in order
@@ -84,12 +86,12 @@ class Session:
         self._warned = _Warned(service.engine.health)
         now = time.monotonic()
         self._heard = self._began = now
-        self._pacer = Pacer(now, service.settings.lag_seconds)
+        self._pacer = Pacer(now, service.settings.max_clock_lag_seconds)
 
     async def run(self) -> None:
         width, height = self._service.engine.size
         fps = self._service.engine.fps
-        container, mark = self._start.container, self._service.settings.mark
+        container, mark = self._start.container, self._service.settings.watermark
         media = await self._encode(lambda: open_media(container, width, height, fps, mark))
         await self._channel.send(self._ready(media.media_type), *media.begin())
         self._pacer.begin = time.monotonic()
@@ -132,7 +134,7 @@ class Session:
 
     async def _complain(self, complaint: Complaint) -> None:
         self._errors += 1
-        if self._errors > self._service.settings.errors:
+        if self._errors > self._service.settings.max_client_errors:
             text = f"{self._errors} mistakes in one session"
             raise Ending(CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, text)
         await self._channel.send(complaint.message())
@@ -205,7 +207,7 @@ class Session:
             raise
         except EngineLostError:
             self._lost += 1
-            if self._lost >= self._service.settings.engine.tries:
+            if self._lost >= self._service.settings.engine.max_attempts:
                 raise
             self._talk.lost(due)
             return
@@ -260,7 +262,7 @@ class Session:
         now, settings = time.monotonic(), self._service.settings
         if self._service.engine.health.state == "lost":
             raise EngineGoneError("the engine is lost")
-        if now - self._heard > settings.idle_seconds:
+        if now - self._heard > settings.idle_timeout_seconds:
             raise Ending(CloseCode.IDLE, "idle")
         if now - self._began > self._max_seconds:
             raise Ending(CloseCode.IDLE, "expired")
@@ -342,8 +344,8 @@ class Session:
             digital_source_type=DIGITAL_SOURCE_TYPE,
             limits=Limits(
                 message_bytes=MAX_MESSAGE_BYTES,
-                backlog_ms=round(settings.talk.backlog * 1000),
-                idle_seconds=settings.idle_seconds,
+                backlog_ms=round(settings.conversation.max_buffered_seconds * 1000),
+                idle_seconds=settings.idle_timeout_seconds,
                 max_seconds=self._max_seconds,
             ),
         )

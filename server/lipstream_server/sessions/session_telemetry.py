@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from ..engines.base import Made
 from ..observability.logs import log_event
 from ..observability.telemetry import Watch
-from ..observability.tracing import SessionTrace
 from .conversation import Burst, Counters, Due
+from .session_trace import SessionTrace
 
 log = logging.getLogger(__name__)
 _MOST_DELAYS = 4096

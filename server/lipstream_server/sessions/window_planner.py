@@ -71,7 +71,7 @@ class Planner:
     @property
     def steady(self) -> int:
         """The shortest window that keeps up with real time; the longest there is where none does."""
-        share = self.settings.load / self.fps
+        share = self.settings.max_real_time_factor / self.fps
         lengths, after = self.settings.lengths, self._after()
         return next((n for n in lengths if self._cost(n) + after <= n * share), lengths[-1])
 
@@ -80,7 +80,7 @@ class Planner:
         start = self._start(at)
         if at.frames is not None and start >= at.frames:
             return None
-        if at.requested and (at.requested - at.sent) / self.fps > self.settings.ahead:
+        if at.requested and (at.requested - at.sent) / self.fps > self.settings.prefetch_seconds:
             return None
         length = self._longest(at, start)
         if length is None:
@@ -103,7 +103,9 @@ class Planner:
         """
         if at.frames is not None and ready >= at.frames:
             return 0.0
-        return min(max(0.0, self._wait(at, ready / self.fps, burst, since)), self.settings.most_lead)
+        return min(
+            max(0.0, self._wait(at, ready / self.fps, burst, since)), self.settings.max_startup_delay_seconds
+        )
 
     def waits_for_audio(self, at: Progress) -> bool:
         """Whether the next frame cannot have been asked for, because the client has not sent what it needs to hear."""
@@ -116,7 +118,7 @@ class Planner:
         if at.frames is None:
             lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
             missing = max(0.0, whole_bursts(lacking, burst) - since) if lacking > 0 else 0.0
-        return missing + self._cost(length) + self.settings.slack - shown
+        return missing + self._cost(length) + self.settings.safety_margin_seconds - shown
 
     def _start(self, at: Progress) -> int:
         """Frames that would come too late are skipped: those shown by the time that a window takes."""
@@ -165,5 +167,5 @@ class Planner:
         """
         left = (at.requested - at.sent) / self.fps
         if at.showing:
-            return left <= self._cost(length) + self.settings.slack
-        return self._wait(at, left, 0.0, 0.0) > self.settings.most_lead
+            return left <= self._cost(length) + self.settings.safety_margin_seconds
+        return self._wait(at, left, 0.0, 0.0) > self.settings.max_startup_delay_seconds

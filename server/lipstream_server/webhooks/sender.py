@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..clips.state import Delivery, DeliveryState
 from ..config.settings import WebhookSettings
-from ..config.validators import secret_bytes
+from ..config.values import decode_webhook_secret
 from ..observability.logs import about, log_event
 from ..observability.metrics import Metrics
 from ..storage.storage import Storage
@@ -43,7 +43,7 @@ class WebhookSender:
     ) -> None:
         if settings.secret is None:
             raise ValueError("expected settings with webhooks.secret, which signs webhooks")
-        self._secret = secret_bytes(settings.secret.get_secret_value())
+        self._secret = decode_webhook_secret(settings.secret.get_secret_value())
         self._storage, self._settings, self._metrics = storage, settings, metrics
         self._changed = outbox.changed
         self._in_flight: set[str] = set()
@@ -86,7 +86,7 @@ class WebhookSender:
     async def _attempt(self, webhook: OutgoingWebhook) -> None:
         response, summary = await self._post(webhook)
         delivery = delivery_after_attempt(
-            webhook.delivery, response, time.time(), self._settings.pauses, _random_jitter()
+            webhook.delivery, response, time.time(), self._settings.retry_delays_seconds, _random_jitter()
         )
         await self._storage.transact(save_delivery, webhook.clip, delivery)
         outcome = "failed" if delivery.state is DeliveryState.PENDING else delivery.state.value
@@ -97,11 +97,11 @@ class WebhookSender:
         """Return the response, if there was one, and its summary for the log."""
         body = webhook.body.encode()
         try:
-            target = parse_target(webhook.url, self._settings.hosts)
+            target = parse_target(webhook.url, self._settings.allowed_hosts)
             headers = signed_headers(self._secret, webhook.id, time.time(), body)
-            response = await post_webhook(target, body, headers, self._settings.seconds)
+            response = await post_webhook(target, body, headers, self._settings.attempt_timeout_seconds)
         except TimeoutError:
-            return None, f"none within {self._settings.seconds:g} s"
+            return None, f"none within {self._settings.attempt_timeout_seconds:g} s"
         except (WebhookUrlError, WebhookPostError, OSError) as error:
             return None, str(error)
         except Exception:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-from ..config.validators import HOST_NAME, is_ip_address
+from ..auth.origin import is_ip_address
+from ..config.values import HOST_NAME
 
 MAX_URL_CHARACTERS = 2048
 _VISIBLE = re.compile(r"[!-\[\]-~]+")  # ASCII without the backslash, which programs read differently

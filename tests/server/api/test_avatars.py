@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +112,7 @@ async def test_image_becomes_an_avatar_that_speaks() -> None:
 async def test_file_that_is_no_image_is_refused_whatever_its_declared_type(
     body: bytes, status: int, code: str
 ) -> None:
-    settings = replace(CALM, avatars=AvatarSettings(max_bytes=4000))
+    settings = CALM.replace(avatars=AvatarSettings(max_image_bytes=4000))
     async with running(settings=settings) as address:
         got, answer = await problem(address, body, content_type="image/png")
         assert (got, answer["code"]) == (status, code)
@@ -121,7 +120,7 @@ async def test_file_that_is_no_image_is_refused_whatever_its_declared_type(
 
 
 async def test_chunked_body_is_refused_when_it_is_too_long() -> None:
-    async with running(settings=replace(CALM, avatars=AvatarSettings(max_bytes=4000))) as address:
+    async with running(settings=CALM.replace(avatars=AvatarSettings(max_image_bytes=4000))) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
         head = f"POST {PATH} HTTP/1.1\r\nHost: {address}\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode() + (b"1000\r\n" + bytes(4096) + b"\r\n"))  # and more would follow
@@ -131,7 +130,7 @@ async def test_chunked_body_is_refused_when_it_is_too_long() -> None:
 
 
 async def test_upload_that_does_not_arrive_times_out() -> None:
-    settings = replace(CALM, uploads=UploadSettings(seconds=0.2, most=1))
+    settings = CALM.replace(uploads=UploadSettings(timeout_seconds=0.2, max_concurrent=1))
     async with running(settings=settings) as address:
         reader, writer = await asyncio.open_connection(*address.split(":"))
         writer.write(f"POST {PATH} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 99\r\n\r\n".encode())
@@ -191,7 +190,7 @@ class CountingEngine(StubEngine):
 
 async def test_engine_evicts_unused_avatars_and_the_disk_keeps_all(tmp_path: Path) -> None:
     engine = CountingEngine()
-    async with registry(engine, tmp_path, AvatarSettings(most=2)) as avatars:
+    async with registry(engine, tmp_path, AvatarSettings(max_loaded=2)) as avatars:
         ids = []
         for colour in ("red", "green"):
             (file := tmp_path / "posted").write_bytes(portrait(colour))
@@ -210,7 +209,7 @@ async def test_engine_evicts_unused_avatars_and_the_disk_keeps_all(tmp_path: Pat
 
 async def test_opened_streams_are_cached_up_to_a_limit(tmp_path: Path) -> None:
     engine = CountingEngine()
-    async with registry(engine, tmp_path, AvatarSettings(opened=2)) as avatars:
+    async with registry(engine, tmp_path, AvatarSettings(max_prepared_streams=2)) as avatars:
         for avatar in ("red", "green", "red", "blue", "red", "green"):
             await avatars.open(avatar, "realtime")
     assert engine.opened == 4  # green made room for blue
@@ -254,7 +253,7 @@ def test_crop_is_a_part_of_the_image_and_never_empty() -> None:
 
 
 async def test_avatars_are_busy_while_the_model_loads() -> None:
-    app = create_app(StubEngine, ServerSettings(sessions=1))  # not started: nothing is loaded
+    app = create_app(StubEngine, ServerSettings(max_sessions=1))  # not started: nothing is loaded
     sent: list[dict] = []
 
     async def receive() -> dict:

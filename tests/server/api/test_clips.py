@@ -5,7 +5,6 @@ import errno
 import io
 import json
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -40,7 +39,7 @@ from lipstream_server.engines.stub import StubEngine
 from lipstream_server.media.containers.growing_file import playable
 from lipstream_server.media.file.formats import FileContainer
 
-SHORT = replace(CALM, windows=WindowSettings(lengths=(8,)))
+SHORT = CALM.replace(windows=WindowSettings(lengths=(8,)))
 
 
 def same(headers: dict[str, str], *, but: tuple[str, ...] = ("date",)) -> dict[str, str]:
@@ -262,13 +261,13 @@ async def test_old_clips_are_removed_for_room(tmp_path: Path) -> None:
     async with running(settings=SHORT, data=tmp_path) as address:
         clips = [(await post(address, CLIPS, audio=wav(0.4)))[2]["id"] for _ in range(3)]
         sizes = [(await finished(address, clip))["bytes"] for clip in clips]
-    few = replace(SHORT, clips=ClipSettings(keep_bytes=sum(sizes[1:])))
+    few = SHORT.replace(clips=ClipSettings(max_total_bytes=sum(sizes[1:])))
     async with running(settings=few, data=tmp_path) as address:
         async with asyncio.timeout(30):
             while len(listed := (await ask_json(address, "GET", CLIPS))[1]["clips"]) > 2:
                 await asyncio.sleep(0.02)
         assert [clip["id"] for clip in listed] == clips[:0:-1]
-    none = replace(SHORT, clips=ClipSettings(keep_seconds=0))
+    none = SHORT.replace(clips=ClipSettings(retention_seconds=0))
     async with running(settings=none, data=tmp_path) as address, asyncio.timeout(30):
         while (await ask_json(address, "GET", CLIPS))[1]["clips"]:
             await asyncio.sleep(0.02)
@@ -279,7 +278,7 @@ async def test_full_disk_refuses_new_clips_and_keeps_old_ones(tmp_path: Path) ->
     async with running(settings=SHORT, data=tmp_path) as address:
         kept = (await post(address, CLIPS, audio=wav(0.4)))[2]
         await finished(address, kept["id"])
-    full = replace(SHORT, uploads=UploadSettings(free_bytes=1 << 60))
+    full = SHORT.replace(uploads=UploadSettings(min_free_bytes=1 << 60))
     async with running(settings=full, data=tmp_path) as address:
         status, _, answer = await post(address, CLIPS, audio=wav(0.4))
         assert (status, answer["code"]) == (507, "storage_full")
@@ -289,7 +288,7 @@ async def test_full_disk_refuses_new_clips_and_keeps_old_ones(tmp_path: Path) ->
 
 async def test_clip_waits_while_the_disk_is_full() -> None:
     engine = Failing(OSError(errno.ENOSPC, "full"), OSError(errno.ENOSPC, "full"))
-    soon = replace(SHORT, clips=ClipSettings(full_seconds=0.05))
+    soon = SHORT.replace(clips=ClipSettings(disk_full_retry_seconds=0.05))
     async with running(engine, soon) as address:
         clip = (await post(address, CLIPS, audio=wav(0.4), seed="1"))[2]
         assert (await finished(address, clip["id"]))["state"] == "succeeded"
@@ -310,7 +309,7 @@ async def test_failed_clip_reports_its_error_and_the_next_one_is_rendered(tmp_pa
 async def test_live_session_goes_on_while_a_clip_is_rendered() -> None:
     """Windows of 16 frames take a fifth of real time, and the clip would take all of it."""
     costly = StubEngine(seconds_per_frame=0.008)
-    async with running(costly, ServerSettings(sessions=2)) as address:
+    async with running(costly, ServerSettings(max_sessions=2)) as address:
         clip = (await post(address, CLIPS, audio=wav(60)))[2]
         sink = BytesSink()
         figures = await stream_audio(f"ws://{address}", tone(3), [sink], None, 1.0)

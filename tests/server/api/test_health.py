@@ -43,7 +43,7 @@ async def probe(address: str, path: str) -> tuple[int, dict[str, str]]:
 
 async def test_hanging_window_is_unhealthy_until_it_ends() -> None:
     engine = HangingEngine()
-    settings = ServerSettings(sessions=2, stuck_seconds=0.3)
+    settings = ServerSettings(max_sessions=2, hang_timeout_seconds=0.3)
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         assert await probe(address, "/healthz") == (200, {"status": "alive"})
         engine.hang.set()
@@ -67,7 +67,7 @@ async def until_status(address: str, path: str, status: int) -> None:
 
 
 async def test_full_server_is_alive_and_not_ready() -> None:
-    async with running(settings=ServerSettings(sessions=1)) as address:
+    async with running(settings=ServerSettings(max_sessions=1)) as address:
         status, answer = await probe(address, "/readyz")
         assert (status, answer["status"], answer["sessions"], answer["limit"]) == (200, "ready", 0, 1)
         async with connected(address, SessionStart()):

@@ -9,7 +9,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -114,11 +113,10 @@ HOSTILE = {
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Path]]:
     data = tmp_path_factory.mktemp("data")
-    few = replace(
-        CALM,
-        avatars=AvatarSettings(max_bytes=1 << 20),
-        clips=ClipSettings(max_bytes=2 << 20, max_seconds=30),
-        uploads=UploadSettings(seconds=1.0),
+    few = CALM.replace(
+        avatars=AvatarSettings(max_image_bytes=1 << 20),
+        clips=ClipSettings(max_recording_bytes=2 << 20, max_recording_seconds=30),
+        uploads=UploadSettings(timeout_seconds=1.0),
     )
     async with running(DecodingEngine(), few, data=data) as address:
         yield address, data

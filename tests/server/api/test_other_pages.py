@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def data(tmp_path: Path) -> Path:
 
 async def test_foreign_origins_are_refused_unless_they_are_allowed(data: Path) -> None:
     allowed = "https://app.example"
-    settings = replace(CALM, access=AccessSettings(origins=(allowed,)))
+    settings = CALM.replace(access=AccessSettings(allowed_origins=(allowed,)))
     async with running(settings=settings) as address:
         for origin in (f"http://{address}", f"https://{address}", allowed, f"HTTP://{address}"):
             async with connected(address, SessionStart(), origin=origin) as client:
@@ -71,7 +70,7 @@ async def test_cors_is_off_by_default() -> None:
 
 
 async def test_foreign_host_names_are_refused_without_keys() -> None:
-    settings = replace(CALM, access=AccessSettings(hosts=("lipstream.example",)))
+    settings = CALM.replace(access=AccessSettings(allowed_hosts=("lipstream.example",)))
     async with running(settings=settings) as address:
         port = address.partition(":")[2]
         for host in (

@@ -1,7 +1,6 @@
 """API keys, their limits, and owners of avatars and clips, against a real server."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,7 +110,7 @@ async def test_new_key_works_at_once_and_its_removal_ends_its_sessions(data: Pat
 
 async def test_key_of_the_settings_is_accepted(data: Path) -> None:
     secret = "a-key-that-stands-in-the-settings"
-    settings = replace(CALM, access=AccessSettings(key=SecretStr(secret)))
+    settings = CALM.replace(access=AccessSettings(key=SecretStr(secret)))
     async with running(settings=settings, data=data, keyed=True) as address:
         assert (await ask(address, "GET", AVATARS, authorization=f"Bearer {secret}"))[0] == 200
 
@@ -138,7 +137,7 @@ def test_keys_command_shows_a_key_once_and_stores_its_digest(
 
 
 async def test_session_limit_of_a_key_is_enforced(data: Path) -> None:
-    async with keyed(data, "--sessions", "1") as server:
+    async with keyed(data, "--max-sessions", "1") as server:
         more = bearer(server.key) | {"subprotocols": [SUBPROTOCOL]}
         async with connected(server.address, SessionStart(), **more):
             async with connected(server.address, SessionStart(), **more) as second:

@@ -7,7 +7,6 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,9 @@ from lipstream_client.errors import RefusedError
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient
 from lipstream_server.commands.demo import ready
-from lipstream_server.commands.keys import KeysMissingError, asks_for_keys
-from lipstream_server.config.serve_settings import ServeSettings, loopback
+from lipstream_server.commands.keys import KeysMissingError, requires_keys
+from lipstream_server.commands.serve import is_loopback
+from lipstream_server.config.serve_settings import ServeSettings
 from lipstream_server.config.settings import AccessSettings
 from lipstream_server.protocol import PATH, SessionStart
 
@@ -96,7 +96,7 @@ async def served(*options: str) -> AsyncIterator[tuple[str, asyncio.subprocess.P
         "--stub",
         "--port",
         str(port),
-        "--sessions",
+        "--max-sessions",
         "2",
     )
     process = await asyncio.create_subprocess_exec(*words, *options, stdout=PIPE, stderr=STDOUT)
@@ -138,21 +138,21 @@ async def test_server_with_keys_asks_for_them_and_logs_no_secret(data: Path) -> 
     assert not [secret for secret in (key, token, "wrong-and-secret") if secret in output]
 
 
-async def test_local_server_asks_for_keys_where_there_are_some(data: Path) -> None:
+async def test_a_server_of_this_machine_alone_requires_keys_where_there_are_some(data: Path) -> None:
     files = data / "lipstream.db"
     settings = ServeSettings(data=data)
-    assert not asks_for_keys(settings, local=True)
+    assert not requires_keys(settings, local=True)
     assert not files.exists()
     keys(data, "add", "first")
-    assert asks_for_keys(settings, local=True)
-    assert not asks_for_keys(replace(settings, open=True), local=False)
-    assert asks_for_keys(replace(settings, open=False), local=True)
+    assert requires_keys(settings, local=True)
+    assert not requires_keys(settings.replace(open=True), local=False)
+    assert requires_keys(settings.replace(open=False), local=True)
     keys(data, "rm", "first")
-    assert not asks_for_keys(settings, local=True)
+    assert not requires_keys(settings, local=True)
     with pytest.raises(KeysMissingError):
-        asks_for_keys(settings, local=False)
+        requires_keys(settings, local=False)
     secret = AccessSettings(key=SecretStr("a-key-that-stands-in-the-settings"))
-    assert asks_for_keys(replace(settings, access=secret), local=False)
+    assert requires_keys(settings.replace(access=secret), local=False)
     for address, local in (
         ("127.0.0.1", True),
         ("::1", True),
@@ -160,4 +160,4 @@ async def test_local_server_asks_for_keys_where_there_are_some(data: Path) -> No
         ("::", False),
         ("10.0.0.1", False),
     ):
-        assert loopback(address) is local
+        assert is_loopback(address) is local

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from lipstream_server.auth.api_keys import KEY_PREFIX, key_digest, make_key
 from lipstream_server.auth.rate_limit import RateLimiter
 from lipstream_server.auth.session_tokens import (
+    TOKEN_PREFIX,
     SessionToken,
     TokenError,
     decode_token,
     encode_token,
 )
-from lipstream_server.config.validators import TOKEN_PREFIX
 
 SECRET = bytes(range(32))
 TOKEN = SessionToken(key="key_1", avatar="amara", max_seconds=60.0, expires=int(time.time()) + 3600)

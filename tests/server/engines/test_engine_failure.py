@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +51,8 @@ from lipstream_server.protocol import (
 
 SIDE, RATE = 64, 48_000
 SETTINGS = ServerSettings(
-    sessions=8, engine=EngineSettings(window_seconds=2.0, check_seconds=0.2, most_losses=6)
+    max_sessions=8,
+    engine=EngineSettings(window_timeout_seconds=2.0, health_check_seconds=0.2, max_restarts=6),
 )
 START = SessionStart(container="rgb", audio=AudioFormat(rate=RATE))
 
@@ -200,7 +201,7 @@ async def test_a_device_that_has_room_for_one_window_makes_all_of_them() -> None
 
 
 async def test_an_engine_that_is_given_up_ends_sessions_with_its_reason_and_the_probes_say_so() -> None:
-    settings = replace(SETTINGS, engine=replace(SETTINGS.engine, most_losses=3))
+    settings = SETTINGS.replace(engine=SETTINGS.engine.replace(max_restarts=3))
     engine = EngineProcess(dying, settings.engine)
     async with failing(engine, settings) as address, connected(address, SessionStart()) as silent:
         listening = asyncio.create_task(silent.to_the_end())

@@ -37,7 +37,7 @@ from lipstream_server.engines.remote.restart_policy import Losses
 from lipstream_server.engines.remote.worker import EngineFaultError
 from lipstream_server.engines.stub import StubEngine
 
-QUICK = EngineSettings(window_seconds=0.5, call_seconds=30.0, most_losses=4)
+QUICK = EngineSettings(window_timeout_seconds=0.5, call_timeout_seconds=30.0, max_restarts=4)
 SAMPLES = np.random.default_rng(0).normal(0, 0.3, 16_000 * 4).astype(np.float32)
 
 
@@ -210,7 +210,7 @@ def test_one_that_is_closed_ends_at_once_and_is_not_started_again() -> None:
 
 
 def test_an_engine_that_is_calm_is_never_killed() -> None:
-    settings = EngineSettings(window_seconds=0.01, window_factor=50.0)
+    settings = EngineSettings(window_timeout_seconds=0.01, window_timeout_factor=50.0)
     with EngineProcess(calm, settings).start() as engine:
         stream = engine.begin("red", "exact", 0)
         for number in range(4):

@@ -294,7 +294,7 @@ def test_nothing_is_left_of_fifty_lives(caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(
         logging.CRITICAL, "lipstream_server.engines.remote.proxy"
     )  # what is captured keeps its errors
-    often = EngineSettings(most_losses=1, losses_seconds=1e-6)  # no pause: each is the first
+    often = EngineSettings(max_restarts=1, restart_period_seconds=1e-6)  # no pause: each is the first
     with EngineProcess(StubEngine, often).start() as engine:
         samples = np.zeros(engine.samples_needed(8), np.float32)
         before = _held()

@@ -51,7 +51,7 @@ async def talk(address: str) -> str:
 
 
 async def test_every_line_is_json_and_tells_what_happened_without_secrets(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", "--log-format", "json", "--sessions", "1") as process:
+    with serving(tmp_path / "data", "--log-format", "json", "--max-sessions", "1") as process:
         address = process.address
         session = await talk(address)
         async with connected(address, SessionStart()), connected(address) as late:

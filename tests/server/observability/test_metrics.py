@@ -52,7 +52,7 @@ async def test_a_session_is_counted_from_its_start_to_its_reason() -> None:
     assert during[("lipstream_sessions", ())] == 1
     assert 0 < during[("lipstream_queue_seconds", ())] <= 1.0
     assert after[("lipstream_sessions", ())] == 0
-    assert after[("lipstream_sessions_limit", ())] == CALM.sessions
+    assert after[("lipstream_sessions_limit", ())] == CALM.max_sessions
     assert after[("lipstream_sessions_ended_total", ("ended",))] == 1
     windows = after[("lipstream_windows_total", ("1", "session", "realtime"))]
     assert windows >= 1
@@ -77,7 +77,7 @@ async def test_what_runs_is_named() -> None:
 
 
 async def test_refusals_are_counted_by_reason() -> None:
-    async with running(settings=ServerSettings(sessions=1)) as address:
+    async with running(settings=ServerSettings(max_sessions=1)) as address:
         async with connected(address, SessionStart()), connected(address) as late:
             await late.send(SessionStart())
             assert (await late.until(Error)).retry_after
@@ -104,7 +104,7 @@ async def test_refusals_are_counted_by_reason() -> None:
 
 async def test_a_model_that_is_late_shows() -> None:
     engine = StubEngine(seconds_per_frame=0.12)
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4,)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4,)))
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(1.5))
         await client.send(UtteranceEnd())

@@ -46,7 +46,7 @@ async def test_a_window_is_traced_from_its_wait_to_its_sending() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4, 16)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4, 16)))
     engine = StubEngine(seconds_per_window=0.01)
     tracer = provider.get_tracer("test")
     async with (

@@ -99,13 +99,13 @@ async def test_who_is_alone_counts_on_one_more_that_may_come(tmp_path: Path) -> 
 
 
 async def test_who_must_stay_alone_counts_on_nobody(tmp_path: Path) -> None:
-    async with warm(ServerSettings(windows=FOUR, load=0.4), tmp_path) as service:
+    async with warm(ServerSettings(windows=FOUR, max_device_load=0.4), tmp_path) as service:
         assert service.limit == 1
         assert costs(service, 0) == [1]
 
 
 async def test_a_machine_that_was_busy_at_warm_up_is_not_held_against_who_is_alone(tmp_path: Path) -> None:
-    async with warm(ServerSettings(windows=FOUR, load=0.4), tmp_path) as service:
+    async with warm(ServerSettings(windows=FOUR, max_device_load=0.4), tmp_path) as service:
         service.engine.seconds_per_window = 0.0  # type: ignore[attr-defined]
         request = silent_window(service.engine, await service.open(None, None), 4)
         for _ in range(5):
@@ -114,5 +114,5 @@ async def test_a_machine_that_was_busy_at_warm_up_is_not_held_against_who_is_alo
 
 
 async def test_a_number_set_by_hand_is_no_reason_to_wait_for_others(tmp_path: Path) -> None:
-    async with warm(ServerSettings(windows=FOUR, sessions=6), tmp_path) as service:
+    async with warm(ServerSettings(windows=FOUR, max_sessions=6), tmp_path) as service:
         assert costs(service, 2) == [1, 1, 2]

@@ -174,7 +174,7 @@ async def test_a_batch_without_room_is_made_in_halves_and_the_next_ones_are_smal
     assert engine.batches[:7] == [-7, -4, 2, 2, -3, 2, 1]
     assert engine.batches[7:] == [2, 2, 2, 1]
     engine = Roomy()
-    async with Scheduler(engine, smaller_seconds=0.0) as scheduler:
+    async with Scheduler(engine, oom_batch_cooldown_seconds=0.0) as scheduler:
         for _ in range(2):
             await asyncio.gather(*(scheduler.generate(request(engine), 0.0) for _ in range(3)))
     assert engine.batches == [-3, 2, 1] * 2

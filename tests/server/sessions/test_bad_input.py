@@ -156,7 +156,7 @@ async def test_a_message_of_more_than_a_mebibyte_ends_the_connection() -> None:
 
 
 async def test_who_only_makes_mistakes_is_sent_away() -> None:
-    settings = ServerSettings(sessions=1, errors=3)
+    settings = ServerSettings(max_sessions=1, max_client_errors=3)
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         for _ in range(4):
             await client.send("?")
@@ -167,7 +167,7 @@ async def test_who_only_makes_mistakes_is_sent_away() -> None:
 
 
 async def test_silence_on_the_line_ends_first_the_greeting_then_the_session() -> None:
-    settings = ServerSettings(sessions=1, hello_seconds=0.2, idle_seconds=0.3)
+    settings = ServerSettings(max_sessions=1, start_timeout_seconds=0.2, idle_timeout_seconds=0.3)
     async with running(settings=settings) as address:
         async with connected(address) as client:
             assert await client.to_the_end() == CloseCode.IDLE
@@ -178,7 +178,9 @@ async def test_silence_on_the_line_ends_first_the_greeting_then_the_session() ->
 
 
 async def test_more_audio_than_may_wait_is_refused_and_the_rest_is_said() -> None:
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(backlog=1.0))
+    settings = ServerSettings(
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=1.0)
+    )
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(0.8))
         await client.send(tone(0.8))
@@ -190,7 +192,7 @@ async def test_more_audio_than_may_wait_is_refused_and_the_rest_is_said() -> Non
 
 
 async def test_the_last_place_is_taken_once_and_a_refusal_says_when_to_come_again() -> None:
-    settings = ServerSettings(sessions=1, retry_seconds=7)
+    settings = ServerSettings(max_sessions=1, retry_after_seconds=7)
     async with running(settings=settings) as address:
         async with connected(address, SessionStart()):
             status, headers, body = await get(address, "/readyz")
@@ -227,7 +229,7 @@ async def test_clients_that_vanish_leave_nothing_behind() -> None:
 
 
 async def test_a_client_that_does_not_read_is_closed() -> None:
-    settings = ServerSettings(sessions=1, send_seconds=0.5)
+    settings = ServerSettings(max_sessions=1, send_timeout_seconds=0.5)
     async with running(StubEngine(side=256), settings) as address, connected(address) as client:
         await client.send(SessionStart(container="rgb"))  # 5 MB a second
         client.socket.transport.pause_reading()

@@ -6,11 +6,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lipstream_server.config.settings import ConversationSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.sessions.conversation import (
     BacklogFullError,
     Burst,
+    ConversationSettings,
     Due,
     Talk,
 )
@@ -18,6 +18,7 @@ from lipstream_server.sessions.window_planner import (
     Planner,
     Progress,
     Window,
+    WindowSettings,
 )
 
 RATE, FPS, BURST = 16_000, 25, 2
@@ -177,7 +178,7 @@ def test_two_utterances_follow_each_other() -> None:
 
 
 def test_the_backlog_is_bounded() -> None:
-    world = World(talk=ConversationSettings(backlog=1.0))
+    world = World(talk=ConversationSettings(max_buffered_seconds=1.0))
     world.talk.hear(np.zeros(RATE, np.float32), 0.0)
     with pytest.raises(BacklogFullError, match=r"10.. ms of audio would wait, at most 1000 may"):
         world.talk.hear(np.zeros(640, np.float32), 0.0)
@@ -195,7 +196,7 @@ def test_windows_grow_where_short_ones_do_not_keep_up() -> None:
     assert planner.next(Progress(60 * 640, None, 4, 0, False)) == Window(4, 16)
     assert planner.next(Progress(60 * 640, None, 40, 2, True)) is None  # far enough ahead
     assert planner.next(Progress(10 * 640, 12, 10, 9, True)) is None  # what is left would come too late
-    with pytest.raises(ValueError, match="must be positive and rise"):
+    with pytest.raises(ValueError, match="positive and rise"):
         WindowSettings(lengths=(8, 4))
 
 
@@ -221,7 +222,7 @@ class Confusion(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(cost=0.1, talk=ConversationSettings(backlog=3.0))
+        self.world = World(cost=0.1, talk=ConversationSettings(max_buffered_seconds=3.0))
         self.given = 0.0
 
     @rule(samples=st.integers(0, 20_000))
@@ -276,7 +277,7 @@ TestConfusion.settings = settings(max_examples=15, stateful_step_count=15, deadl
 
 
 def test_idle_passes_softly_into_speech_and_speech_into_idle() -> None:
-    world = World(talk=ConversationSettings(fade=4))
+    world = World(talk=ConversationSettings(crossfade_frames=4))
     world.run(0.4)
     world.run(1.0, microphone=1.0)
     world.talk.end_utterance()

@@ -9,19 +9,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lipstream_server.config.settings import ConversationSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import UtteranceEnded, UtteranceStarted
 from lipstream_server.sessions.conversation import (
     BacklogFullError,
     Burst,
+    ConversationSettings,
     Due,
     Talk,
 )
 from lipstream_server.sessions.window_planner import Planner, WindowSettings
 
 RATE, FPS, PER_FRAME, UNIT = 48_000, 25, 1920, 2.0**-22
-SETTINGS = ConversationSettings(backlog=4.0, gap=0.6)
+SETTINGS = ConversationSettings(max_buffered_seconds=4.0, silence_timeout_seconds=0.6)
 WINDOWS = WindowSettings(lengths=(4, 8))
 
 

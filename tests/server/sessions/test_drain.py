@@ -98,7 +98,7 @@ async def test_under_load_nobody_is_cut_off_and_no_clip_is_lost(
     stopping: signal.Signals, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    with serving(data, "--sessions", "8", "--drain-seconds", str(LIMIT)) as process:
+    with serving(data, "--max-sessions", "8", "--drain-seconds", str(LIMIT)) as process:
         accepted = await drained(process, stopping)
         assert process.wait(20) == 0, process.log.read_text()
         assert not [line for line in process.lines() if line["level"] in ("warning", "error")]

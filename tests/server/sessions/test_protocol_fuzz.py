@@ -59,12 +59,12 @@ MISTAKES = 8
 BACKLOG = 2.0
 # Nobody is sent away for being slow, however slow the machine is.
 SETTINGS = ServerSettings(
-    sessions=4,
-    hello_seconds=1000,
-    idle_seconds=1000,
-    send_seconds=1000,
-    errors=MISTAKES,
-    talk=ConversationSettings(backlog=BACKLOG),
+    max_sessions=4,
+    start_timeout_seconds=1000,
+    idle_timeout_seconds=1000,
+    send_timeout_seconds=1000,
+    max_client_errors=MISTAKES,
+    conversation=ConversationSettings(max_buffered_seconds=BACKLOG),
     windows=WindowSettings(lengths=(4, 8)),
 )
 GARBAGE = st.one_of(

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,7 +81,7 @@ async def test_an_interrupt_is_answered_and_nothing_of_the_utterance_follows() -
 async def test_no_session_sees_or_hears_another() -> None:
     """Each paints its colour and says at its own loudness; windows are made in common batches."""
     engine = StubEngine(seconds_per_window=0.02)
-    settings = ServerSettings(sessions=8, windows=WindowSettings(lengths=(8,)))
+    settings = ServerSettings(max_sessions=8, windows=WindowSettings(lengths=(8,)))
     levels = {"red": 0.15, "green": 0.3, "blue": 0.6, "grey": 0.9}
 
     async def talk(address: str, colour: str) -> Client:
@@ -132,7 +131,7 @@ async def test_other_containers(container: Container) -> None:
 
 async def test_a_fragment_holds_one_picture_while_few_sessions_are_open() -> None:
     async with (
-        running(settings=replace(CALM, few_sessions=1)) as address,
+        running(settings=CALM.replace(low_latency_max_sessions=1)) as address,
         connected(address, SessionStart(container="rgb")) as first,
     ):
         await first.media(6)
@@ -156,7 +155,7 @@ async def test_a_still_face_and_statistics() -> None:
 
 async def test_a_model_that_is_late_is_told_in_a_warning() -> None:
     engine = StubEngine(seconds_per_frame=0.12)
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4,)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4,)))
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(2.0))
         await client.send(UtteranceEnd())

@@ -220,7 +220,7 @@ def _self_signed(folder: Path, name: str) -> tuple[Path, Path]:
 async def test_clip_with_a_refused_webhook_url_is_refused(
     settings: WebhookSettings, url: str, status: int, code: str
 ) -> None:
-    async with running(settings=replace(CALM, webhooks=settings)) as address:
+    async with running(settings=CALM.replace(webhooks=settings)) as address:
         answer, _, problem = await post_clip(address, CLIPS, audio=wav(0.4), webhook_url=url)
     assert (answer, problem["code"]) == (status, code)
     assert "hunter2" not in problem["detail"]
@@ -241,5 +241,5 @@ def test_invalid_webhook_settings_are_refused_without_showing_the_secret(
     secret: str, hosts: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as refused:
-        WebhookSettings(SecretStr(secret), hosts)
+        WebhookSettings(secret=SecretStr(secret), allowed_hosts=hosts)
     assert secret not in str(refused.value)

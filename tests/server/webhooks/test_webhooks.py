@@ -63,7 +63,7 @@ OUTBOX = WebhookOutbox()
 
 
 def sending(settings: WebhookSettings | None = None) -> ServerSettings:
-    return replace(CALM, webhooks=settings or webhooks())
+    return CALM.replace(webhooks=settings or webhooks())
 
 
 async def delivery_of(address: str, clip: str, *states: str) -> dict[str, Any]:
@@ -210,7 +210,7 @@ def test_undelivered_webhook_is_sent_after_a_killed_server_restarts(tmp_path: Pa
             killed.wait(60)
         statuses()(handler, number)
 
-    variables = {"LIPSTREAM_WEBHOOKS__SECRET": SECRET, "LIPSTREAM_WEBHOOKS__HOSTS": "127.0.0.1"}
+    variables = {"LIPSTREAM_WEBHOOKS__SECRET": SECRET, "LIPSTREAM_WEBHOOKS__ALLOWED_HOSTS": "127.0.0.1"}
     (speech := tmp_path / "speech.wav").write_bytes(wav(0.4))
     with receiving(answer) as receiver:
         with serving(tmp_path / "data", **variables) as server:

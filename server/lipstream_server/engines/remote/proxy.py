@@ -58,7 +58,7 @@ class EngineProcess:
     ) -> None:
         self._make, self._preload = make, preload
         self._settings = settings or EngineSettings()
-        self._losses = Losses(self._settings.most_losses, self._settings.losses_seconds)
+        self._losses = Losses(self._settings.max_restarts, self._settings.restart_period_seconds)
         self._health = Health()
         self._facts: Facts | None = None
         self._life: Life | None = None
@@ -188,7 +188,7 @@ class EngineProcess:
     def _call(self, name: str, *arguments: object) -> Any:
         """Of calls that no sound is waiting for: what was lost is called again."""
         lost: LostError | None = None
-        for _ in range(self._settings.tries):
+        for _ in range(self._settings.max_attempts):
             life = self._alive()
             try:
                 return self._ask(life, name, arguments)
@@ -196,7 +196,7 @@ class EngineProcess:
                 lost = error
                 self._bring_back(error)
         raise EngineLostError(
-            f"{name} was tried {self._settings.tries} times, and each time the engine was lost: {lost}"
+            f"{name} was tried {self._settings.max_attempts} times, and each time the engine was lost: {lost}"
         )
 
     def _ask(
@@ -213,13 +213,15 @@ class EngineProcess:
     def _bound(self, name: str, arguments: Sequence[object]) -> float:
         settings = self._settings
         if name in ("check", "device_state"):
-            return settings.window_seconds
+            return settings.window_timeout_seconds
         if name != "generate" or not self._seconds_per_frame:
-            return settings.call_seconds
+            return settings.call_timeout_seconds
         (requests,) = arguments
         assert isinstance(requests, list)
         frames: int = sum(request.frames for request in requests)
-        return max(settings.window_seconds, settings.window_factor * self._seconds_per_frame * frames)
+        return max(
+            settings.window_timeout_seconds, settings.window_timeout_factor * self._seconds_per_frame * frames
+        )
 
     def _measure(self, seconds: float) -> None:
         known = self._seconds_per_frame or seconds
@@ -237,7 +239,7 @@ class EngineProcess:
             try:
                 life = self._begin()
                 for avatar, kept in self._avatars.items():
-                    life.ask(Call("restore_avatar", (avatar, kept)), self._settings.call_seconds)
+                    life.ask(Call("restore_avatar", (avatar, kept)), self._settings.call_timeout_seconds)
                 break
             except LostError as error:
                 lost = error
@@ -254,7 +256,7 @@ class EngineProcess:
             self._health = replace(self._health, state="lost")
             settings = self._settings
             raise EngineGoneError(
-                f"the engine was lost more than {settings.most_losses} times within {settings.losses_seconds:g} s and is "
+                f"the engine was lost more than {settings.max_restarts} times within {settings.restart_period_seconds:g} s and is "
                 "not started again: look into the log above, then restart the server"
             )
         if self._closing.wait(seconds):
@@ -270,7 +272,7 @@ class EngineProcess:
             self._life = life
             if self._closing.is_set():
                 life.kill()
-        self._facts = life.facts(self._settings.load_seconds)
+        self._facts = life.facts(self._settings.load_timeout_seconds)
         return life
 
     def _alive(self) -> Life:
