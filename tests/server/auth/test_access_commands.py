@@ -138,7 +138,7 @@ async def test_server_with_keys_asks_for_them_and_logs_no_secret(data: Path) -> 
     assert not [secret for secret in (key, token, "wrong-and-secret") if secret in output]
 
 
-async def test_a_server_of_this_machine_alone_requires_keys_where_there_are_some(data: Path) -> None:
+async def test_local_server_requires_keys_where_there_are_some(data: Path) -> None:
     files = data / "lipstream.db"
     settings = ServeSettings(data=data)
     assert not requires_keys(settings, local=True)
