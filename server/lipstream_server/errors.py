@@ -7,7 +7,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 
 
-class ProblemError(Exception):
+class StatusError(Exception):
     """An error that an HTTP client is answered with as problem details (RFC 9457).
 
     Attributes:
@@ -23,7 +23,7 @@ class ProblemError(Exception):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-class RequestRefusedError(ProblemError):
+class RequestRefusedError(StatusError):
     """A refusal with a status and a code of its own, raised in one place."""
 
     def __init__(
@@ -38,7 +38,7 @@ class RequestRefusedError(ProblemError):
         self.status, self.code, self.retry_after, self.headers = status, code, retry_after, headers
 
 
-class BusyError(ProblemError):
+class BusyError(StatusError):
     """A temporary refusal: 503 with Retry-After, or close code 1013.
 
     Args:
@@ -61,7 +61,7 @@ class TooManyClipsError(BusyError):
     status, code = HTTPStatus.TOO_MANY_REQUESTS, "too_many_clips"
 
 
-class TooManyRequestsError(ProblemError):
+class TooManyRequestsError(StatusError):
     """An API key made more requests than its limit allows."""
 
     status, code = HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests"
@@ -71,7 +71,7 @@ class TooManyRequestsError(ProblemError):
         self.retry_after = retry_after
 
 
-class UnauthorizedError(ProblemError):
+class UnauthorizedError(StatusError):
     """The API key or session token is missing, unknown, or not valid for the request."""
 
     status = HTTPStatus.UNAUTHORIZED

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 from ..auth.caller import Caller
 from ..auth.origin import is_allowed_host, is_allowed_origin
 from ..auth.session_tokens import TOKEN_PREFIX
-from ..errors import ProblemError, RequestRefusedError
+from ..errors import RequestRefusedError, StatusError
 from ..http.problem_details import problem_response
 from ..observability.logs import log_event
 from ..protocol import SUBPROTOCOL, TOKEN_SUBPROTOCOL, CloseCode, ErrorCode
@@ -58,7 +58,7 @@ class AuthMiddleware:
             self._check_host(scope["path"], headers)
             self._check_origin(headers)
             caller = await self._authenticate(scope, headers)
-        except ProblemError as problem:
+        except StatusError as problem:
             await self._refuse(problem, scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
@@ -98,7 +98,7 @@ class AuthMiddleware:
                 return Caller()
         return await self._runtime.require_data().authenticator.authenticate(credential, for_session)
 
-    async def _refuse(self, problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, problem: StatusError, scope: Scope, receive: Receive, send: Send) -> None:
         response = problem_response(problem)
         kind: Literal["request", "session"] = "request" if scope["type"] == "http" else "session"
         self._runtime.watch.metrics.refused(kind, problem.code)
@@ -142,7 +142,7 @@ def _subprotocol_token(subprotocols: list[str]) -> str | None:
     return tokens[0].removeprefix(TOKEN_SUBPROTOCOL) if tokens else None
 
 
-def _ending_of(problem: ProblemError) -> Ending:
+def _ending_of(problem: StatusError) -> Ending:
     if problem.status is HTTPStatus.UNAUTHORIZED:
         return unauthorized_ending(str(problem))
     return Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(problem), problem.retry_after)

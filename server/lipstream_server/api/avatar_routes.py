@@ -76,7 +76,9 @@ async def list_avatars(
     after = None if cursor is None else int(cursor)
     avatars = await service.avatars.page(after, limit + 1, owner)
     next_cursor = str(avatars[limit - 1].number) if len(avatars) > limit else None
-    return AvatarList(avatars=[AvatarAnswer.of(avatar) for avatar in avatars[:limit]], next=next_cursor)
+    return AvatarList(
+        avatars=[AvatarAnswer.from_avatar(avatar) for avatar in avatars[:limit]], next=next_cursor
+    )
 
 
 @router.get(
@@ -86,7 +88,7 @@ async def list_avatars(
 )
 async def get_avatar(avatar: AvatarId, service: CurrentService, owner: CurrentOwner) -> AvatarAnswer:
     """The answer is the avatar's entry of the list."""
-    return AvatarAnswer.of(await service.avatars.get(avatar, owner))
+    return AvatarAnswer.from_avatar(await service.avatars.get(avatar, owner))
 
 
 @router.get(
@@ -148,7 +150,7 @@ async def add_avatar(
     if not is_new:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = f"{AVATARS}/{avatar.id}"
-    return AvatarAnswer.of(avatar)
+    return AvatarAnswer.from_avatar(avatar)
 
 
 @router.delete(

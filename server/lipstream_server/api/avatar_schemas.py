@@ -32,7 +32,7 @@ class AvatarAnswer(BaseModel):
     )
 
     @classmethod
-    def of(cls, avatar: Avatar) -> AvatarAnswer:
+    def from_avatar(cls, avatar: Avatar) -> AvatarAnswer:
         """Return the answer that describes an avatar."""
         return cls(
             id=avatar.id,

@@ -130,7 +130,7 @@ async def submit_clip(
     response.headers["Location"] = f"{CLIPS}/{report.clip.id}"
     if not is_new:
         response.headers["Idempotency-Replayed"] = "true"
-    return ClipAnswer.of(report)
+    return ClipAnswer.from_report(report)
 
 
 @router.get(CLIPS, summary="List clips, the newest first.", responses=problems(bad_request=400, busy=503))
@@ -144,13 +144,13 @@ async def list_clips(
     """The list has pages."""
     reports = await clips.page(None if cursor is None else int(cursor), limit + 1, state, owner)
     next_cursor = str(reports[limit - 1].clip.number) if len(reports) > limit else None
-    return ClipList(clips=[ClipAnswer.of(report) for report in reports[:limit]], next=next_cursor)
+    return ClipList(clips=[ClipAnswer.from_report(report) for report in reports[:limit]], next=next_cursor)
 
 
 @router.get(CLIPS + "/{clip}", summary="Describe a clip and its progress.", responses=_ONE)
 async def get_clip(report: CurrentReport) -> ClipAnswer:
     """The answer is the clip's entry of the list."""
-    return ClipAnswer.of(report)
+    return ClipAnswer.from_report(report)
 
 
 @router.get(
@@ -165,7 +165,7 @@ async def watch_clip(
     """An event comes at once and at every change, until the clip is in its final state or removed."""
     try:
         async for change in clips.watch(report.clip.id, owner):
-            yield ServerSentEvent(event="clip", data=ClipAnswer.of(change))
+            yield ServerSentEvent(event="clip", data=ClipAnswer.from_report(change))
     except UnknownClipError:
         return
 
@@ -199,7 +199,7 @@ async def head_video(clip: ClipId, request: Request, clips: CurrentClips, owner:
 )
 async def cancel_clip(clip: ClipId, clips: CurrentClips, owner: CurrentOwner) -> ClipAnswer:
     """A cancelled clip stays in the list and has no video."""
-    return ClipAnswer.of(await clips.cancel(clip, owner))
+    return ClipAnswer.from_report(await clips.cancel(clip, owner))
 
 
 @router.delete(

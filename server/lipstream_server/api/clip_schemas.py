@@ -44,7 +44,7 @@ class WebhookAnswer(BaseModel):
     )
 
     @classmethod
-    def of(cls, clip: Clip) -> WebhookAnswer | None:
+    def from_clip(cls, clip: Clip) -> WebhookAnswer | None:
         """Return the delivery of a clip's webhook; None for a clip without one."""
         if clip.spec.webhook_url is None:
             return None
@@ -95,7 +95,7 @@ class ClipAnswer(BaseModel):
     video: str = Field(description="Path of the video.", examples=[f"{CLIPS}/{_EXAMPLE_ID}/video"])
 
     @classmethod
-    def of(cls, report: ClipReport) -> ClipAnswer:
+    def from_report(cls, report: ClipReport) -> ClipAnswer:
         """Return the answer that describes a clip and its progress."""
         clip, spec, failure = report.clip, report.clip.spec, report.clip.failure
         return cls(
@@ -113,7 +113,7 @@ class ClipAnswer(BaseModel):
             seconds_left=report.seconds_left,
             bytes=None if clip.video is None else clip.video.size,
             error=None if failure is None else ErrorAnswer(code=failure.code, detail=failure.detail),
-            webhook=WebhookAnswer.of(clip),
+            webhook=WebhookAnswer.from_clip(clip),
             created=_time(clip.created),
             started=_optional_time(clip.started),
             ended=_optional_time(clip.ended),

@@ -55,7 +55,7 @@ class ClipSubmission:
             The clip, and whether it is new.
 
         Raises:
-            ProblemError: The request is refused.
+            StatusError: The request is refused.
         """
         async with self._uploads.receive_form(request, self._parts) as form:
             fields = _parse_fields(form)

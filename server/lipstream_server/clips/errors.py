@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from ..errors import ProblemError
+from ..errors import StatusError
 
 
-class UnknownClipError(ProblemError):
+class UnknownClipError(StatusError):
     """No clip has the requested id, or it belongs to another key."""
 
     status, code = HTTPStatus.NOT_FOUND, "unknown_clip"
@@ -16,19 +16,19 @@ class UnknownClipError(ProblemError):
         super().__init__(f"there is no clip {clip_id!r}; GET /v1/clips lists those that are there")
 
 
-class ClipFinishedError(ProblemError):
+class ClipFinishedError(StatusError):
     """A finished clip cannot be cancelled."""
 
     status, code = HTTPStatus.CONFLICT, "clip_finished"
 
 
-class IdempotencyKeyReusedError(ProblemError):
+class IdempotencyKeyReusedError(StatusError):
     """An idempotency key came with another request than before."""
 
     status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused"
 
 
-class ClipRemovedError(ProblemError):
+class ClipRemovedError(StatusError):
     """The clip of an idempotency key was removed."""
 
     status, code = HTTPStatus.GONE, "clip_removed"

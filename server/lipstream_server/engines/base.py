@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ProblemError
+from ..errors import StatusError
 
 Frames = NDArray[np.uint8]
 """RGB (F, H, W, 3)."""
@@ -25,25 +25,25 @@ class EngineError(ValueError):
     """The engine cannot do what it was asked for; its message may be shown to a client."""
 
 
-class UnknownAvatarError(EngineError, ProblemError):
+class UnknownAvatarError(EngineError, StatusError):
     """No avatar has the requested id."""
 
     status, code = HTTPStatus.NOT_FOUND, "unknown_avatar"
 
 
-class BundledAvatarError(EngineError, ProblemError):
+class BundledAvatarError(EngineError, StatusError):
     """A bundled avatar cannot be removed."""
 
     status, code = HTTPStatus.FORBIDDEN, "avatar_bundled"
 
 
-class AvatarInUseError(EngineError, ProblemError):
+class AvatarInUseError(EngineError, StatusError):
     """An avatar that a session or a clip uses cannot be removed."""
 
     status, code = HTTPStatus.CONFLICT, "avatar_in_use"
 
 
-class UnknownPresetError(EngineError, ProblemError):
+class UnknownPresetError(EngineError, StatusError):
     """No preset has the requested name."""
 
     status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_preset"
@@ -77,7 +77,7 @@ _PORTRAIT_STATUS = {
 }
 
 
-class PortraitError(EngineError, ProblemError):
+class PortraitError(EngineError, StatusError):
     """A picture that cannot become an avatar. code: the rule that it breaks, for programs; the message is for people."""
 
     def __init__(self, code: PortraitCode, text: str) -> None:

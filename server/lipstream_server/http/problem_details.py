@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ..errors import ProblemError, RequestRefusedError
+from ..errors import RequestRefusedError, StatusError
 from ..observability.logs import log_event
 from ..storage.data_directory import StorageFullError
 
@@ -39,10 +39,10 @@ class ProblemAnswer(BaseModel):
     )
 
 
-def problem_of(error: Exception) -> ProblemError:
+def problem_of(error: Exception) -> StatusError:
     """Return the problem that an error is answered with; errors that are no problem are raised again."""
     match error:
-        case ProblemError():
+        case StatusError():
             return error
         case OSError() if error.errno == errno.ENOSPC:
             return StorageFullError("the disk of the server is full; try again later")
@@ -65,7 +65,7 @@ def format_validation_errors(errors: Iterable[Any]) -> str:
 
 
 def problem_response(
-    problem: ProblemError, extra_headers: Mapping[str, str] = MappingProxyType({})
+    problem: StatusError, extra_headers: Mapping[str, str] = MappingProxyType({})
 ) -> JSONResponse:
     """Return the response that describes a problem."""
     headers = {"X-Content-Type-Options": "nosniff", **problem.headers, **extra_headers}
@@ -83,7 +83,7 @@ def problem_response(
 
 def register_exception_handlers(app: FastAPI) -> None:
     """Answer errors of routes with problem details. The application's `state.watch` counts them."""
-    for kind in (ProblemError, OSError, RequestValidationError, HTTPException):
+    for kind in (StatusError, OSError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _handle_error)
 
 

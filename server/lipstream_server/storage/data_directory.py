@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from ..errors import MediaError, ProblemError
+from ..errors import MediaError, StatusError
 
 _SECRET_BYTES = 32
 _ID = re.compile(r"[0-9a-z][0-9a-z_-]{0,63}")
@@ -26,7 +26,7 @@ class DataDirectoryError(MediaError):
     """The data directory cannot be used."""
 
 
-class StorageFullError(ProblemError, OSError):
+class StorageFullError(StatusError, OSError):
     """The disk has no room for more."""
 
     status, code = HTTPStatus.INSUFFICIENT_STORAGE, "storage_full"

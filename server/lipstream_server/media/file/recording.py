@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from ...engines.base import HEARING_RATE, Samples
-from ...errors import MediaError, ProblemError
+from ...errors import MediaError, StatusError
 from ..live.audio_input import Resampler
 from ..sample_queue import SampleQueue
 from .audio_track import Soundtrack, SoundtrackError
@@ -35,7 +35,7 @@ _RATES = range(4_000, 384_001)
 _WHOLE = 0.9  # of the length that a header tells: encoders round it, a file cut short lacks more
 
 
-class RecordingError(MediaError, ProblemError):
+class RecordingError(MediaError, StatusError):
     """code: the rule that it breaks, for programs; the message is for people."""
 
     def __init__(self, code: RecordingCode, text: str) -> None:
