@@ -12,11 +12,11 @@ from opentelemetry.trace import Tracer
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.api.app import create_app
-from lipstream_server.api.static_page import Page
+from lipstream_server.api.static_page import StaticPage
 from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
 from lipstream_server.engines.base import Engine
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.http.uvicorn_server import bind, server
+from lipstream_server.http.uvicorn_server import bind, build_server
 from lipstream_server.protocol import (
     PATH,
     SERVER_MESSAGES,
@@ -36,7 +36,7 @@ __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "Ut
 
 # An utterance is one window, so that no frame is late on a busy machine, and frames are not blended.
 CALM = ServerSettings(
-    sessions=8, windows=WindowSettings(lengths=(48,)), conversation=ConversationSettings(crossfade_frames=0)
+    max_sessions=8, windows=WindowSettings(lengths=(48,)), conversation=ConversationSettings(crossfade_frames=0)
 )
 
 
@@ -45,7 +45,7 @@ async def running(
     engine: Engine | None = None,
     settings: ServerSettings | None = None,
     ping_seconds: float = 30.0,
-    page: Page | None = None,
+    page: StaticPage | None = None,
     data: Path | None = None,
     keyed: bool = False,
     tracer: Tracer | None = None,
@@ -65,7 +65,7 @@ async def running(
         keyed=keyed,
         tracer=tracer,
     )
-    uvicorn_server = server(app, "warning", ping_seconds)
+    uvicorn_server = build_server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]
     try:

@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from ..auth.api_keys import (
     ApiKey,
     KeyLimits,
-    digest,
-    make_id,
+    key_digest,
     make_key,
+    make_key_id,
 )
 from ..auth.key_table import add_api_key, all_api_keys, remove_api_key
 from ..config.options import ConfigFile
@@ -64,10 +64,10 @@ def add(
     if not name.strip() or not name.isprintable():
         raise KeysError(f"expected a name for the key, got {name!r}")
     text = make_key()
-    key = ApiKey(make_id(), name, KeyLimits(sessions, clips, requests_per_minute), time.time())
+    key = ApiKey(make_key_id(), name, KeyLimits(sessions, clips, requests_per_minute), time.time())
     with _database(data, config) as connection:
         try:
-            add_api_key(connection, key, digest(text))
+            add_api_key(connection, key, key_digest(text))
         except IntegrityError as error:
             raise KeysError(
                 f"there is a key {name!r} already; remove it first, or give this one another name"
@@ -135,7 +135,7 @@ def _any_key(files: DataDirectory) -> bool:
 @contextmanager
 def _database(data: str | None, config: Path | None) -> Iterator[Connection]:
     files = DataDirectory(load_settings({"data": data}, config).settings.directory)
-    files.make()
+    files.create()
     with _opened(files) as connection:
         yield connection
 

@@ -23,8 +23,8 @@ def serve(loaded: LoadedSettings) -> None:
     from importlib.resources import files
 
     from ..api.app import create_app
-    from ..api.static_page import Page
-    from ..http.uvicorn_server import bind, server
+    from ..api.static_page import StaticPage
+    from ..http.uvicorn_server import bind, build_server
     from ..observability.logs import configure_logging
     from ..observability.tracing import open_tracer
     from .keys import requires_keys
@@ -33,7 +33,7 @@ def serve(loaded: LoadedSettings) -> None:
     configure_logging(settings.log_format)
     engine, settings = _engine_process(settings)
     # Found by name: the rooms of the client and of the models are not imported for the files that they bring.
-    page = Page(
+    page = StaticPage(
         files("lipstream_client") / "web", files("lipstream_models") / "bundled" / "audio" / "reading.flac"
     )
     failures: list[Exception] = []
@@ -50,7 +50,7 @@ def serve(loaded: LoadedSettings) -> None:
     with engine, bind(settings.host, settings.port) as address:
         keyed = requires_keys(settings, is_loopback(address.getsockname()[0]))
         tracer = open_tracer() if settings.trace else None
-        listening = server(create_app(load, settings, stop, page, settings.directory, keyed, tracer))
+        listening = build_server(create_app(load, settings, stop, page, settings.directory, keyed, tracer))
         listening.run(sockets=[address])
     if failures:
         raise failures[0]

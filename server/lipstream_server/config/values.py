@@ -14,7 +14,7 @@ LogFormat = Literal["text", "json"]
 
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105  # the prefix, not a secret
 _WEBHOOK_SECRET_BYTES = range(24, 65)
-_API_KEY = re.compile(r"(?!lst_)[A-Za-z0-9_.~+/=-]{24,200}")  # lst_ is how session tokens begin
+_API_KEY = re.compile(r"(?!eyJ)[A-Za-z0-9_.~+/=-]{24,200}")  # session tokens, JSON Web Tokens, begin with eyJ
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import StatusError
 
 Frames = NDArray[np.uint8]
 """RGB (F, H, W, 3)."""
@@ -22,20 +25,28 @@ class EngineError(ValueError):
     """The engine cannot do what it was asked for; its message may be shown to a client."""
 
 
-class UnknownAvatarError(EngineError):
-    pass
+class UnknownAvatarError(EngineError, StatusError):
+    """No avatar has the requested id."""
+
+    status, code = HTTPStatus.NOT_FOUND, "unknown_avatar"
 
 
-class BundledAvatarError(EngineError):
-    """It came with the server and stays."""
+class BundledAvatarError(EngineError, StatusError):
+    """A bundled avatar cannot be removed."""
+
+    status, code = HTTPStatus.FORBIDDEN, "avatar_bundled"
 
 
-class AvatarInUseError(EngineError):
-    """It cannot be removed now."""
+class AvatarInUseError(EngineError, StatusError):
+    """An avatar that a session or a clip uses cannot be removed."""
+
+    status, code = HTTPStatus.CONFLICT, "avatar_in_use"
 
 
-class UnknownPresetError(EngineError):
-    pass
+class UnknownPresetError(EngineError, StatusError):
+    """No preset has the requested name."""
+
+    status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_preset"
 
 
 class OutOfMemoryError(RuntimeError):
@@ -60,14 +71,19 @@ PortraitCode = Literal[
     "face_too_small",
     "picture_unusable",
 ]
+_PORTRAIT_STATUS = {
+    "not_a_picture": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "picture_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
 
 
-class PortraitError(EngineError):
+class PortraitError(EngineError, StatusError):
     """A picture that cannot become an avatar. code: the rule that it breaks, for programs; the message is for people."""
 
     def __init__(self, code: PortraitCode, text: str) -> None:
         super().__init__(text)
-        self.code = code
+        self.code: PortraitCode = code
+        self.status = _PORTRAIT_STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     def __reduce__(self) -> tuple[type[PortraitError], tuple[PortraitCode, str]]:
         return PortraitError, (self.code, str(self))  # an exception is pickled without its code otherwise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..busy import BusyError
+from ..errors import BusyError
 
 
 class SessionLimiter:

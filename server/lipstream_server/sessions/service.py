@@ -10,10 +10,10 @@ from importlib.metadata import version
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
-from ..avatars.avatars import Avatars
-from ..busy import BusyError
+from ..avatars.registry import AvatarRegistry
 from ..config.settings import ServerSettings
 from ..engines.base import DeviceState, Engine, Health, Opened, UnknownPresetError
+from ..errors import BusyError
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Telemetry
 from ..scheduling.capacity import CapacityModel
@@ -73,7 +73,7 @@ class Service:
             self.telemetry.metrics,
             settings.engine.oom_batch_cooldown_seconds,
         )
-        self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
+        self.avatars = AvatarRegistry(engine, self.scheduler, storage, settings.avatars)
         self._single_costs: Mapping[int, float] = {}
         self._capacity: CapacityModel | None = None
         self._is_warm = False
@@ -162,7 +162,7 @@ class Service:
         Raises:
             BusyError: The session limit is reached.
         """
-        with self.limiter.slot(), self.avatars.used(avatar or self.default_avatar):
+        with self.limiter.slot(), self.avatars.in_use(avatar or self.default_avatar):
             yield
 
     async def open_stream(self, avatar: str | None, preset: str | None) -> Opened:

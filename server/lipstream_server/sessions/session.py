@@ -65,7 +65,7 @@ class Session:
         settings = service.settings
         self._id, self._channel, self._service, self._start, self._grant = id, channel, service, start, grant
         self._preset = start.preset or service.preset
-        self._max_seconds = min(settings.max_session_seconds, grant.seconds)
+        self._max_seconds = min(settings.max_session_seconds, grant.max_seconds)
         self.telemetry = SessionTelemetry(service.telemetry, id, self._preset, start.container)
         self._drain, self._drain_announced = service.telemetry.drain, False
         self._started_at = self._last_message_at = time.monotonic()
@@ -248,7 +248,7 @@ class Session:
             raise SessionClosed(CloseCode.IDLE, "idle")
         if now - self._started_at > self._max_seconds:
             raise SessionClosed(CloseCode.IDLE, "expired")
-        if not self._grant.valid():
+        if not self._grant.is_valid():
             text = "the API key of this session is no longer valid"
             raise SessionClosed(CloseCode.UNAUTHORIZED, "unauthorized", ErrorCode.UNAUTHORIZED, text)
 

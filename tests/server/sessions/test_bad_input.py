@@ -181,7 +181,7 @@ async def test_idle_timeouts_close_connections_before_and_after_session_start() 
 
 async def test_audio_beyond_the_buffer_limit_is_rejected_and_the_rest_is_shown() -> None:
     settings = ServerSettings(
-        sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=1.0)
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=1.0)
     )
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(0.8))

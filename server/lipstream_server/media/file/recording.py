@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -11,7 +12,7 @@ import av
 import numpy as np
 
 from ...engines.base import HEARING_RATE, Samples
-from ...errors import MediaError
+from ...errors import MediaError, StatusError
 from ..live.audio_input import Resampler
 from ..sample_queue import SampleQueue
 from .audio_track import Soundtrack, SoundtrackError
@@ -20,6 +21,10 @@ from .riff import told_seconds
 RecordingCode = Literal[
     "recording_empty", "not_a_recording", "recording_too_long", "recording_damaged", "recording_unusable"
 ]
+_STATUS = {
+    "not_a_recording": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "recording_too_long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
 # By what the bytes are, in FFmpeg's names; playlists, pictures and the like are none of these.
 _FORMATS = frozenset(
     {"aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov"}
@@ -30,12 +35,13 @@ _RATES = range(4_000, 384_001)
 _WHOLE = 0.9  # of the length that a header tells: encoders round it, a file cut short lacks more
 
 
-class RecordingError(MediaError):
+class RecordingError(MediaError, StatusError):
     """code: the rule that it breaks, for programs; the message is for people."""
 
     def __init__(self, code: RecordingCode, text: str) -> None:
         super().__init__(text)
         self.code = code
+        self.status = _STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 @dataclass(frozen=True)
