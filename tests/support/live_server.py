@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from lipstream_server.api.app import create_app
 from lipstream_server.api.static_page import StaticPage
 from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
-from lipstream_server.engines.base import Engine
+from lipstream_server.engines.interface import Engine
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.http.uvicorn_server import bind, build_server
 from lipstream_server.protocol import (
@@ -36,7 +36,9 @@ __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "Ut
 
 # An utterance is one window, so that no frame is late on a busy machine, and frames are not blended.
 CALM = ServerSettings(
-    max_sessions=8, windows=WindowSettings(lengths=(48,)), conversation=ConversationSettings(crossfade_frames=0)
+    max_sessions=8,
+    windows=WindowSettings(lengths=(48,)),
+    conversation=ConversationSettings(crossfade_frames=0),
 )
 
 

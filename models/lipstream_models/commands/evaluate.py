@@ -15,11 +15,11 @@ from lipstream_accel.presets import PRESETS
 from ..bundled import load_bundled
 from ..checkpoints.hallo import load_hallo
 from ..device.allocator import keep_freed_memory
-from ..engine import Engine, Sampling
 from ..errors import LipstreamError
 from ..evaluation.runner import Evaluation, Judges, evaluate
 from ..evaluation.table import as_table, as_values
 from ..model import Model
+from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
 from ..quality.feature_networks import CLIP, frame_features, video_features
 from ..quality.fidelity import TrueClip
@@ -69,7 +69,7 @@ def evaluate_command(
     out.mkdir(parents=True, exist_ok=True)
     skipped: dict[str, str] = {}
     clips = islice(_clips(videos, directory, loaded, seconds, skipped), limit)
-    found = evaluate(Engine(loaded), clips, samplings, judges)
+    found = evaluate(TalkingHeadPipeline(loaded), clips, samplings, judges)
     settings = {
         "model": loaded.name,
         "device": str(loaded.device),
@@ -89,7 +89,7 @@ def evaluate_command(
 def _samplings(
     model: Model, names: str, steps: int | None, guidance: float | None, seed: int
 ) -> dict[str, Sampling]:
-    """By name, base first. Raises SettingsError for a preset that does not exist."""
+    """By name, base first. Raises SamplingError for a preset that does not exist."""
     asked = PRESETS if names.strip() == "all" else [name for name in names.replace(",", " ").split() if name]
     ordered = dict.fromkeys(["base", *asked])
     samplings = {name: Sampling.of(model, name, steps, guidance, seed) for name in ordered}

@@ -23,8 +23,8 @@ from ..bundled import (
     recording_path,
 )
 from ..checkpoints.hallo import load_hallo
-from ..engine import Case, Engine, Sampling
 from ..errors import LipstreamError
+from ..pipeline import Sampling, SamplingInputs, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
 from .device_option import Device, announce_device
 
@@ -59,7 +59,7 @@ def tune_command(
     def cost(plan: Plan) -> float:
         return price_plan(plan, size).tflop
 
-    cases = _cases(Engine(loaded), audio or recording_path(), sampling, portraits, frames)
+    cases = _cases(TalkingHeadPipeline(loaded), audio or recording_path(), sampling, portraits, frames)
     found = None
     search = tune(
         loaded.network.denoising_unet,
@@ -97,15 +97,19 @@ class _Count:
 
 
 def _cases(
-    engine: Engine, audio: Path, sampling: Sampling, portraits: int, frames: int
-) -> list[tuple[Case, Tensor]]:
+    engine: TalkingHeadPipeline, audio: Path, sampling: Sampling, portraits: int, frames: int
+) -> list[tuple[SamplingInputs, Tensor]]:
     """A window of the recording, so many frames long, for each of some bundled avatars, one after the other."""
     landmarker = FaceLandmarker()
     windows = windowed(engine.model.audio.stream(), iter_audio(audio), frames)
     cases = []
     for name, window in zip(avatar_names()[:portraits], islice(windows, 1, None), strict=False):
-        avatar = engine.register(prepare_portrait(avatar_path(name), landmarker, engine.model.portrait))
-        cases.append((engine.case(engine.open(avatar, sampling), window), avatar.foreground))
+        avatar = engine.encode_portrait(
+            prepare_portrait(avatar_path(name), landmarker, engine.model.portrait)
+        )
+        cases.append(
+            (engine.sampling_inputs(engine.initial_state(avatar, sampling), window), avatar.foreground)
+        )
     if not cases:
         raise LipstreamError(f"{audio}: expected at least {2 * frames} frames of sound")
     return cases

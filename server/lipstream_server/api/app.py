@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI
 
 from ..config.settings import ServerSettings
-from ..engines.base import Engine
+from ..engines.interface import SupervisedEngine
 from ..http.problem_details import register_exception_handlers
 from ..observability.drain import Drain
 from ..observability.metrics import Metrics
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    load: Callable[[], Engine],
+    load: Callable[[], SupervisedEngine],
     settings: ServerSettings | None = None,
     on_failure: Callable[[Exception], None] | None = None,
     page: StaticPage | None = None,

@@ -18,12 +18,12 @@ from .openapi import Responses, form_body, problems, without_content
 router = APIRouter(tags=["avatars"])
 
 IMAGE_PROBLEMS = {
-    "picture_too_large": 413,
-    "not_a_picture": 415,
-    "picture_empty": 422,
-    "picture_damaged": 422,
-    "picture_colour": 422,
-    "picture_unusable": 422,
+    "image_too_large": 413,
+    "not_an_image": 415,
+    "image_empty": 422,
+    "image_damaged": 422,
+    "image_colour": 422,
+    "image_unusable": 422,
     "no_face": 422,
     "face_too_small": 422,
 }
@@ -132,7 +132,7 @@ async def add_avatar(
 ) -> AvatarAnswer:
     """The image is a part of a form or the whole body; its declared type is ignored."""
     parts = {
-        "image": FormPart(service.settings.avatars.max_image_bytes, "picture_too_large", True),
+        "image": FormPart(service.settings.avatars.max_image_bytes, "image_too_large", True),
         "name": _TEXT_PART,
         "crop": _TEXT_PART,
     }

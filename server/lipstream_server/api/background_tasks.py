@@ -7,7 +7,7 @@ import asyncio
 from ..clips.service import ClipService
 from ..clips.worker import ClipWorker
 from ..engines.base import EngineLostError
-from ..media.file.signing import Sign
+from ..media.file.signing import ClipSigner
 from ..sessions.service import Service
 from ..storage.storage import Storage
 from ..webhooks.outbox import WebhookOutbox
@@ -18,7 +18,7 @@ _DEVICE_STATE_SECONDS = 10.0
 
 
 async def run_background_tasks(
-    service: Service, storage: Storage, clips: ClipService, outbox: WebhookOutbox, sign: Sign | None
+    service: Service, storage: Storage, clips: ClipService, outbox: WebhookOutbox, sign: ClipSigner | None
 ) -> None:
     """Run all background tasks until cancelled. The service is ready."""
     webhooks = service.settings.webhooks

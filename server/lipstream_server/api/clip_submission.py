@@ -15,12 +15,13 @@ from ..clips.acceptance import ClipRequest
 from ..clips.idempotency import IdempotencyKey
 from ..clips.service import ClipReport, ClipService
 from ..clips.state import ClipSpec
-from ..engines.base import HEARING_RATE, UnknownPresetError
+from ..engines.base import UnknownPresetError
 from ..errors import RequestRefusedError
 from ..http.multipart import FormPart
 from ..http.problem_details import bad_request, format_validation_errors
 from ..http.uploads import Form, Uploads
-from ..media.file.recording import measure
+from ..media.arrays import ENGINE_SAMPLE_RATE
+from ..media.file.recording import count_engine_samples
 from ..sessions.service import Service
 from ..webhooks.target import WebhookUrlError, parse_target
 from .clip_schemas import ClipForm
@@ -42,7 +43,7 @@ class ClipSubmission:
         settings = service.settings
         self._parts = {
             "audio": FormPart(settings.clips.max_recording_bytes, "recording_too_large", True),
-            "portrait": FormPart(settings.avatars.max_image_bytes, "picture_too_large", True),
+            "portrait": FormPart(settings.avatars.max_image_bytes, "image_too_large", True),
             **dict.fromkeys(ClipForm.model_fields, _TEXT_PART),
         }
 
@@ -71,7 +72,7 @@ class ClipSubmission:
             self._check_webhook(fields)
             audio = form.files["audio"]
             max_seconds = self._service.settings.clips.max_recording_seconds
-            samples = await asyncio.to_thread(measure, audio, max_seconds)
+            samples = await asyncio.to_thread(count_engine_samples, audio, max_seconds)
             avatar, is_bundled = await self._find_avatar(fields, form, caller.owner)
             with self._service.avatars.in_use(avatar):
                 spec = self._clip_spec(fields, avatar, samples)
@@ -131,7 +132,7 @@ class ClipSubmission:
             height,
             fields.container,
             engine.fps,
-            -(-samples * engine.fps // HEARING_RATE),
+            -(-samples * engine.fps // ENGINE_SAMPLE_RATE),
             fields.webhook_url,
         )
 

@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 from ..clips.service import ClipService
 from ..clips.state import State
 from ..errors import RequestRefusedError
-from ..media.containers.growing_file import playable
 from ..media.file.formats import FORMATS, VideoFormat
+from ..media.file.growing_file import playable_bytes
 from ..media.file.video_writer import part_path
 
 _CHUNK_BYTES = 1 << 18
@@ -132,7 +132,7 @@ def _open_growing(path: Path, video_format: VideoFormat) -> OpenVideo | None:
         file = path.open("rb")
     except FileNotFoundError:
         return None
-    size = playable(file, video_format.name)
+    size = playable_bytes(file, video_format.name)
     if not size:
         file.close()
         return None

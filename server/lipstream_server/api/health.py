@@ -1,4 +1,4 @@
-"""Health of the server: whether it is alive, and whether it would accept another session."""
+"""EngineHealth of the server: whether it is alive, and whether it would accept another session."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def unhealthy_reason(service: Service | None, now: float) -> str | None:
         return None
     usual = _STUCK_FACTOR * scheduler.costs.window_cost(work.frames)
     duration = now - work.started_at
-    limit = service.engine.patience + max(service.settings.hang_timeout_seconds, usual)
+    limit = service.engine.call_timeout + max(service.settings.hang_timeout_seconds, usual)
     return (
         f"a window has been in work for {duration:.0f} s, of at most {limit:.0f}"
         if duration > limit

@@ -16,10 +16,10 @@ from ..avatars.recovery import recover_avatars
 from ..clips.recovery import recover_clips
 from ..clips.service import ClipService
 from ..config.settings import ServerSettings
-from ..engines.base import Engine
+from ..engines.interface import SupervisedEngine
 from ..errors import BusyError
 from ..http.uploads import Uploads
-from ..media.file.signing import Sign, open_signing
+from ..media.file.signing import ClipSigner, open_signing
 from ..observability.telemetry import Telemetry
 from ..scheduling.scheduler import create_device_thread
 from ..sessions.service import Service, unready_error
@@ -48,7 +48,7 @@ class DataServices:
     clips: ClipService
     outbox: WebhookOutbox
     uploads: Uploads
-    sign: Sign | None
+    sign: ClipSigner | None
 
 
 class Runtime:
@@ -103,7 +103,7 @@ class Runtime:
     @asynccontextmanager
     async def running(
         self,
-        load: Callable[[], Engine],
+        load: Callable[[], SupervisedEngine],
         root: Path | None,
         on_failure: Callable[[Exception], None] | None,
     ) -> AsyncIterator[None]:
@@ -124,7 +124,7 @@ class Runtime:
 
     async def _run(
         self,
-        load: Callable[[], Engine],
+        load: Callable[[], SupervisedEngine],
         root: Path | None,
         on_failure: Callable[[Exception], None] | None,
     ) -> None:
@@ -140,7 +140,7 @@ class Runtime:
             else:
                 on_failure(error)
 
-    async def _serve(self, load: Callable[[], Engine], data: DataServices) -> None:
+    async def _serve(self, load: Callable[[], SupervisedEngine], data: DataServices) -> None:
         """Load the engine and serve with it, until cancelled."""
         device = create_device_thread()
         engine = await asyncio.get_running_loop().run_in_executor(device, load)
@@ -179,7 +179,7 @@ async def open_data(root: Path, settings: ServerSettings, keyed: bool) -> AsyncI
         )
 
 
-def _open_signing(settings: ServerSettings) -> Sign | None:
+def _open_signing(settings: ServerSettings) -> ClipSigner | None:
     signing = settings.signing
     if signing.certificate is None or signing.key is None:
         return None

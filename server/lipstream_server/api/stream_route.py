@@ -11,7 +11,7 @@ from fastapi import APIRouter, WebSocket
 from ..auth.caller import Caller
 from ..engines.base import (
     EngineGoneError,
-    Opened,
+    OpenedStream,
     UnknownAvatarError,
     UnknownPresetError,
 )
@@ -174,7 +174,7 @@ async def _receive_start(channel: Channel, runtime: Runtime) -> SessionStart:
         raise SessionClosed(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
 
 
-async def _open_stream(service: Service, start: SessionStart, caller: Caller) -> Opened:
+async def _open_stream(service: Service, start: SessionStart, caller: Caller) -> OpenedStream:
     try:
         if start.avatar is not None:
             await service.avatars.get(start.avatar, caller.owner)

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 
 from ..config.settings import AvatarSettings
-from ..engines.base import Engine, Opened, Stream
-from ..media.live.media_output import jpeg
+from ..engines.base import OpenedStream, Stream
+from ..engines.interface import SupervisedEngine
+from ..media.live.media_output import encode_jpeg
 from ..scheduling.scheduler import Scheduler
 from .image import cropped
 from .table import Crop
@@ -24,10 +25,10 @@ class EngineCache:
         settings: Sizes of the caches.
     """
 
-    def __init__(self, engine: Engine, scheduler: Scheduler, settings: AvatarSettings) -> None:
+    def __init__(self, engine: SupervisedEngine, scheduler: Scheduler, settings: AvatarSettings) -> None:
         self._engine, self._scheduler, self._settings = engine, scheduler, settings
         self._registered: OrderedDict[str, None] = OrderedDict()  # least recently used first
-        self._opened: OrderedDict[tuple[str, str], Opened] = OrderedDict()  # likewise
+        self._opened: OrderedDict[tuple[str, str], OpenedStream] = OrderedDict()  # likewise
         self._users: Counter[str] = Counter()
 
     @property
@@ -67,7 +68,7 @@ class EngineCache:
         Raises:
             PortraitError: The image cannot become an avatar.
         """
-        image = await asyncio.to_thread(self._engine.read_picture, data)
+        image = await asyncio.to_thread(self._engine.decode_image, data)
         notes = await self._scheduler.run_on_device(self._engine.register, avatar, cropped(image, crop))
         self._registered[avatar] = None
         idle = [each for each in list(self._registered)[:-1] if each not in self._users]
@@ -82,9 +83,9 @@ class EngineCache:
         del self._registered[avatar]
         for key in [key for key in self._opened if key[0] == avatar]:
             del self._opened[key]
-        await self._scheduler.run_on_device(self._engine.forget, avatar)
+        await self._scheduler.run_on_device(self._engine.unregister, avatar)
 
-    async def open(self, avatar: str, preset: str) -> Opened:
+    async def open(self, avatar: str, preset: str) -> OpenedStream:
         """Return a stream of a registered avatar at its beginning, from the cache where it is there."""
         key = (avatar, preset)
         opened = self._opened.get(key)
@@ -98,9 +99,9 @@ class EngineCache:
 
     async def open_seeded(self, avatar: str, preset: str, seed: int) -> Stream:
         """Return a stream of a registered avatar at its beginning, with noise of its own."""
-        return await self._scheduler.run_on_device(self._engine.begin, avatar, preset, seed)
+        return await self._scheduler.run_on_device(self._engine.create_stream, avatar, preset, seed)
 
     async def render_preview(self, avatar: str) -> bytes:
         """Return the framed portrait of a registered avatar as a JPEG."""
         image = await self._scheduler.run_on_device(self._engine.preview, avatar)
-        return await asyncio.to_thread(jpeg, image)
+        return await asyncio.to_thread(encode_jpeg, image)

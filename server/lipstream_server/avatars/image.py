@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from ..engines.base import Picture
+from ..media.arrays import RgbImage
 from .table import Crop
 
 _ID_DIGITS = 16
 
 
-def cropped(image: Picture, crop: Crop | None) -> Picture:
+def cropped(image: RgbImage, crop: Crop | None) -> RgbImage:
     """Return a part of an image, at least one pixel of it.
 
     Args:

@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.settings import AvatarSettings
-from ..engines.base import (
-    AvatarInUseError,
-    BundledAvatarError,
-    Engine,
-    Opened,
-    Stream,
-    UnknownAvatarError,
-)
+from ..engines.base import AvatarInUseError, BundledAvatarError, OpenedStream, Stream, UnknownAvatarError
+from ..engines.interface import SupervisedEngine
 from ..scheduling.scheduler import Scheduler
 from ..storage.data_directory import move, remove, write_atomically
 from ..storage.storage import Storage
@@ -64,14 +58,14 @@ class AvatarRegistry:
     In all methods, `owner` is the id of the key that asks, which sees its own and the bundled avatars; None sees all.
 
     Args:
-        engine: Engine that portraits are registered with.
+        engine: SupervisedEngine that portraits are registered with.
         scheduler: Owner of the device.
         storage: Open for as long as the registry is used.
         settings: Settings of avatars.
     """
 
     def __init__(
-        self, engine: Engine, scheduler: Scheduler, storage: Storage, settings: AvatarSettings
+        self, engine: SupervisedEngine, scheduler: Scheduler, storage: Storage, settings: AvatarSettings
     ) -> None:
         self._storage = storage
         self._cache = EngineCache(engine, scheduler, settings)
@@ -103,7 +97,7 @@ class AvatarRegistry:
         """Return a context that keeps an avatar from being evicted or removed."""
         return self._cache.in_use(avatar)
 
-    async def open(self, avatar: str, preset: str) -> Opened:
+    async def open(self, avatar: str, preset: str) -> OpenedStream:
         """Return a stream at its beginning.
 
         Raises:

@@ -16,13 +16,13 @@ from ..engines.base import (
     EngineError,
     EngineGoneError,
     EngineLostError,
-    Made,
-    Request,
+    WindowRequest,
+    WindowResult,
 )
 from ..errors import MediaError
-from ..media.file.clip_writer import Film, FilmSize
-from ..media.file.recording import Hearing
-from ..media.file.signing import Sign
+from ..media.file.clip_writer import ClipFormat, ClipWriter
+from ..media.file.recording import RecordingReader
+from ..media.file.signing import ClipSigner
 from ..observability.logs import log_context, log_event
 from ..scheduling.batches import BACKGROUND, WindowJob
 from ..sessions.service import Service
@@ -43,7 +43,7 @@ class ClipWorker:
         sign: Signs a finished file before it is published; None for unsigned clips.
     """
 
-    def __init__(self, service: Service, clips: ClipService, sign: Sign | None = None) -> None:
+    def __init__(self, service: Service, clips: ClipService, sign: ClipSigner | None = None) -> None:
         self._service, self._clips, self._sign = service, clips, sign
         self._settings = service.settings.clips
 
@@ -102,21 +102,21 @@ class ClipWorker:
         service, files, spec = self._service, self._clips.files, clip.spec
         window_frames = self._settings.window_frames or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(spec.width, spec.height, spec.fps, spec.frames, service.settings.watermark)
+        size = ClipFormat(spec.width, spec.height, spec.fps, spec.frames, service.settings.watermark)
         audio, work = files.audio(clip.id), files.work(clip.id, spec.container)
         with service.avatars.in_use(spec.avatar):
             stream = await service.avatars.open_seeded(spec.avatar, spec.preset, spec.seed)
-            recording = await asyncio.to_thread(Hearing, audio)
+            recording = await asyncio.to_thread(RecordingReader, audio)
             samples_read = 0
             async with (
-                _entered_in_thread(Film(audio, work, size), self._run_in_encoder) as writer,
+                _entered_in_thread(ClipWriter(audio, work, size), self._run_in_encoder) as writer,
                 _entered_in_thread(recording, self._run_in_encoder),
             ):
                 for start in range(0, spec.frames, window_frames):
                     missing = engine.samples_needed(start + window_frames) - samples_read
-                    samples, ended = await self._run_in_encoder(recording.take, missing)
+                    samples, ended = await self._run_in_encoder(recording.read, missing)
                     samples_read += len(samples)
-                    request = Request(stream, samples, start, window_frames, ended)
+                    request = WindowRequest(stream, samples, start, window_frames, ended)
                     result = await self._generate(request, spec.preset)
                     stream = result.stream
                     await self._run_in_encoder(writer.add, result.frames)
@@ -125,7 +125,7 @@ class ClipWorker:
             await asyncio.to_thread(self._sign, work)
         return await asyncio.to_thread(_describe_video, work)
 
-    async def _generate(self, request: Request, preset: str) -> Made:
+    async def _generate(self, request: WindowRequest, preset: str) -> WindowResult:
         """Generate a window, again where the engine was lost and restarted."""
         for _ in range(self._service.settings.engine.max_attempts - 1):
             try:

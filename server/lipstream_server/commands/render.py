@@ -16,12 +16,12 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import MediaError
-from ..media.file.clip_writer import Film, FilmSize
+from ..media.file.clip_writer import ClipFormat, ClipWriter
 from .progress import progress
 
 if TYPE_CHECKING:
-    from lipstream_models.engine import Engine, Sampling
     from lipstream_models.model import Model
+    from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
     from lipstream_models.portrait import Portrait
 
 _AUDIO_RATE = 16_000
@@ -73,32 +73,32 @@ def render(
     ] = "auto",
 ) -> None:
     """Render a talking video from a portrait and a recording."""
-    from lipstream_models.engine import Engine, Sampling
+    from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
     loaded = _load_model(model, device)
     sampling = Sampling.of(loaded, preset, steps, guidance, seed)
     face = _prepare_portrait(portrait, loaded)
     for note in face.notes:
         typer.echo(note, err=True)
-    typer.echo(str(render_video(Engine(loaded), face, audio, output, sampling)))
+    typer.echo(str(render_video(TalkingHeadPipeline(loaded), face, audio, output, sampling)))
 
 
 def render_video(
-    engine: Engine, portrait: Portrait, audio: Path, output: Path, sampling: Sampling
+    engine: TalkingHeadPipeline, portrait: Portrait, audio: Path, output: Path, sampling: Sampling
 ) -> RenderedVideo:
     """Render a whole recording; windows are encoded as they are generated, so that memory does not grow with its length.
 
     Interrupting leaves a playable file of the frames so far.
     """
     model = engine.model
-    avatar = engine.register(portrait)
-    stream = engine.open(avatar, sampling)
+    avatar = engine.encode_portrait(portrait)
+    stream = engine.initial_state(avatar, sampling)
     total = count_frames(audio, model)
     start = time.perf_counter()
-    size = FilmSize(model.size, model.size, model.fps, total)
-    with Film(audio, output, size) as film, progress("render", total) as advance:
+    size = ClipFormat(model.size, model.size, model.fps, total)
+    with ClipWriter(audio, output, size) as film, progress("render", total) as advance:
         for window in audio_windows(audio, model):
-            stream, frames = engine.generate([(stream, window)])[0]
+            stream, frames = engine.generate_windows([(stream, window)])[0]
             advance(film.add(frames))
     return RenderedVideo(output, film.frames, model.fps, time.perf_counter() - start)
 

@@ -12,8 +12,8 @@ from ..config.sources import LoadedSettings
 if TYPE_CHECKING:
     from ..config.serve_settings import ServeSettings
     from ..config.values import LogFormat
-    from ..engines.base import Restorable
-    from ..engines.model import ModelSettings
+    from ..engines.interface import RestorableEngine
+    from ..engines.model_settings import ModelSettings
     from ..engines.remote.proxy import EngineProcess
 
 
@@ -56,7 +56,7 @@ def serve(loaded: LoadedSettings) -> None:
         raise failures[0]
 
 
-def make_engine(settings: ModelSettings | None, log_format: LogFormat | None = None) -> Restorable:
+def make_engine(settings: ModelSettings | None, log_format: LogFormat | None = None) -> RestorableEngine:
     """Return the engine of the engine's process, which logs as the server does; without settings a stub."""
     from ..engines.model import load_engine
     from ..engines.stub import StubEngine
@@ -77,7 +77,8 @@ def _engine_process(settings: ServeSettings) -> tuple[EngineProcess, ServeSettin
     """Return the engine, not started, and the settings, where a plan's file is no longer a preset."""
     from functools import partial
 
-    from ..engines.model import MODULES, ModelSettings
+    from ..engines.model import MODULES
+    from ..engines.model_settings import ModelSettings
     from ..engines.remote.proxy import EngineProcess
 
     preset, plan = settings.preset, None
@@ -87,7 +88,7 @@ def _engine_process(settings: ServeSettings) -> tuple[EngineProcess, ServeSettin
         settings.model, settings.device, plan, steps=settings.steps, guidance=settings.guidance
     )
     make = partial(make_engine, None if settings.stub else model, settings.log_format)
-    return EngineProcess(make, settings.engine, () if settings.stub else MODULES), settings
+    return EngineProcess.create(make, settings.engine, () if settings.stub else MODULES), settings
 
 
 def _freeze_garbage() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..engines.base import Made, Request
+from ..engines.base import WindowRequest, WindowResult
 
 BACKGROUND = math.inf
 """Deadline of a background window: it is generated in a batch of its own, while no other window waits."""
@@ -16,7 +16,7 @@ BACKGROUND = math.inf
 
 @dataclass(frozen=True, eq=False)
 class WindowJob:
-    """Request for one window and its deadline; times are seconds of time.monotonic.
+    """WindowRequest for one window and its deadline; times are seconds of time.monotonic.
 
     Attributes:
         deadline: Time at which its first frame is due, or `BACKGROUND`.
@@ -24,7 +24,7 @@ class WindowJob:
         utterance: Number of the utterance in its session, for telemetry.
     """
 
-    request: Request
+    request: WindowRequest
     deadline: float
     requested_at: float = field(default_factory=time.monotonic)
     utterance: int = 0
@@ -48,7 +48,9 @@ class QueuedWindow:
     job: WindowJob
     preset: str = ""
     solo: bool = False
-    result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    result: asyncio.Future[WindowResult] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
     def fail(self, error: Exception) -> None:
         """Set the error as the outcome, unless the window was cancelled."""

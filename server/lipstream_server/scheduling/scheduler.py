@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..engines.base import (
-    Engine,
-    EngineGoneError,
-    EngineLostError,
-    Made,
-    OutOfMemoryError,
-)
+from ..engines.base import EngineGoneError, EngineLostError, OutOfMemoryError, WindowResult
+from ..engines.interface import SupervisedEngine
 from ..observability.metrics import BatchMeasurement, Metrics
 from .background_admission import BackgroundAdmission
 from .batches import BatchSizeLimit, QueuedWindow, WindowJob, select_batch
@@ -49,7 +44,7 @@ class Scheduler:
     Cancelling the future of a window takes it out of the queue; a batch that runs is always finished.
 
     Args:
-        engine: Engine that generates the windows.
+        engine: SupervisedEngine that generates the windows.
         max_batch: Largest batch.
         device: Thread for all device work, by default a new one; shut down at the end.
         metrics: Where batches are recorded.
@@ -58,7 +53,7 @@ class Scheduler:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SupervisedEngine,
         max_batch: int = 8,
         device: ThreadPoolExecutor | None = None,
         metrics: Metrics | None = None,
@@ -113,7 +108,7 @@ class Scheduler:
         """Wait until the device thread has finished its work."""
         await self.run_on_device(lambda: None)
 
-    def generate(self, job: WindowJob, preset: str = "", solo: bool = False) -> asyncio.Future[Made]:
+    def generate(self, job: WindowJob, preset: str = "", solo: bool = False) -> asyncio.Future[WindowResult]:
         """Queue a window and return a future of its result, or of the engine's exception.
 
         Args:
@@ -155,7 +150,7 @@ class Scheduler:
     async def _generate_batch(self, batch: Sequence[QueuedWindow]) -> None:
         started_at = time.monotonic()
         self.running_batch = RunningBatch(batch[0].job.request.frames, started_at)
-        results: Sequence[Made] = ()
+        results: Sequence[WindowResult] = ()
         try:
             results = await self.run_on_device(self.engine.generate, [each.job.request for each in batch])
         except OutOfMemoryError as error:
@@ -184,7 +179,7 @@ class Scheduler:
             await self._prefetch(results)
 
     def _record(
-        self, batch: Sequence[QueuedWindow], results: Sequence[Made], started_at: float, now: float
+        self, batch: Sequence[QueuedWindow], results: Sequence[WindowResult], started_at: float, now: float
     ) -> None:
         """Record costs and metrics of a batch; background windows say nothing about how long sessions wait."""
         self._ignore_costs_before_restart(now)
@@ -206,11 +201,13 @@ class Scheduler:
             self._restarts = restarts
             self.costs.ignore_before(now)
 
-    async def _prefetch(self, results: Sequence[Made]) -> None:
+    async def _prefetch(self, results: Sequence[WindowResult]) -> None:
         """Compute motion features of the next windows while their audio is still to come."""
         started_at = time.monotonic()
         try:
-            await self.run_on_device(self.engine.look_back, [result.stream for result in results])
+            await self.run_on_device(
+                self.engine.prefetch_motion_features, [result.stream for result in results]
+            )
         except EngineGoneError:
             return  # the next requests report it
         except Exception:
@@ -240,18 +237,22 @@ class Scheduler:
 
 def _measure(
     batch: Sequence[QueuedWindow],
-    results: Sequence[Made],
+    results: Sequence[WindowResult],
     media_seconds: float,
     started_at: float,
     now: float,
 ) -> BatchMeasurement:
-    work = results[0].work
-    stage_seconds = work.hearing + work.denoising + work.decoding
+    work = results[0].timings
+    stage_seconds = work.audio_encoding + work.denoising + work.decoding
     return BatchMeasurement(
         kind="clip" if batch[0].job.is_background else "session",
         preset=batch[0].preset,
         media_seconds=media_seconds,
         busy_seconds=now - started_at,
         queueing=tuple(max(0.0, now - window.job.requested_at - stage_seconds) for window in batch),
-        stages={"audio_encoding": work.hearing, "denoising": work.denoising, "decoding": work.decoding},
+        stages={
+            "audio_encoding": work.audio_encoding,
+            "denoising": work.denoising,
+            "decoding": work.decoding,
+        },
     )

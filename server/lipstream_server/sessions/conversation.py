@@ -16,12 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..config.settings import ConversationSettings
-from ..engines.base import (
-    Made,
-    Opened,
-    Request,
-    Samples,
-)
+from ..engines.base import OpenedStream, WindowRequest, WindowResult
+from ..media.arrays import Samples
 from ..protocol import UtteranceEnded, UtteranceStarted
 from ..scheduling.batches import WindowJob
 from .latency import FirstFrameLatency
@@ -60,7 +56,7 @@ class Conversation:
 
     def __init__(
         self,
-        opened: Opened,
+        opened: OpenedStream,
         sample_rate: int,
         planner: WindowPlanner,
         settings: ConversationSettings,
@@ -157,11 +153,11 @@ class Conversation:
         utterance.requested_frames = window.stop
         self._pending = utterance
         samples, ended = utterance.take_engine_audio(self._planner.samples_needed(window.stop))
-        request = Request(utterance.stream, samples, window.start, len(window), ended)
+        request = WindowRequest(utterance.stream, samples, window.start, len(window), ended)
         ahead = (window.start - utterance.sent_frames) / self._planner.fps if utterance.started else 0.0
         return WindowJob(request, now + ahead, now, utterance.number)
 
-    def add_result(self, job: WindowJob, result: Made, now: float) -> None:
+    def add_result(self, job: WindowJob, result: WindowResult, now: float) -> None:
         """Store the result of a window; that of an interrupted utterance is dropped."""
         utterance = self._take_pending(job)
         if utterance is None:

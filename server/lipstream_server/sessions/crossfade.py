@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.base import Picture
+from ..media.arrays import Frame
 
 
 class Crossfade:
@@ -16,10 +16,10 @@ class Crossfade:
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
-        self._from: Picture | None = None
+        self._from: Frame | None = None
         self._count = 0
 
-    def start(self, last: Picture | None) -> None:
+    def start(self, last: Frame | None) -> None:
         """Start a transition from `last` (H, W, 3), the frame that was shown last; None where nothing was shown."""
         self._from, self._count = last, 0
 
@@ -27,7 +27,7 @@ class Crossfade:
         """End the transition: the next frames are shown as they are."""
         self._from = None
 
-    def apply(self, frame: Picture) -> Picture:
+    def apply(self, frame: Frame) -> Frame:
         """Return the frame (H, W, 3) to show in place of `frame` (H, W, 3)."""
         self._count += 1
         if self._from is None or self._count > self._frames:
@@ -35,5 +35,5 @@ class Crossfade:
             return frame
         weight = self._count / (self._frames + 1)
         mixed = self._from + (frame.astype(np.float32) - self._from) * np.float32(weight)
-        blended: Picture = np.rint(mixed).astype(np.uint8)
+        blended: Frame = np.rint(mixed).astype(np.uint8)
         return blended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engines.base import Frames, Picture
+from ..media.arrays import Frame, Frames
 
 
 class IdleLoop:
@@ -11,7 +11,7 @@ class IdleLoop:
     def __init__(self, frames: Frames) -> None:
         if not len(frames):
             raise ValueError("expected at least one idle frame, got none")
-        self._frames: tuple[Picture, ...] = tuple(
+        self._frames: tuple[Frame, ...] = tuple(
             frames
         )  # the same arrays each time, so that encoders can cache them
         self._count = 0
@@ -20,7 +20,7 @@ class IdleLoop:
         """Continue with the first frame."""
         self._count = 0
 
-    def next_frame(self) -> Picture:
+    def next_frame(self) -> Frame:
         """Return the next frame (H, W, 3)."""
         last = len(self._frames) - 1
         position = self._count % max(1, 2 * last)

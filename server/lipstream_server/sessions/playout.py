@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..engines.base import Frames, Picture, Samples
-from ..media.live.codecs import SOUND_RATE
+from ..media.arrays import OUTPUT_SAMPLE_RATE, Frame, Frames, Samples
 from ..protocol import UtteranceEnded, UtteranceStarted
 from .crossfade import Crossfade
 from .idle_loop import IdleLoop
@@ -25,7 +24,7 @@ class MediaChunk:
         utterance_frames: Frames of that utterance that have been sent with it.
     """
 
-    frames: list[Picture] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
     audio: list[Samples] = field(default_factory=list)
     events: list[UtteranceStarted | UtteranceEnded] = field(default_factory=list)
     utterance: int = 0
@@ -49,9 +48,9 @@ class Playout:
     def __init__(self, idle: Frames, fps: int, crossfade_frames: int) -> None:
         self._idle = IdleLoop(idle)
         self._crossfade = Crossfade(crossfade_frames)
-        self._samples_per_frame = SOUND_RATE // fps
-        self._last_speech: Picture | None = None
-        self._last_shown: Picture | None = None
+        self._samples_per_frame = OUTPUT_SAMPLE_RATE // fps
+        self._last_speech: Frame | None = None
+        self._last_shown: Frame | None = None
 
     def start_speech(self) -> None:
         """Fade from idle into speech."""
@@ -73,7 +72,7 @@ class Playout:
         self._append(chunk, self._idle.next_frame(), None)
 
     def append_speech(
-        self, chunk: MediaChunk, frame: Picture | None = None, audio: Samples | None = None
+        self, chunk: MediaChunk, frame: Frame | None = None, audio: Samples | None = None
     ) -> None:
         """Append a frame (H, W, 3) with its audio (S,); None repeats the last frame of speech, or gives silence."""
         if frame is not None:
@@ -82,7 +81,7 @@ class Playout:
             chunk, self._idle.next_frame() if self._last_speech is None else self._last_speech, audio
         )
 
-    def _append(self, chunk: MediaChunk, frame: Picture, audio: Samples | None) -> None:
+    def _append(self, chunk: MediaChunk, frame: Frame, audio: Samples | None) -> None:
         self._last_shown = self._crossfade.apply(frame)
         chunk.frames.append(self._last_shown)
         chunk.audio.append(np.zeros(self._samples_per_frame, np.float32) if audio is None else audio)

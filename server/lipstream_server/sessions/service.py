@@ -12,7 +12,8 @@ from typing import Literal, Self
 
 from ..avatars.registry import AvatarRegistry
 from ..config.settings import ServerSettings
-from ..engines.base import DeviceState, Engine, Health, Opened, UnknownPresetError
+from ..engines.base import DeviceState, EngineHealth, OpenedStream, UnknownPresetError
+from ..engines.interface import SupervisedEngine
 from ..errors import BusyError
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Telemetry
@@ -39,7 +40,7 @@ class Service:
     """Composition of everything around one engine; an async context manager, ready after `warm_up`.
 
     Args:
-        engine: Engine, which is closed at the end.
+        engine: SupervisedEngine, which is closed at the end.
         settings: Settings of the server.
         storage: Open data directory.
         device: Thread that loaded the engine.
@@ -53,7 +54,7 @@ class Service:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SupervisedEngine,
         settings: ServerSettings,
         storage: Storage,
         device: ThreadPoolExecutor | None = None,
@@ -96,7 +97,7 @@ class Service:
         self.encoders.shutdown()
 
     @property
-    def engine_health(self) -> Health:
+    def engine_health(self) -> EngineHealth:
         """Whether the engine runs, and how often it was restarted."""
         return self.engine.health
 
@@ -165,7 +166,7 @@ class Service:
         with self.limiter.slot(), self.avatars.in_use(avatar or self.default_avatar):
             yield
 
-    async def open_stream(self, avatar: str | None, preset: str | None) -> Opened:
+    async def open_stream(self, avatar: str | None, preset: str | None) -> OpenedStream:
         """Return a stream at its start.
 
         Raises:
@@ -195,7 +196,7 @@ class Service:
         build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
         self._is_warm = True
 
-    async def _measure_capacity(self, opened: Opened) -> None:
+    async def _measure_capacity(self, opened: OpenedStream) -> None:
         """Derive the session limit from the windows of a session that starts alone, before others join."""
         frames = self.create_planner().sustainable_length
         request = silent_window(self.engine, opened, frames)

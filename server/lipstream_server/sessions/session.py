@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..auth.caller import SessionGrant
-from ..engines.base import EngineGoneError, Opened
-from ..media.live.audio_input import PcmReader
-from ..media.live.media_output import MediaOut, open_media
+from ..engines.base import EngineGoneError, OpenedStream
+from ..media.live.audio_input import PcmDecoder
+from ..media.live.media_output import MediaOutput, open_media_output
 from ..protocol import (
     AudioAppend,
     ClientMessage,
@@ -59,7 +59,7 @@ class Session:
         channel: Channel,
         service: Service,
         start: SessionStart,
-        opened: Opened,
+        opened: OpenedStream,
         grant: SessionGrant,
     ) -> None:
         settings = service.settings
@@ -70,7 +70,7 @@ class Session:
         self._drain, self._drain_announced = service.telemetry.drain, False
         self._started_at = self._last_message_at = time.monotonic()
         self._last_warning_at = float("-inf")
-        self._reader = PcmReader(start.audio)
+        self._reader = PcmDecoder(start.audio)
         self._conversation = Conversation(
             opened, start.audio.rate, service.create_planner(), settings.conversation, start.idle
         )
@@ -101,12 +101,12 @@ class Session:
         engine, settings = self._service.engine, self._service.settings
         container, (width, height) = self._start.container, engine.size
         media = await self._encode(
-            lambda: open_media(container, width, height, engine.fps, settings.watermark)
+            lambda: open_media_output(container, width, height, engine.fps, settings.watermark)
         )
         ready = build_ready(
             self._id, self._start, self._preset, engine, settings, media.media_type, self._max_seconds
         )
-        await self._channel.send(ready, *media.begin())
+        await self._channel.send(ready, *media.initial_messages())
         self._pacer.started_at = time.monotonic()
         self._service.conversations.add(self._conversation)
         error: BaseException | None = None
@@ -171,7 +171,7 @@ class Session:
                 raise ProtocolError(ErrorCode.ALREADY_STARTED, text)
 
     def _add_audio(self, audio: bytes) -> None:
-        samples = self._reader.read(audio)
+        samples = self._reader.decode(audio)
         try:
             self._conversation.add_audio(samples, time.monotonic())
         except BufferFullError as error:
@@ -179,7 +179,7 @@ class Session:
 
     def _end_utterance(self) -> None:
         self._conversation.end_utterance()
-        if dropped := self._reader.drop_rest():
+        if dropped := self._reader.drop_incomplete():
             text = (
                 f"the utterance ended within a sample: expected {self._start.audio.sample_bytes} bytes, got {dropped}, "
                 "which were dropped"
@@ -189,12 +189,12 @@ class Session:
     async def _interrupt(self) -> None:
         ended = self._conversation.interrupt()
         self.telemetry.record_interrupt()
-        self._reader.drop_rest()
+        self._reader.drop_incomplete()
         self._windows.cancel()
         async with self._send_order:
             await self._channel.send(*ended)
 
-    async def _send(self, media: MediaOut) -> None:
+    async def _send(self, media: MediaOutput) -> None:
         while not self._stop.is_set():
             self._check_limits()
             await self._announce_drain()
@@ -207,12 +207,12 @@ class Session:
             await self._send_warning()
             media_time = self._conversation.media_ms / 1000
             await self._sleep(self._pacer.seconds_until(media_time, time.monotonic()))
-        await self._channel.send(*await self._encode(media.finish))
+        await self._channel.send(*await self._encode(media.flush))
         raise SessionClosed(CloseCode.NORMAL, "ended")
 
-    async def _send_chunk(self, media: MediaOut, chunk: MediaChunk) -> None:
+    async def _send_chunk(self, media: MediaOutput, chunk: MediaChunk) -> None:
         started_at = time.monotonic()
-        messages = await self._encode(lambda: media.write(chunk.frames, chunk.samples, chunk.utterance))
+        messages = await self._encode(lambda: media.encode(chunk.frames, chunk.samples, chunk.utterance))
         encoded_at = time.monotonic()
         await self._channel.send(*chunk.events, *messages)
         sent_at = time.monotonic()

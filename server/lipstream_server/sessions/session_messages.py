@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..config.settings import ServerSettings
-from ..engines.base import Engine, Health
-from ..media.live.audio_input import PcmReader
-from ..media.live.codecs import SOUND_RATE
+from ..engines.base import EngineHealth
+from ..engines.interface import SupervisedEngine
+from ..media.arrays import OUTPUT_SAMPLE_RATE
+from ..media.live.audio_input import PcmDecoder
 from ..media.provenance import DIGITAL_SOURCE_TYPE
 from ..protocol import MAX_MESSAGE_BYTES, Limits, SessionReady, SessionStart, Stats
 from .conversation import Conversation
@@ -18,7 +19,7 @@ def build_ready(
     session_id: str,
     start: SessionStart,
     preset: str,
-    engine: Engine,
+    engine: SupervisedEngine,
     settings: ServerSettings,
     media_type: str,
     max_seconds: float,
@@ -34,7 +35,7 @@ def build_ready(
         width=width,
         height=height,
         fps=engine.fps,
-        audio_rate=SOUND_RATE,
+        audio_rate=OUTPUT_SAMPLE_RATE,
         fragment_frames=settings.fragment_frames,
         digital_source_type=DIGITAL_SOURCE_TYPE,
         limits=Limits(
@@ -61,8 +62,8 @@ class StatsBuilder:
         self,
         conversation: Conversation,
         pacer: Pacer,
-        reader: PcmReader,
-        health: Callable[[], Health],
+        reader: PcmDecoder,
+        health: Callable[[], EngineHealth],
         sessions: Callable[[], int],
     ) -> None:
         self._conversation, self._pacer, self._reader = conversation, pacer, reader
@@ -115,7 +116,7 @@ class StatsBuilder:
         )
 
 
-def _describe(health: Health) -> str:
+def _describe(health: EngineHealth) -> str:
     if health.state == "restarting":
         return "the engine failed and is being restarted; the last frame is repeated until it is back"
     return f"the engine was restarted; restarts since the server's start: {health.restarts}"

@@ -6,15 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines.base import (
-    HEARING_RATE,
-    Frames,
-    Picture,
-    Samples,
-    Stream,
-)
+from ..engines.base import Stream
+from ..media.arrays import ENGINE_SAMPLE_RATE, OUTPUT_SAMPLE_RATE, Frame, Frames, Samples
 from ..media.live.audio_input import Resampler
-from ..media.live.codecs import SOUND_RATE
 from ..media.sample_queue import SampleQueue
 from .latency import FirstFrameLatency
 from .window_planner import Progress
@@ -62,17 +56,17 @@ class Utterance:
         self.sent_frames = 0
         self.requested_frames = 0
         self._sample_rate, self._fps, self._closing_frames = sample_rate, fps, closing_frames
-        self._engine_resampler = Resampler(sample_rate, HEARING_RATE)
-        self._output_resampler = Resampler(sample_rate, SOUND_RATE)
+        self._engine_resampler = Resampler(sample_rate, ENGINE_SAMPLE_RATE)
+        self._output_resampler = Resampler(sample_rate, OUTPUT_SAMPLE_RATE)
         self._engine_audio, self._output_audio = SampleQueue(), SampleQueue()
-        self._frames: dict[int, Picture] = {}
+        self._frames: dict[int, Frame] = {}
 
     @property
     def total_frames(self) -> int | None:
         """Number of frames with the closing ones, None until it has ended."""
         if not self.ended:
             return None
-        return -(-self._engine_audio.total * self._fps // HEARING_RATE) + self._closing_frames
+        return -(-self._engine_audio.total * self._fps // ENGINE_SAMPLE_RATE) + self._closing_frames
 
     @property
     def progress(self) -> Progress:
@@ -90,12 +84,12 @@ class Utterance:
     @property
     def buffered_seconds(self) -> float:
         """Seconds of audio that were not sent."""
-        return len(self._output_audio) / SOUND_RATE
+        return len(self._output_audio) / OUTPUT_SAMPLE_RATE
 
     @property
     def sent_seconds(self) -> float:
         """Seconds of audio that were sent."""
-        return (self._output_audio.total - len(self._output_audio)) / SOUND_RATE
+        return (self._output_audio.total - len(self._output_audio)) / OUTPUT_SAMPLE_RATE
 
     @property
     def ready_frames(self) -> int:
@@ -108,7 +102,7 @@ class Utterance:
     @property
     def has_next_audio(self) -> bool:
         """Whether the audio of the next frame is complete."""
-        return self.ended or len(self._output_audio) >= SOUND_RATE // self._fps
+        return self.ended or len(self._output_audio) >= OUTPUT_SAMPLE_RATE // self._fps
 
     def add_audio(self, samples: Samples, now: float) -> None:
         """Append audio (N,), mono at the client's rate."""
@@ -132,7 +126,7 @@ class Utterance:
 
     def put_back_engine_audio(self, samples: Samples) -> None:
         """Undo the last `take_engine_audio`."""
-        self._engine_audio.give_back(samples)
+        self._engine_audio.put_back(samples)
 
     def add_frames(self, start: int, frames: Frames) -> None:
         """Store frames (F, H, W, 3) from number `start` on; those that are too late or past the end are dropped."""
@@ -141,9 +135,9 @@ class Utterance:
             if number >= self.sent_frames and (total is None or number < total):
                 self._frames[number] = frame
 
-    def pop_frame(self) -> tuple[Picture | None, Samples]:
+    def pop_frame(self) -> tuple[Frame | None, Samples]:
         """Return the next frame (H, W, 3), None where it is not ready, and its audio (S,), padded with silence."""
-        count = SOUND_RATE // self._fps
+        count = OUTPUT_SAMPLE_RATE // self._fps
         samples = self._output_audio.take(count)
         frame = self._frames.pop(self.sent_frames, None)
         self.sent_frames += 1

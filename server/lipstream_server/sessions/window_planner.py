@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..config.settings import WindowSettings
-from ..engines.base import HEARING_RATE
+from ..media.arrays import ENGINE_SAMPLE_RATE
 
 _ROUNDING = 1e-6
 _MAX_LOOKAHEAD_SECONDS = 60.0
@@ -116,7 +116,7 @@ class WindowPlanner:
         if at.total_frames is None:
             missing_samples = self.samples_needed(at.requested_frames + length) - at.received_samples
             if missing_samples > 0:
-                wait = max(0.0, round_up_to_chunks(missing_samples / HEARING_RATE, chunk) - since_chunk)
+                wait = max(0.0, round_up_to_chunks(missing_samples / ENGINE_SAMPLE_RATE, chunk) - since_chunk)
         return wait + self._window_cost(length) + self.settings.safety_margin_seconds - covered
 
     def _first_useful_frame(self, at: Progress) -> int:

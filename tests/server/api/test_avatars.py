@@ -25,8 +25,9 @@ from lipstream_server.api.app import create_app
 from lipstream_server.avatars.image import cropped
 from lipstream_server.avatars.registry import AvatarRegistry
 from lipstream_server.config.settings import AvatarSettings, ServerSettings, UploadSettings
-from lipstream_server.engines.base import Opened, Picture, PortraitError
+from lipstream_server.engines.base import OpenedStream, PortraitError
 from lipstream_server.engines.stub import COLOURS, StubEngine
+from lipstream_server.media.arrays import RgbImage
 from lipstream_server.protocol import (
     MediaTag,
     SessionReady,
@@ -104,9 +105,9 @@ async def test_image_becomes_an_avatar_that_speaks() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        (b"", 422, "picture_empty"),
-        (b"<svg></svg>", 415, "not_a_picture"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(5000), 413, "picture_too_large"),
+        (b"", 422, "image_empty"),
+        (b"<svg></svg>", 415, "not_an_image"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(5000), 413, "image_too_large"),
     ],
 )
 async def test_file_that_is_no_image_is_refused_whatever_its_declared_type(
@@ -141,7 +142,7 @@ async def test_upload_that_does_not_arrive_times_out() -> None:
 
 
 class FacelessEngine(StubEngine):
-    def register(self, avatar: str, picture: Picture) -> list[str]:
+    def register(self, avatar: str, picture: RgbImage) -> list[str]:
         raise PortraitError("no_face", "expected a picture with one face; found none")
 
 
@@ -175,11 +176,11 @@ class CountingEngine(StubEngine):
         self.opened = 0
         self.registered: list[str] = []
 
-    def open(self, avatar: str, preset: str) -> Opened:
+    def open(self, avatar: str, preset: str) -> OpenedStream:
         self.opened += 1
         return super().open(avatar, preset)
 
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, picture: RgbImage) -> Sequence[str]:
         self.registered.append(avatar)
         return super().register(avatar, picture)
 

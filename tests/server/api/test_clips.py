@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from gated_engines import Failing, Gated
+from lipstream_server.media.containers.growing_file import playable
 from live_server import (
     CALM,
     ask,
@@ -36,7 +37,6 @@ from lipstream_server.clips.state import Clip, Video
 from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings, WindowSettings
 from lipstream_server.engines.base import EngineError
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.media.containers.growing_file import playable
 from lipstream_server.media.file.formats import FileContainer
 
 SHORT = CALM.replace(windows=WindowSettings(lengths=(8,)))

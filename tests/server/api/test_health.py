@@ -17,7 +17,7 @@ from live_server import (
 
 from lipstream_server.api.app import create_app
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.http.uvicorn_server import bind, build_server
 from lipstream_server.protocol import SessionStart
@@ -30,7 +30,7 @@ class HangingEngine(StubEngine):
         super().__init__()
         self.hang, self.go = threading.Event(), threading.Event()
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if self.hang.is_set():
             self.go.wait()
         return super().generate(requests)

@@ -25,9 +25,9 @@ from rest_client import (
 
 from lipstream_models.portrait import PictureError, load_portrait
 from lipstream_server.config.settings import AvatarSettings, ClipSettings, UploadSettings
-from lipstream_server.engines.base import Picture
 from lipstream_server.engines.model_images import portrait_error
 from lipstream_server.engines.stub import StubEngine
+from lipstream_server.media.arrays import RgbImage
 
 AVATARS = "/v1/avatars"
 
@@ -35,7 +35,7 @@ AVATARS = "/v1/avatars"
 class DecodingEngine(StubEngine):
     """A stub engine that decodes images as the real engine does."""
 
-    def read_picture(self, data: bytes) -> Picture:
+    def decode_image(self, data: bytes) -> RgbImage:
         try:
             return load_portrait(data)[:1, :1]
         except PictureError as error:
@@ -84,12 +84,12 @@ def wav_with_false_length() -> bytes:
 
 
 HOSTILE = {
-    "a huge PNG": (AVATARS, "image", png(50_000), 413, "picture_too_large"),
-    "a zip as an image": (AVATARS, "image", archive(), 415, "not_a_picture"),
-    "an SVG": (AVATARS, "image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not_a_picture"),
-    "an empty image": (AVATARS, "image", b"", 422, "picture_empty"),
-    "half a PNG": (AVATARS, "image", png(64)[:60], 422, "picture_damaged"),
-    "a large image": (AVATARS, "image", bytes(1 << 21), 413, "picture_too_large"),
+    "a huge PNG": (AVATARS, "image", png(50_000), 413, "image_too_large"),
+    "a zip as an image": (AVATARS, "image", archive(), 415, "not_an_image"),
+    "an SVG": (AVATARS, "image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not_an_image"),
+    "an empty image": (AVATARS, "image", b"", 422, "image_empty"),
+    "half a PNG": (AVATARS, "image", png(64)[:60], 422, "image_damaged"),
+    "a large image": (AVATARS, "image", bytes(1 << 21), 413, "image_too_large"),
     "a WAV with a false length": (CLIPS, "audio", wav_with_false_length(), 413, "recording_too_long"),
     "a long WAV": (CLIPS, "audio", wav(31), 413, "recording_too_long"),
     "a large recording": (CLIPS, "audio", wav(70), 413, "recording_too_large"),

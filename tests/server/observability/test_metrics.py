@@ -52,7 +52,7 @@ async def test_metrics_count_a_session_from_its_start_to_its_end() -> None:
     assert during[("lipstream_sessions", ())] == 1
     assert 0 < during[("lipstream_buffered_audio_seconds", ())] <= 1.0
     assert after[("lipstream_sessions", ())] == 0
-    assert after[("lipstream_sessions_limit", ())] == CALM.sessions
+    assert after[("lipstream_sessions_limit", ())] == CALM.max_sessions
     assert after[("lipstream_sessions_ended_total", ("ended",))] == 1
     windows = after[("lipstream_windows_total", ("1", "session", "realtime"))]
     assert windows >= 1

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lipstream_server.engines.base import (
-    Made,
     OutOfMemoryError,
-    Request,
     Stream,
+    WindowRequest,
+    WindowResult,
 )
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.scheduling.batches import BACKGROUND, QueuedWindow, WindowJob, select_batch
@@ -24,7 +24,7 @@ def job(
 ) -> WindowJob:
     stream = engine.open(avatar, preset).stream
     samples = np.zeros(engine.samples_needed(frames), np.float32)
-    return WindowJob(Request(stream, samples, 0, frames, False), deadline)
+    return WindowJob(WindowRequest(stream, samples, 0, frames, False), deadline)
 
 
 def deadlines(batch: Sequence[QueuedWindow]) -> list[float]:
@@ -65,7 +65,7 @@ class GatedEngine(StubEngine):
         super().__init__()
         self.gate = threading.Event()
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         self.gate.wait(60)
         if any(request.stream.avatar == "grey" for request in requests):  # type: ignore[attr-defined]
             self.batches.append(-len(requests))
@@ -95,11 +95,11 @@ class FailingPrefetchEngine(StubEngine):
         super().__init__()
         self.calls: list[str] = []
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         self.calls.append("generate")
         return super().generate(requests)
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
         self.calls.append("prefetch")
         raise RuntimeError("prefetch failed")
 
@@ -118,7 +118,7 @@ async def test_live_windows_wait_for_one_background_window_at_most() -> None:
     order: list[str] = []
     async with Scheduler(engine) as scheduler:
 
-        def generate(name: str, deadline: float) -> asyncio.Future[Made]:
+        def generate(name: str, deadline: float) -> asyncio.Future[WindowResult]:
             window = scheduler.generate(job(engine, deadline))
             window.add_done_callback(lambda _: order.append(name))
             return window
@@ -178,7 +178,7 @@ async def test_scheduler_cancels_queued_windows_when_it_closes() -> None:
 class SmallMemoryEngine(StubEngine):
     """Has memory for batches of two."""
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if len(requests) > 2:
             self.batches.append(-len(requests))
             raise OutOfMemoryError("out of memory")

@@ -23,7 +23,7 @@ from live_server import (
 )
 
 from lipstream_server.config.settings import ConversationSettings, ServerSettings
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
     CloseCode,
@@ -254,7 +254,7 @@ async def test_half_open_connection_is_closed() -> None:
 class FailingEngine(StubEngine):
     """Fails for the red avatar."""
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         if self.ready and any(request.stream.avatar == "red" for request in requests):  # type: ignore[attr-defined]
             raise RuntimeError("out of memory")
         return super().generate(requests)

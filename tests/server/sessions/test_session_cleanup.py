@@ -13,7 +13,7 @@ from live_server import (
     tone,
 )
 
-from lipstream_server.media.live.media_output import Mp4Out
+from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_server.protocol import SessionStart, UtteranceStarted
 from lipstream_server.sessions.session import Session
 
@@ -51,6 +51,6 @@ async def test_sessions_release_their_encoders_at_once(
                 await client.media(3)
                 await leave(client)
         async with asyncio.timeout(30):
-            while left := [each for each in gc.get_objects() if type(each) in (Mp4Out, Session)]:
+            while left := [each for each in gc.get_objects() if type(each) in (Mp4Output, Session)]:
                 del left
                 await asyncio.sleep(0.1)

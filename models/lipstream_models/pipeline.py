@@ -1,13 +1,13 @@
-"""The engine: portraits and audio features in, frames out, window after window.
+"""The pipeline: a portrait and audio features in, frames out, one window after the other.
 
-Weights are furniture, state is a value: a `Stream` is everything that one talking head remembers, it goes into `generate` and a
-new one comes out. Streams that are denoised in one batch do not see each other.
+State is a value: a `PipelineState` holds everything that one stream remembers. It goes into `generate_windows`, and a new one
+comes out. Streams that are denoised in one batch do not influence each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,11 @@ from lipstream_accel.sampling import sample
 from lipstream_accel.schedule import DDIMSchedule
 
 from .conditioning import (
-    Identity,
+    IdentityTokens,
+    build_session_conditions,
+    build_window_conditions,
     identity_tokens,
     motion_features,
-    prepare_clip,
-    prepare_session,
 )
 from .device.timer import Stopwatch
 from .errors import LipstreamError
@@ -38,7 +38,7 @@ from .scheduler import ddim_schedule
 Frames = NDArray[np.uint8]
 
 
-class SettingsError(LipstreamError):
+class SamplingError(LipstreamError):
     """A sampling setting is out of its range."""
 
 
@@ -68,7 +68,7 @@ class Sampling:
         preset = preset or model.defaults.preset
         own = read_plan(Path(preset)) if preset.endswith(".json") else None
         if own is not None and steps not in (None, own.steps):
-            raise SettingsError(f"{preset} is a plan of {own.steps} steps; leave --steps out, got {steps}")
+            raise SamplingError(f"{preset} is a plan of {own.steps} steps; leave --steps out, got {steps}")
         return cls(
             preset if own is None else own.name,
             own.steps if own is not None else model.defaults.steps_for(preset) if steps is None else steps,
@@ -79,11 +79,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 1000:
-            raise SettingsError(f"steps must be between 1 and 1000, got {self.steps}")
+            raise SamplingError(f"steps must be between 1 and 1000, got {self.steps}")
         if not 0 <= self.guidance <= 30:
-            raise SettingsError(f"guidance must be between 0 and 30, got {self.guidance}")
+            raise SamplingError(f"guidance must be between 0 and 30, got {self.guidance}")
         if not 0 <= self.seed < 2**63:
-            raise SettingsError(f"seed must be between 0 and 2**63 - 1, got {self.seed}")
+            raise SamplingError(f"seed must be between 0 and 2**63 - 1, got {self.seed}")
 
     def plan(self) -> Plan:
         if self.own is not None:
@@ -91,19 +91,19 @@ class Sampling:
         try:
             return preset(self.preset, self.steps)
         except ValueError as error:
-            raise SettingsError(str(error)) from error
+            raise SamplingError(str(error)) from error
 
 
 def read_plan(path: Path) -> Plan:
-    """A plan that `lipstream tune` or `plan_json.to_json` wrote. Raises SettingsError, or OSError where there is no file."""
+    """A plan that `lipstream tune` or `plan_json.to_json` wrote. Raises SamplingError, or OSError where there is no file."""
     try:
         return from_json(path.read_text())
     except ValueError as error:
-        raise SettingsError(f"{path}: {error}") from error
+        raise SamplingError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
-class Avatar:
+class EncodedPortrait:
     """A registered portrait: what is computed once for all its streams. picture: (1, 3, H, W) in [-1, 1]; source: its latents
     (1, C, h, w); foreground: indices (L,) of the face's tokens at the finest level.
     """
@@ -111,28 +111,28 @@ class Avatar:
     portrait: Portrait
     picture: Tensor
     source: Tensor
-    identity: Identity
+    identity: IdentityTokens
     region: Tensor
     masks: tuple[Tensor, ...]
     foreground: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
-    """What one stream remembers. motion: (1, M, C, h, w) latents of its last frames; windows: how many it has made; past: reference
-    features of `motion`, by layer, once they were computed.
+class PipelineState:
+    """What one stream remembers. motion: (1, M, C, h, w) latents of its last frames; windows: how many it has made;
+    motion_features: reference features of `motion` by layer, where they were prefetched.
     """
 
-    avatar: Avatar
+    avatar: EncodedPortrait
     sampling: Sampling
     session: SessionConditions
     motion: Tensor
     windows: int = 0
-    past: dict[str, Tensor] = field(default_factory=dict)
+    motion_features: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class SamplingInputs:
     """What a batch of windows is sampled from: arguments of `lipstream_accel.sampling.sample`."""
 
     schedule: DDIMSchedule
@@ -140,7 +140,7 @@ class Case:
     conditions: Conditions
 
 
-class Engine:
+class TalkingHeadPipeline:
     """Holds a model on its device. Not thread-safe: one thread owns the device."""
 
     def __init__(self, model: Model) -> None:
@@ -152,7 +152,7 @@ class Engine:
         return PRESETS
 
     @torch.inference_mode()
-    def register(self, portrait: Portrait) -> Avatar:
+    def encode_portrait(self, portrait: Portrait) -> EncodedPortrait:
         """Encodes a portrait that was prepared with this model's settings."""
         size = self.model.size
         if portrait.image.shape != (size, size, 3):
@@ -164,7 +164,7 @@ class Engine:
             for level in portrait.masks
         )
         picture = self._pixels(portrait.image[None])
-        return Avatar(
+        return EncodedPortrait(
             portrait,
             picture,
             self.model.codec.encode(picture),
@@ -175,29 +175,29 @@ class Engine:
         )
 
     @torch.inference_mode()
-    def open(self, avatar: Avatar, sampling: Sampling) -> Stream:
+    def initial_state(self, avatar: EncodedPortrait, sampling: Sampling) -> PipelineState:
         """A stream at its beginning: the portrait stands in for the frames before the first."""
         motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
-        return Stream(avatar, sampling, self._session(avatar, sampling), motion)
+        return PipelineState(avatar, sampling, self._session(avatar, sampling), motion)
 
     @torch.inference_mode()
-    def resume(
+    def restore_state(
         self,
-        avatar: Avatar,
+        avatar: EncodedPortrait,
         sampling: Sampling,
         motion: NDArray[np.float32],
         windows: int,
         session: SessionConditions | None = None,
-    ) -> Stream:
+    ) -> PipelineState:
         """A stream as it was, maybe in another process, from its `motion` and `windows`: what follows is the same.
 
         session: of another stream of this avatar and sampling, so that it is not worked out again.
         """
         known = self._session(avatar, sampling) if session is None else session
-        return Stream(avatar, sampling, known, self._tensor(motion), windows)
+        return PipelineState(avatar, sampling, known, self._tensor(motion), windows)
 
-    def _session(self, avatar: Avatar, sampling: Sampling) -> SessionConditions:
-        return prepare_session(
+    def _session(self, avatar: EncodedPortrait, sampling: Sampling) -> SessionConditions:
+        return build_session_conditions(
             self.model.network,
             avatar.source,
             avatar.identity,
@@ -209,16 +209,18 @@ class Engine:
         )
 
     @torch.inference_mode()
-    def look_back(self, stream: Stream) -> None:
-        """Computes what the stream's next window needs of its last frames, so that `generate` finds it there: the same frames, and
-        sooner, where this is done while the sound of the window is still to come.
+    def prefetch_motion_features(self, state: PipelineState) -> PipelineState:
+        """Return the state with the reference features of its last frames, which its next window needs.
+
+        `generate_windows` computes them where they are missing: the frames are the same, and come sooner if this runs before the
+        audio of the window is complete.
         """
-        self._past(stream)
+        return replace(state, motion_features=self._motion_features(state))
 
     @torch.inference_mode()
-    def generate(
-        self, requests: Sequence[tuple[Stream, NDArray[np.float32]]], watch: Stopwatch | None = None
-    ) -> list[tuple[Stream, Frames]]:
+    def generate_windows(
+        self, requests: Sequence[tuple[PipelineState, NDArray[np.float32]]], watch: Stopwatch | None = None
+    ) -> list[tuple[PipelineState, Frames]]:
         """One window for each stream, in one batch.
 
         requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
@@ -239,13 +241,18 @@ class Engine:
         return finished
 
     @torch.inference_mode()
-    def case(self, stream: Stream, features: NDArray[np.float32]) -> Case:
+    def sampling_inputs(self, stream: PipelineState, features: NDArray[np.float32]) -> SamplingInputs:
         """What the stream's next window, of audio features (F, 5, blocks, channels), would be sampled from."""
         tokens = self.model.network.audioproj(self._tensor(features[None]))
         return self._case([stream], tokens, stream.sampling)
 
     def _denoise(
-        self, streams: Sequence[Stream], tokens: Tensor, plan: Plan, sampling: Sampling, watch: Stopwatch
+        self,
+        streams: Sequence[PipelineState],
+        tokens: Tensor,
+        plan: Plan,
+        sampling: Sampling,
+        watch: Stopwatch,
     ) -> Tensor:
         """Clean latents (streams, C, F, h, w) from noise and audio tokens (streams, F, T, C), in one batch."""
         case = self._case(streams, tokens, sampling)
@@ -262,24 +269,27 @@ class Engine:
         watch.mark("denoising")
         return clean
 
-    def _case(self, streams: Sequence[Stream], tokens: Tensor, sampling: Sampling) -> Case:
+    def _case(self, streams: Sequence[PipelineState], tokens: Tensor, sampling: Sampling) -> SamplingInputs:
         clips = []
         for stream, heard in zip(streams, tokens, strict=True):
-            clips.append(prepare_clip(self.model.network, stream.session, heard[None], self._past(stream)))
-        return Case(
+            clips.append(
+                build_window_conditions(
+                    self.model.network, stream.session, heard[None], self._motion_features(stream)
+                )
+            )
+        return SamplingInputs(
             ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
             torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
             clips[0] if len(clips) == 1 else join(clips),
         )
 
-    def _past(self, stream: Stream) -> dict[str, Tensor]:
-        if not stream.past:
-            guided = stream.session.unconditional > 0
-            identity = stream.avatar.identity
-            stream.past.update(motion_features(self.model.network, stream.motion, identity, guided))
-        return stream.past
+    def _motion_features(self, state: PipelineState) -> Mapping[str, Tensor]:
+        if state.motion_features is not None:
+            return state.motion_features
+        guided = state.session.unconditional > 0
+        return motion_features(self.model.network, state.motion, state.avatar.identity, guided)
 
-    def _finish(self, stream: Stream, latents: Tensor) -> tuple[Stream, Frames]:
+    def _finish(self, stream: PipelineState, latents: Tensor) -> tuple[PipelineState, Frames]:
         """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
         images = self.model.codec.decode(self._latents(stream.avatar, latents.transpose(0, 1)))
         pixels = (
@@ -290,9 +300,9 @@ class Engine:
         motion = self.model.codec.encode(recent)[None]
         if motion.shape[1] < count:
             motion = torch.cat([stream.motion[:, motion.shape[1] :], motion], dim=1)
-        return replace(stream, motion=motion, windows=stream.windows + 1, past={}), pixels
+        return replace(stream, motion=motion, windows=stream.windows + 1, motion_features=None), pixels
 
-    def _latents(self, avatar: Avatar, sample: Tensor) -> Tensor:
+    def _latents(self, avatar: EncodedPortrait, sample: Tensor) -> Tensor:
         """Latents (F, C, h, w) of what was diffused, (F, C + flow channels, h, w)."""
         spread, warp = self.model.spread, self.model.warp
         if spread is None:
@@ -304,7 +314,7 @@ class Engine:
         moved = self.model.codec.encode(warp(avatar.picture, sample[:, channels:] * spread))
         return moved + difference * spread
 
-    def _noise(self, stream: Stream, frames: int) -> Tensor:
+    def _noise(self, stream: PipelineState, frames: int) -> Tensor:
         """The same noise for the same seed and window, whatever else is in the batch; drawn on the CPU as Hallo draws it."""
         generator = torch.Generator().manual_seed((stream.sampling.seed * 1_000_003 + stream.windows) % 2**63)
         channels = self.model.network.config.sample_channels
@@ -320,7 +330,7 @@ class Engine:
         return torch.from_numpy(np.array(array)).to(self.model.device, self.model.dtype)
 
 
-def _common(streams: Sequence[Stream]) -> Sampling:
+def _common(streams: Sequence[PipelineState]) -> Sampling:
     """The one way in which all streams of a batch are sampled; seeds may differ."""
     if not streams:
         raise ValueError("generate needs at least one stream")
@@ -330,7 +340,7 @@ def _common(streams: Sequence[Stream]) -> Sampling:
     return first
 
 
-def _batches(streams: Sequence[Stream], plan: Plan) -> list[list[int]]:
+def _batches(streams: Sequence[PipelineState], plan: Plan) -> list[list[int]]:
     """Which streams are denoised together: all of them, but where attention stays inside the face those of one avatar, because
     a batch has one set of foreground tokens.
     """

@@ -1,4 +1,4 @@
-"""RGB pictures to the 4:2:0 pictures that encoders take: BT.709, limited range."""
+"""RGB frames to the 4:2:0 frames that encoders take: BT.709, limited range."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from ..engines.base import Picture
+from .arrays import Frame
 
-# A colour of the smaller planes is the mean of four pixels. FFmpeg averages pairs while it reads RGB unless it is told to read
-# every pixel, which is slower and no nearer to the picture.
+# A chroma sample is the mean of four pixels. Unless told to read every pixel, FFmpeg averages pairs while it reads RGB, which is
+# slower and no nearer to the frame.
 _AVERAGE = Interpolation.AREA | Interpolation.FULL_CHR_H_INP
 
 
-class Colours:
-    """Pictures of one size. What a conversion needs is set up once: tables and threads of its own for every picture cost more
-    than converting it.
+class RgbToYuvConverter:
+    """Converts frames of one size.
+
+    Tables and threads are set up once: setting them up for every frame takes longer than the conversion.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -24,15 +25,16 @@ class Colours:
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
         self._rows = rows[:, : 3 * width]  # the rest of a row is padding
         self._reformatter = VideoReformatter()
-        self._shown: Picture | None = None
+        self._last: Frame | None = None
         self._converted: av.VideoFrame | None = None
 
-    def convert(self, picture: Picture) -> av.VideoFrame:
-        """The picture (H, W, 3), without a time. The very array that was given last is not converted again: nobody may change a
-        picture that has been given.
+    def convert(self, frame: Frame) -> av.VideoFrame:
+        """Convert a frame (H, W, 3); the result has no time stamp.
+
+        The same array as in the previous call is not converted again, so the caller must not write into it.
         """
-        if self._converted is None or picture is not self._shown:
-            self._rows[:] = picture.reshape(self._rows.shape)
+        if self._converted is None or frame is not self._last:
+            self._rows[:] = frame.reshape(self._rows.shape)
             self._converted = self._reformatter.reformat(
                 self._rgb,
                 format="yuv420p",
@@ -41,5 +43,5 @@ class Colours:
                 interpolation=_AVERAGE,
                 threads=1,
             )
-            self._shown = picture
+            self._last = frame
         return self._converted

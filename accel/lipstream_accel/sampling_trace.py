@@ -9,15 +9,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .denoiser import Conditions, Denoiser, KeyStep
+from .denoiser import ConditionsProtocol, DenoiserProtocol, KeyStepProtocol
 from .guidance import guide
 from .schedule import Schedule
 
-C = TypeVar("C", bound=Conditions)
+C = TypeVar("C", bound=ConditionsProtocol)
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepRecord:
     """One step. latents (B, ...) before it; rows: what the network saw; kept: what a key step keeps; direction (B, ...): see
     `Schedule.direction`.
     """
@@ -26,18 +26,18 @@ class Seen:
     time: float
     latents: Tensor
     rows: Tensor
-    kept: KeyStep
+    kept: KeyStepProtocol
     direction: Tensor
 
 
 @torch.no_grad()
-def walk(
-    denoiser: Denoiser[C],
+def trace_sampling(
+    denoiser: DenoiserProtocol[C],
     schedule: Schedule,
     latents: Tensor,
     conditions: C,
     guidance_scale: float,
-) -> Iterator[Seen]:
+) -> Iterator[StepRecord]:
     """Every step as a key step, in order; arguments as in `sampling.sample`."""
     mode = "evaluate" if guidance_scale > 1 else "skip"
     for index, time in enumerate(schedule.timesteps):
@@ -46,7 +46,7 @@ def walk(
         kept = denoiser.key_step(rows, times, conditions)
         guided, _ = guide(kept.prediction, 1, mode, guidance_scale, None)
         direction = schedule.direction(index, latents, guided[:, 0])
-        yield Seen(index, float(time), latents, rows, kept, direction)
+        yield StepRecord(index, float(time), latents, rows, kept, direction)
         latents = schedule.step(index, latents, guided[:, 0])
 
 
