@@ -6,7 +6,6 @@ import json
 import re
 import wave
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,7 +98,7 @@ async def until_bar(page: Page, condition: str) -> None:
 
 
 async def test_the_page_is_sent_with_a_strict_policy_and_holds_to_it() -> None:
-    settings = replace(CALM, access=AccessSettings(hosts=("*",)))
+    settings = CALM.replace(access=AccessSettings(allowed_hosts=("*",)))
     async with running(settings=settings, page=SERVED) as address:
         status, headers, body = await get(address, "/")
         assert status == 200
@@ -234,7 +233,7 @@ async def test_the_microphone_and_the_sample_are_heard(browser: Browser) -> None
 
 
 async def test_a_full_server_is_asked_again_when_it_said(browser: Browser) -> None:
-    settings = replace(CALM, sessions=1, retry_seconds=1)
+    settings = CALM.replace(max_sessions=1, retry_after_seconds=1)
     async with running(page=SERVED, settings=settings) as address, opened(browser, address) as first:
         await first.click("#start")
         await state(first, "idle")
@@ -394,7 +393,7 @@ async def test_the_sample_is_the_bundled_recording() -> None:
 
 async def test_a_server_with_keys_lets_a_page_in_that_has_a_token(browser: Browser, tmp_path: Path) -> None:
     key = SecretStr("a-key-that-stands-in-the-settings")
-    settings = replace(CALM, access=AccessSettings(key=key))
+    settings = CALM.replace(access=AccessSettings(key=key))
     async with running(settings=settings, page=SERVED, data=tmp_path, keyed=True) as address:
         rest = RestClient(f"http://{address}", key=key.get_secret_value())
         token = await asyncio.to_thread(rest.create_token, "green")

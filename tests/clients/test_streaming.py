@@ -28,8 +28,8 @@ from lipstream_client.streaming import (
     stream_audio,
 )
 from lipstream_client.sync import BytesSink
+from lipstream_server.config.live_settings import ConversationSettings
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.sessions.conversation import ConversationSettings
 
 
 async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
 
 async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
     settings = ServerSettings(
-        sessions=1, windows=CALM.windows, talk=ConversationSettings(max_buffered_seconds=2.5)
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=2.5)
     )
     sink = BytesSink()
     async with running(settings=settings) as address:
@@ -75,7 +75,7 @@ async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
 async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
     """Longer than the server's patience: two utterances, and all of both is shown."""
     settings = ServerSettings(
-        sessions=1, windows=CALM.windows, talk=ConversationSettings(silence_timeout_seconds=0.2)
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(silence_timeout_seconds=0.2)
     )
 
     async def halting() -> AsyncGenerator[bytes]:
@@ -89,7 +89,7 @@ async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
     assert figures.sent == pytest.approx(0.8)
     assert figures.stats is not None
     spoken = figures.stats.frames - figures.stats.idle_frames - figures.stats.underrun_frames
-    assert spoken == 2 * (10 + CALM.windows.closing_frames)
+    assert spoken == 2 * (10 + CALM.windows.tail)
 
 
 async def test_nothing_to_say_ends_at_once() -> None:

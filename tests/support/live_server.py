@@ -12,11 +12,12 @@ from opentelemetry.trace import Tracer
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.api.app import create_app
-from lipstream_server.api.static_page import Page
+from lipstream_server.api.static_page import StaticPage
+from lipstream_server.config.live_settings import ConversationSettings, WindowSettings
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.interface import SupervisedEngine
+from lipstream_server.engines.interface import Engine
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.http.uvicorn_server import bind, server
+from lipstream_server.http.uvicorn_server import bind, build_server
 from lipstream_server.protocol import (
     PATH,
     SERVER_MESSAGES,
@@ -30,24 +31,24 @@ from lipstream_server.protocol import (
     StatsRequest,
     UtteranceEnd,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
 # An utterance is one window, so that no frame is late on a busy machine, and frames are not blended.
 CALM = ServerSettings(
-    sessions=8, windows=WindowSettings(lengths=(48,)), talk=ConversationSettings(crossfade_frames=0)
+    max_sessions=8,
+    windows=WindowSettings(lengths=(48,)),
+    conversation=ConversationSettings(crossfade_frames=0),
 )
 
 
 @asynccontextmanager
 async def running(
-    engine: SupervisedEngine | None = None,
+    engine: Engine | None = None,
     settings: ServerSettings | None = None,
     ping_seconds: float = 30.0,
-    page: Page | None = None,
+    page: StaticPage | None = None,
     data: Path | None = None,
     keyed: bool = False,
     tracer: Tracer | None = None,
@@ -67,7 +68,7 @@ async def running(
         keyed=keyed,
         tracer=tracer,
     )
-    uvicorn_server = server(app, "warning", ping_seconds)
+    uvicorn_server = build_server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]
     try:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from lipstream_server.config.live_settings import ConversationSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.scheduling.batches import WindowJob
-from lipstream_server.sessions.conversation import Conversation, ConversationSettings
+from lipstream_server.sessions.conversation import Conversation
 from lipstream_server.sessions.playout import MediaChunk
-from lipstream_server.sessions.window_planner import WindowPlanner, WindowSettings
+from lipstream_server.sessions.window_planner import WindowPlanner
 
 RATE, FPS, CHUNK_FRAMES = 16_000, 25, 2
 SAMPLES_PER_FRAME = 48_000 // FPS

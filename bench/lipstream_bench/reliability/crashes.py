@@ -22,10 +22,9 @@ import numpy as np
 import typer
 
 from lipstream_client.errors import StreamError
-from lipstream_client.rest import RestClient
+from lipstream_client.rest import Clip, RestClient
 from lipstream_server.commands.demo import free_port
-from lipstream_server.storage.database import intact, open_database
-from lipstream_training.data.dataset import RenderedClip
+from lipstream_server.storage.database import is_intact, open_database
 
 from ..live.server_process import serving
 
@@ -115,7 +114,7 @@ def crash(rounds: int, seed: int, folder: Path) -> Outcome:
         broken = sum(not _whole(rest, clip, folder / "video.mp4") for clip in clips)
     database = open_database(data / "lipstream.db")
     try:
-        return _compared(rounds, ledger, clips, broken, intact(database))
+        return _compared(rounds, ledger, clips, broken, is_intact(database))
     finally:
         database.dispose()
 
@@ -129,7 +128,7 @@ def _post(rest: RestClient, audio: Path, ledger: Ledger, stop: threading.Event) 
             ledger.unanswered(key)
 
 
-def _when_finished(rest: RestClient) -> list[RenderedClip]:
+def _when_finished(rest: RestClient) -> list[Clip]:
     end = time.monotonic() + _FINISH_SECONDS
     while True:
         clips = rest.clips()
@@ -138,7 +137,7 @@ def _when_finished(rest: RestClient) -> list[RenderedClip]:
         time.sleep(0.2)
 
 
-def _whole(rest: RestClient, clip: RenderedClip, path: Path) -> bool:
+def _whole(rest: RestClient, clip: Clip, path: Path) -> bool:
     if clip.state != "succeeded":
         return False
     size = rest.download(clip.id, path)
@@ -147,7 +146,7 @@ def _whole(rest: RestClient, clip: RenderedClip, path: Path) -> bool:
     return frames == clip.frames_total and size == clip.bytes
 
 
-def _compared(rounds: int, ledger: Ledger, clips: list[RenderedClip], broken: int, good: bool) -> Outcome:
+def _compared(rounds: int, ledger: Ledger, clips: list[Clip], broken: int, good: bool) -> Outcome:
     accepted = {clip for made in ledger.accepted.values() for clip in made}
     listed = Counter(clip.id for clip in clips)
     return Outcome(

@@ -1,6 +1,6 @@
-/** A session token, which a page gets instead of a key: `lst_`, base64url of JSON, a dot, a signature that only the server reads. */
+/** A session token: a JSON Web Token, which a page gets instead of an API key. Only the server checks its signature. */
 
-const TOKEN = /^lst_([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/;
+const TOKEN = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/;
 
 /** The avatar that a token is for, or null for a text that is no token. */
 export function avatarOf(text) {

@@ -27,6 +27,7 @@ from ..errors import LipstreamError
 from ..model import Model
 from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
+from .device_option import Device, announce_device
 
 _PRESETS = ("base", "deepcache", "fasterdiffusion", "lightningcp", "paper", "balanced", "realtime")
 
@@ -53,10 +54,11 @@ def analyse_command(
         float,
         typer.Option(help="Time in seconds; the window of the recording that has it is analysed.", min=0),
     ] = 0.0,
-    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Plot features and attentions over the steps of a window (figures 1, 2, 4 and 5 of LightningCP)."""
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    chosen = announce_device(device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (

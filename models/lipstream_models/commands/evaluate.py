@@ -26,6 +26,7 @@ from ..quality.fidelity import ReferenceClip
 from ..quality.image_quality import require_ssim
 from ..quality.syncnet import load_syncnet
 from ..quality.video_clip import find_videos, read_clip
+from .device_option import Device, announce_device
 
 _PRESETS = "base,fasterdiffusion,deepcache,lightningcp,paper,realtime"
 
@@ -68,13 +69,14 @@ def evaluate_command(
     syncnet: Annotated[
         Path | None, typer.Option(help="Network for Sync: syncnet_v2.model of SyncNet. Without it, no Sync.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Evaluate presets on real videos: animate the first frame by the audio, compare with base and video."""
+    chosen = announce_device(device)
     require_ssim()
     videos = find_videos(_folder(directory))
     keep_freed_memory()
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     samplings = _samplings(loaded, presets, steps, guidance, seed)
     networks = MetricNetworks(
         None if inception is None else frame_features(inception, loaded.device),

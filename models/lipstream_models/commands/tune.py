@@ -27,6 +27,7 @@ from ..checkpoints.hallo import load_hallo
 from ..errors import LipstreamError
 from ..pipeline import Sampling, SamplingInputs, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
+from .device_option import Device, announce_device
 
 
 def tune_command(
@@ -59,10 +60,11 @@ def tune_command(
     audio: Annotated[
         Path | None, typer.Option(help="Recording of speech. Without it, the bundled one.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Remove key steps and guidance step by step where it costs least fidelity, and write the final plan."""
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    chosen = announce_device(device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     size = meta_model("bundled" if model is None else "hallo")
 

@@ -156,7 +156,7 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class EngineHealth:
-    """Health of an engine.
+    """EngineHealth of an engine.
 
     Attributes:
         state: `restarting`: calls block until the engine is back; `lost`: it does not come back.

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Literal, TextIO
+from typing import TextIO
 
-Format = Literal["json", "text"]
+from ..config.values import LogFormat
+
 _SESSION: ContextVar[str | None] = ContextVar("session", default=None)
 _CLIP: ContextVar[str | None] = ContextVar("clip", default=None)
 _FIELDS_ATTRIBUTE = "lipstream_fields"
@@ -40,7 +41,7 @@ def log_context(session: str | None = None, clip: str | None = None) -> Iterator
             variable.reset(token)
 
 
-def configure_logging(style: Format | None = None, level: str = "INFO", out: TextIO | None = None) -> None:
+def configure_logging(style: LogFormat | None = None, level: str = "INFO", out: TextIO | None = None) -> None:
     """Send the records of all loggers to one handler.
 
     Args:

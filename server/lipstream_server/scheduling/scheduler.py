@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..engines.base import (
-    EngineGoneError,
-    EngineLostError,
-    OutOfMemoryError,
-    WindowResult,
-)
+from ..engines.base import EngineGoneError, EngineLostError, OutOfMemoryError, WindowResult
 from ..engines.interface import SupervisedEngine
 from ..observability.metrics import BatchMeasurement, Metrics
 from .background_admission import BackgroundAdmission
@@ -53,7 +48,7 @@ class Scheduler:
         max_batch: Largest batch.
         device: Thread for all device work, by default a new one; shut down at the end.
         metrics: Where batches are recorded.
-        oom_cooldown_seconds: Time for which batches stay small after the device ran out of memory.
+        oom_batch_cooldown_seconds: Time for which batches stay small after the device ran out of memory.
     """
 
     def __init__(
@@ -62,7 +57,7 @@ class Scheduler:
         max_batch: int = 8,
         device: ThreadPoolExecutor | None = None,
         metrics: Metrics | None = None,
-        oom_cooldown_seconds: float = 60.0,
+        oom_batch_cooldown_seconds: float = 60.0,
     ) -> None:
         self.engine = engine
         self.costs = WindowCosts()
@@ -72,7 +67,7 @@ class Scheduler:
         self._queue: list[QueuedWindow] = []
         self._queue_changed = asyncio.Event()
         self._background = BackgroundAdmission()
-        self._batch_size = BatchSizeLimit(max_batch, oom_cooldown_seconds)
+        self._batch_size = BatchSizeLimit(max_batch, oom_batch_cooldown_seconds)
         self._restarts = engine.health.restarts
         self._task: asyncio.Task[None] | None = None
 

@@ -15,11 +15,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from ..engines.base import (
-    OpenedStream,
-    WindowRequest,
-    WindowResult,
-)
+from ..config.live_settings import ConversationSettings
+from ..engines.base import OpenedStream, WindowRequest, WindowResult
 from ..media.arrays import Samples
 from ..protocol import UtteranceEnded, UtteranceStarted
 from ..scheduling.batches import WindowJob
@@ -33,17 +30,6 @@ State = Literal["idle", "speaking", "draining"]
 
 class BufferFullError(ValueError):
     """The client sent more audio than may be buffered."""
-
-
-@dataclass(frozen=True)
-class ConversationSettings:
-    """max_buffered_seconds: most seconds of audio that may wait. silence_timeout_seconds: seconds without audio after which an
-    open utterance ends. crossfade_frames: frames over which idle passes into speech and back; an interrupt cuts.
-    """
-
-    max_buffered_seconds: float = 60.0
-    silence_timeout_seconds: float = 0.6
-    crossfade_frames: int = 2
 
 
 @dataclass

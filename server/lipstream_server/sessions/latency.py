@@ -25,7 +25,7 @@ class FirstFrameLatency:
     received_at: float
     buffering: float = 0.0
     queueing: float = 0.0
-    timings: StageTimings = field(default_factory=StageTimings)
+    work: StageTimings = field(default_factory=StageTimings)
     startup_delay: float = 0.0
     encoding: float = 0.0
     sending: float = 0.0
@@ -35,11 +35,9 @@ class FirstFrameLatency:
         cls, received_at: float, requested_at: float, result: WindowResult, now: float
     ) -> FirstFrameLatency:
         """Return the latency up to the result of the first window; time that no stage took counts as queueing."""
-        timings = result.timings
-        queueing = max(
-            0.0, now - requested_at - timings.audio_encoding - timings.denoising - timings.decoding
-        )
-        return cls(received_at, requested_at - received_at, queueing, timings)
+        work = result.timings
+        queueing = max(0.0, now - requested_at - work.audio_encoding - work.denoising - work.decoding)
+        return cls(received_at, requested_at - received_at, queueing, work)
 
     def with_playout(self, shown_at: float) -> FirstFrameLatency:
         """Return the latency with the startup delay of a first frame that is shown at `shown_at`."""
@@ -70,9 +68,9 @@ class FirstFrameLatency:
         return {
             "buffering": self.buffering,
             "queueing": self.queueing,
-            "audio_encoding": self.timings.audio_encoding,
-            "denoising": self.timings.denoising,
-            "decoding": self.timings.decoding,
+            "audio_encoding": self.work.audio_encoding,
+            "denoising": self.work.denoising,
+            "decoding": self.work.decoding,
             "startup_delay": self.startup_delay,
             "encoding": self.encoding,
             "sending": self.sending,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..busy import BusyError
+from ..errors import BusyError
 
 
 class SessionLimiter:
@@ -13,15 +13,15 @@ class SessionLimiter:
 
     Args:
         configured: Session limit that the operator set; None to use the measured capacity.
-        retry_seconds: Time after which refused clients should try again.
+        retry_after_seconds: Time after which refused clients should try again.
 
     Attributes:
         active: Active sessions.
         limit: Session limit; 1 until the capacity is measured.
     """
 
-    def __init__(self, configured: int | None, retry_seconds: float) -> None:
-        self._configured, self._retry_seconds = configured, retry_seconds
+    def __init__(self, configured: int | None, retry_after_seconds: float) -> None:
+        self._configured, self._retry_after_seconds = configured, retry_after_seconds
         self.active = 0
         self.limit = configured or 1
 
@@ -52,7 +52,7 @@ class SessionLimiter:
             BusyError: The session limit is reached.
         """
         if self.is_full:
-            raise BusyError(f"all {self.limit} sessions are taken", self._retry_seconds, "full")
+            raise BusyError(f"all {self.limit} sessions are taken", self._retry_after_seconds, "full")
         self.active += 1
         try:
             yield

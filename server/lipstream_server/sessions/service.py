@@ -10,11 +10,11 @@ from importlib.metadata import version
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
-from ..avatars.avatars import AvatarRegistry
-from ..busy import BusyError
+from ..avatars.registry import AvatarRegistry
 from ..config.settings import ServerSettings
 from ..engines.base import DeviceState, EngineHealth, OpenedStream, UnknownPresetError
 from ..engines.interface import SupervisedEngine
+from ..errors import BusyError
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Telemetry
 from ..scheduling.capacity import CapacityModel
@@ -40,7 +40,7 @@ class Service:
     """Composition of everything around one engine; an async context manager, ready after `warm_up`.
 
     Args:
-        engine: Engine, which is closed at the end.
+        engine: SupervisedEngine, which is closed at the end.
         settings: Settings of the server.
         storage: Open data directory.
         device: Thread that loaded the engine.
@@ -65,10 +65,14 @@ class Service:
         self.telemetry = telemetry or Telemetry()
         self.device_state = DeviceState("unknown")
         self.conversations: set[Conversation] = set()
-        self.limiter = SessionLimiter(settings.sessions, settings.retry_seconds)
-        self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
+        self.limiter = SessionLimiter(settings.max_sessions, settings.retry_after_seconds)
+        self.encoders = ThreadPoolExecutor(settings.encoder_threads, "encoder")
         self.scheduler = Scheduler(
-            engine, settings.most_batch, device, self.telemetry.metrics, settings.engine.smaller_seconds
+            engine,
+            settings.max_batch,
+            device,
+            self.telemetry.metrics,
+            settings.engine.oom_batch_cooldown_seconds,
         )
         self.avatars = AvatarRegistry(engine, self.scheduler, storage, settings.avatars)
         self._single_costs: Mapping[int, float] = {}
@@ -78,7 +82,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()
-        monitor = monitor_engine(self.scheduler, self.settings.engine.check_seconds)
+        monitor = monitor_engine(self.scheduler, self.settings.engine.health_check_seconds)
         self._monitor = asyncio.create_task(monitor, name="engine monitor")
         return self
 
@@ -120,7 +124,11 @@ class Service:
     @property
     def fragment_frames(self) -> int:
         """Frames of a fragment now. The first frame of a fragment of two is sent one frame duration later."""
-        return 1 if self.limiter.active <= self.settings.few_sessions else self.settings.fragment_frames
+        return (
+            1
+            if self.limiter.active <= self.settings.low_latency_max_sessions
+            else self.settings.fragment_frames
+        )
 
     @property
     def buffered_seconds(self) -> float:
@@ -155,7 +163,7 @@ class Service:
         Raises:
             BusyError: The session limit is reached.
         """
-        with self.limiter.slot(), self.avatars.used(avatar or self.default_avatar):
+        with self.limiter.slot(), self.avatars.in_use(avatar or self.default_avatar):
             yield
 
     async def open_stream(self, avatar: str | None, preset: str | None) -> OpenedStream:
@@ -193,9 +201,9 @@ class Service:
         frames = self.create_planner().sustainable_length
         request = silent_window(self.engine, opened, frames)
         self._capacity = await self.scheduler.run_on_device(
-            measure_capacity, self.engine, request, self.settings.most_batch
+            measure_capacity, self.engine, request, self.settings.max_batch
         )
-        budget = self.settings.load * frames / self.engine.fps
+        budget = self.settings.max_device_load * frames / self.engine.fps
         self.limiter.apply_capacity(self._capacity.max_sessions(budget))
 
 
@@ -207,7 +215,7 @@ def unready_reason(service: Service | None) -> tuple[Unready, str]:
     return status, _UNREADY_REASONS[status]
 
 
-def unready_error(service: Service | None, retry_seconds: float) -> BusyError:
+def unready_error(service: Service | None, retry_after_seconds: float) -> BusyError:
     """Return the refusal of a service that is not ready."""
     status, reason = unready_reason(service)
-    return BusyError(reason, retry_seconds, status)
+    return BusyError(reason, retry_after_seconds, status)

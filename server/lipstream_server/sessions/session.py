@@ -65,16 +65,16 @@ class Session:
         settings = service.settings
         self._id, self._channel, self._service, self._start, self._grant = id, channel, service, start, grant
         self._preset = start.preset or service.preset
-        self._max_seconds = min(settings.max_seconds, grant.seconds)
+        self._max_seconds = min(settings.max_session_seconds, grant.max_seconds)
         self.telemetry = SessionTelemetry(service.telemetry, id, self._preset, start.container)
         self._drain, self._drain_announced = service.telemetry.drain, False
         self._started_at = self._last_message_at = time.monotonic()
         self._last_warning_at = float("-inf")
         self._reader = PcmDecoder(start.audio)
         self._conversation = Conversation(
-            opened, start.audio.rate, service.create_planner(), settings.talk, start.idle
+            opened, start.audio.rate, service.create_planner(), settings.conversation, start.idle
         )
-        self._pacer = Pacer(self._started_at, settings.lag_seconds)
+        self._pacer = Pacer(self._started_at, settings.max_clock_lag_seconds)
         self._stats = StatsBuilder(
             self._conversation,
             self._pacer,
@@ -83,7 +83,7 @@ class Session:
             lambda: service.limiter.active,
         )
         self._windows = WindowLoop(
-            self._conversation, service.scheduler, self._preset, settings.engine.tries, self.telemetry
+            self._conversation, service.scheduler, self._preset, settings.engine.max_attempts, self.telemetry
         )
         self._changed, self._stop = asyncio.Event(), asyncio.Event()
         self._send_order = asyncio.Lock()  # media, and messages about it, stay in order
@@ -101,7 +101,7 @@ class Session:
         engine, settings = self._service.engine, self._service.settings
         container, (width, height) = self._start.container, engine.size
         media = await self._encode(
-            lambda: open_media_output(container, width, height, engine.fps, settings.mark)
+            lambda: open_media_output(container, width, height, engine.fps, settings.watermark)
         )
         ready = build_ready(
             self._id, self._start, self._preset, engine, settings, media.media_type, self._max_seconds
@@ -146,7 +146,7 @@ class Session:
 
     async def _send_error(self, error: ProtocolError) -> None:
         self._errors += 1
-        if self._errors > self._service.settings.errors:
+        if self._errors > self._service.settings.max_client_errors:
             text = f"the session ends after {self._errors} errors of the client"
             raise SessionClosed(CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, text)
         await self._channel.send(error.to_message())
@@ -244,11 +244,11 @@ class Session:
         now = time.monotonic()
         if self._service.engine_health.state == "lost":
             raise EngineGoneError("the engine is lost")
-        if now - self._last_message_at > self._service.settings.idle_seconds:
+        if now - self._last_message_at > self._service.settings.idle_timeout_seconds:
             raise SessionClosed(CloseCode.IDLE, "idle")
         if now - self._started_at > self._max_seconds:
             raise SessionClosed(CloseCode.IDLE, "expired")
-        if not self._grant.valid():
+        if not self._grant.is_valid():
             text = "the API key of this session is no longer valid"
             raise SessionClosed(CloseCode.UNAUTHORIZED, "unauthorized", ErrorCode.UNAUTHORIZED, text)
 

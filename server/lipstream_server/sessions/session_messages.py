@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..config.settings import ServerSettings
 from ..engines.base import EngineHealth
-from ..engines.interface import Engine
+from ..engines.interface import SupervisedEngine
 from ..media.arrays import OUTPUT_SAMPLE_RATE
 from ..media.live.audio_input import PcmDecoder
 from ..media.provenance import DIGITAL_SOURCE_TYPE
@@ -19,7 +19,7 @@ def build_ready(
     session_id: str,
     start: SessionStart,
     preset: str,
-    engine: Engine,
+    engine: SupervisedEngine,
     settings: ServerSettings,
     media_type: str,
     max_seconds: float,
@@ -40,8 +40,8 @@ def build_ready(
         digital_source_type=DIGITAL_SOURCE_TYPE,
         limits=Limits(
             max_message_bytes=MAX_MESSAGE_BYTES,
-            buffered_ms=round(settings.talk.max_buffered_seconds * 1000),
-            idle_timeout_seconds=settings.idle_seconds,
+            buffered_ms=round(settings.conversation.max_buffered_seconds * 1000),
+            idle_timeout_seconds=settings.idle_timeout_seconds,
             max_seconds=max_seconds,
         ),
     )

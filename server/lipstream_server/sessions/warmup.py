@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from ..engines.base import OpenedStream, OutOfMemoryError, WindowRequest
-from ..engines.interface import Engine
+from ..engines.interface import SupervisedEngine
 from ..scheduling.batches import WindowJob
 from ..scheduling.capacity import CapacityModel
 from ..scheduling.scheduler import Scheduler
@@ -35,7 +35,7 @@ async def measure_window_costs(
     return costs
 
 
-def measure_capacity(engine: Engine, request: WindowRequest, max_batch: int) -> CapacityModel:
+def measure_capacity(engine: SupervisedEngine, request: WindowRequest, max_batch: int) -> CapacityModel:
     """Time batches of one and of two windows, prefetching included. Runs in the device thread."""
     single = median(_time_batch(engine, [request]) for _ in range(_MEASURED_WINDOWS))
     try:
@@ -45,13 +45,13 @@ def measure_capacity(engine: Engine, request: WindowRequest, max_batch: int) -> 
     return CapacityModel(single, pair, max_batch)
 
 
-def silent_window(engine: Engine, opened: OpenedStream, frames: int) -> WindowRequest:
+def silent_window(engine: SupervisedEngine, opened: OpenedStream, frames: int) -> WindowRequest:
     """Return a request for the first `frames` frames of silence."""
     samples = np.zeros(engine.samples_needed(frames), np.float32)
     return WindowRequest(opened.stream, samples, 0, frames, False)
 
 
-def _time_batch(engine: Engine, batch: list[WindowRequest]) -> float:
+def _time_batch(engine: SupervisedEngine, batch: list[WindowRequest]) -> float:
     started_at = time.perf_counter()
     engine.prefetch_motion_features([result.stream for result in engine.generate(batch)])
     return time.perf_counter() - started_at

@@ -10,30 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
+from ..config.live_settings import WindowSettings
 from ..media.arrays import ENGINE_SAMPLE_RATE
 
 _ROUNDING = 1e-6
 _MAX_LOOKAHEAD_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class WindowSettings:
-    """lengths: of windows in frames, the first of an utterance first, rising. prefetch_seconds: most seconds of frames requested
-    before they are due, which an interrupt throws away. closing_frames: frames of silence after speech, in which the mouth closes.
-    safety_margin_seconds: time by which a window is requested before it is needed. max_real_time_factor: share of real time that
-    generating may take. max_startup_delay_seconds: longest wait before the first frame.
-    """
-
-    lengths: tuple[int, ...] = (4, 8, 16)
-    prefetch_seconds: float = 1.0
-    closing_frames: int = 6
-    safety_margin_seconds: float = 0.02
-    max_real_time_factor: float = 0.95
-    max_startup_delay_seconds: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not self.lengths or self.lengths[0] < 1 or list(self.lengths) != sorted(set(self.lengths)):
-            raise ValueError(f"window lengths must be positive and rise, got {self.lengths}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,8 @@ from lipstream_client.errors import RefusedError
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient
 from lipstream_server.commands.demo import free_port
-from lipstream_server.config.settings import EngineSettings, ServerSettings
+from lipstream_server.config.live_settings import EngineSettings
+from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.remote.proxy import EngineProcess
 from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
@@ -51,7 +52,8 @@ from lipstream_server.protocol import (
 
 SIDE, RATE = 64, 48_000
 SETTINGS = ServerSettings(
-    sessions=8, engine=EngineSettings(window_seconds=2.0, check_seconds=0.2, most_losses=6)
+    max_sessions=8,
+    engine=EngineSettings(window_timeout_seconds=2.0, health_check_seconds=0.2, max_restarts=6),
 )
 START = SessionStart(container="rgb", audio=AudioFormat(rate=RATE))
 
@@ -200,7 +202,7 @@ async def test_device_with_room_for_one_window_serves_all_sessions() -> None:
 
 
 async def test_engine_that_is_given_up_closes_sessions_and_fails_the_probes() -> None:
-    settings = replace(SETTINGS, engine=replace(SETTINGS.engine, most_losses=3))
+    settings = SETTINGS.replace(engine=SETTINGS.engine.replace(max_restarts=3))
     engine = EngineProcess.create(dying, settings.engine)
     async with serving(engine, settings) as address, connected(address, SessionStart()) as silent:
         listening = asyncio.create_task(silent.to_the_end())

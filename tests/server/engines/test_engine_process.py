@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lipstream_models.audio.sliding import WindowGrid
-from lipstream_server.config.settings import EngineSettings
+from lipstream_server.config.live_settings import EngineSettings
 from lipstream_server.engines.base import (
     EngineGoneError,
     EngineLostError,
@@ -37,7 +37,7 @@ from lipstream_server.engines.remote.restart_policy import RestartPolicy
 from lipstream_server.engines.remote.worker import EngineFaultError
 from lipstream_server.engines.stub import StubEngine
 
-QUICK = EngineSettings(window_seconds=0.5, call_seconds=30.0, most_losses=4)
+QUICK = EngineSettings(window_timeout_seconds=0.5, call_timeout_seconds=30.0, max_restarts=4)
 SAMPLES = np.random.default_rng(0).normal(0, 0.3, 16_000 * 4).astype(np.float32)
 
 
@@ -215,7 +215,7 @@ def test_closed_engine_ends_at_once_and_is_not_restarted() -> None:
 
 
 def test_process_within_its_adaptive_timeout_is_never_killed() -> None:
-    settings = EngineSettings(window_seconds=0.01, window_factor=50.0)
+    settings = EngineSettings(window_timeout_seconds=0.01, window_timeout_factor=50.0)
     with EngineProcess.create(calm, settings).start() as engine:
         stream = engine.create_stream("red", "exact", 0)
         for number in range(4):

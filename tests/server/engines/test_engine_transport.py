@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lipstream_server.config.settings import EngineSettings
+from lipstream_server.config.live_settings import EngineSettings
 from lipstream_server.engines.base import EngineLostError, WindowRequest
 from lipstream_server.engines.remote.proxy import EngineProcess
 from lipstream_server.engines.remote.shared_memory import SlotAllocator, open_shared_file
@@ -300,7 +300,9 @@ def test_fifty_restarts_leak_neither_files_nor_memory(caplog: pytest.LogCaptureF
     caplog.set_level(
         logging.CRITICAL, "lipstream_server.engines.remote.proxy"
     )  # captured records hold their errors
-    often = EngineSettings(most_losses=1, losses_seconds=1e-6)  # no delay: each death counts as the first
+    often = EngineSettings(
+        max_restarts=1, restart_period_seconds=1e-6
+    )  # no delay: each death counts as the first
     with EngineProcess.create(StubEngine, often).start() as engine:
         samples = np.zeros(engine.samples_needed(8), np.float32)
         before = _resources()

@@ -91,8 +91,8 @@ def corner(frame: np.ndarray) -> np.ndarray:
 
 
 async def test_watermark_is_on_frames_of_streams_and_clips_when_set() -> None:
-    marked = ServerSettings(sessions=1, mark=True)
-    for settings, there in ((marked, True), (ServerSettings(sessions=1), False)):
+    marked = ServerSettings(max_sessions=1, watermark=True)
+    for settings, there in ((marked, True), (ServerSettings(max_sessions=1), False)):
         _, media = await stream("rgb", settings)
         unit = next(unit for unit in map(TaggedMedia.unpack, media) if unit.tag is MediaTag.RGB)
         live = np.frombuffer(unit.payload, np.uint8).reshape(256, 256, 3)
@@ -194,7 +194,7 @@ async def test_clips_are_signed_with_the_certificate_of_the_operator(
 ) -> None:
     c2pa = pytest.importorskip("c2pa")
     chain, key = certified(curve)
-    signing = ServerSettings(sessions=1, signing=SigningSettings(chain, key))
+    signing = ServerSettings(max_sessions=1, signing=SigningSettings(certificate=chain, key=key))
     async with running(settings=signing) as address:
         status, _, refused = await post(address, CLIPS, audio=wav(0.5), container="webm")
         assert (status, refused["code"]) == (422, "container_unsigned")

@@ -46,7 +46,7 @@ async def run_session(address: str) -> str:
 
 
 async def test_log_lines_are_json_and_report_events_without_secrets(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", "--log-format", "json", "--sessions", "1") as process:
+    with serving(tmp_path / "data", "--log-format", "json", "--max-sessions", "1") as process:
         address = process.address
         session = await run_session(address)
         async with connected(address, SessionStart()), connected(address) as refused:

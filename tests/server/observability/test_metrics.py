@@ -12,6 +12,7 @@ from rest_client import (
 )
 from scraped_metrics import scrape
 
+from lipstream_server.config.live_settings import WindowSettings
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.metrics import Metrics
@@ -23,7 +24,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 GUIDE = Path(__file__).parents[3] / "docker" / "README.md"
 
@@ -45,7 +45,7 @@ async def test_metrics_count_a_session_from_its_start_to_its_end() -> None:
     assert during[("lipstream_sessions", ())] == 1
     assert 0 < during[("lipstream_buffered_audio_seconds", ())] <= 1.0
     assert after[("lipstream_sessions", ())] == 0
-    assert after[("lipstream_sessions_limit", ())] == CALM.sessions
+    assert after[("lipstream_sessions_limit", ())] == CALM.max_sessions
     assert after[("lipstream_sessions_ended_total", ("ended",))] == 1
     windows = after[("lipstream_windows_total", ("1", "session", "realtime"))]
     assert windows >= 1
@@ -70,7 +70,7 @@ async def test_build_info_names_version_model_and_device() -> None:
 
 
 async def test_metrics_count_refusals_by_reason() -> None:
-    async with running(settings=ServerSettings(sessions=1)) as address:
+    async with running(settings=ServerSettings(max_sessions=1)) as address:
         async with connected(address, SessionStart()), connected(address) as refused:
             await refused.send(SessionStart())
             assert (await refused.until(Error)).retry_after
@@ -97,7 +97,7 @@ async def test_metrics_count_refusals_by_reason() -> None:
 
 async def test_metrics_count_repeated_frames_of_a_slow_model() -> None:
     engine = StubEngine(seconds_per_frame=0.12)
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4,)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4,)))
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(1.5))
         await client.send(UtteranceEnd())

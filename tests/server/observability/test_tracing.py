@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from server_process import serving
 
+from lipstream_server.config.live_settings import WindowSettings
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.tracing import TracingError, open_tracer
@@ -29,7 +30,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 STAGES = ["queueing", "audio_encoding", "denoising", "decoding", "buffered", "encoding", "sending"]
 
@@ -43,7 +43,7 @@ async def test_trace_has_all_stages_of_each_window() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4, 16)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4, 16)))
     engine = StubEngine(seconds_per_window=0.01)
     tracer = provider.get_tracer("test")
     async with (

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from live_server import get, running
 
+from lipstream_server.config.live_settings import WindowSettings
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.scheduling.batches import WindowJob
 from lipstream_server.scheduling.capacity import MAX_SESSIONS, CapacityModel
 from lipstream_server.sessions.service import Service
 from lipstream_server.sessions.warmup import silent_window
-from lipstream_server.sessions.window_planner import WindowSettings
 from lipstream_server.storage.storage import Storage
 
 SECONDS = st.floats(0.0, 2.0)
@@ -107,13 +107,13 @@ async def test_window_cost_budgets_for_one_more_session_with_a_measured_limit(tm
 
 
 async def test_window_cost_budgets_for_no_other_session_with_a_limit_of_one(tmp_path: Path) -> None:
-    async with warm_service(ServerSettings(windows=FOUR_FRAMES, load=0.4), tmp_path) as service:
+    async with warm_service(ServerSettings(windows=FOUR_FRAMES, max_device_load=0.4), tmp_path) as service:
         assert service.limiter.limit == 1
         assert window_costs(service, 0) == [1]
 
 
 async def test_window_cost_of_a_single_session_follows_recent_windows_not_the_warm_up(tmp_path: Path) -> None:
-    async with warm_service(ServerSettings(windows=FOUR_FRAMES, load=0.4), tmp_path) as service:
+    async with warm_service(ServerSettings(windows=FOUR_FRAMES, max_device_load=0.4), tmp_path) as service:
         service.engine.seconds_per_window = 0.0  # type: ignore[attr-defined]
         request = silent_window(service.engine, await service.open_stream(None, None), 4)
         for _ in range(5):
@@ -122,5 +122,5 @@ async def test_window_cost_of_a_single_session_follows_recent_windows_not_the_wa
 
 
 async def test_window_cost_budgets_for_active_sessions_only_with_a_configured_limit(tmp_path: Path) -> None:
-    async with warm_service(ServerSettings(windows=FOUR_FRAMES, sessions=6), tmp_path) as service:
+    async with warm_service(ServerSettings(windows=FOUR_FRAMES, max_sessions=6), tmp_path) as service:
         assert window_costs(service, 2) == [1, 1, 2]

@@ -193,7 +193,7 @@ async def test_batches_without_memory_are_halved_and_the_next_ones_are_smaller()
     assert engine.batches[:7] == [-7, -4, 2, 2, -3, 2, 1]
     assert engine.batches[7:] == [2, 2, 2, 1]
     engine = SmallMemoryEngine()
-    async with Scheduler(engine, oom_cooldown_seconds=0.0) as scheduler:
+    async with Scheduler(engine, oom_batch_cooldown_seconds=0.0) as scheduler:
         for _ in range(2):
             await asyncio.gather(*(scheduler.generate(job(engine)) for _ in range(3)))
     assert engine.batches == [-3, 2, 1] * 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from live_server import CALM, connected, get, running, tone, until
 
+from lipstream_server.config.live_settings import ConversationSettings
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine
@@ -30,7 +31,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
 
 BAD_TEXT = {
     "no JSON": "{",
@@ -152,7 +152,7 @@ async def test_messages_beyond_the_size_limit_close_the_connection() -> None:
 
 
 async def test_too_many_errors_end_the_session() -> None:
-    settings = ServerSettings(sessions=1, errors=3)
+    settings = ServerSettings(max_sessions=1, max_client_errors=3)
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         for _ in range(4):
             await client.send("?")
@@ -163,7 +163,7 @@ async def test_too_many_errors_end_the_session() -> None:
 
 
 async def test_idle_timeouts_close_connections_before_and_after_session_start() -> None:
-    settings = ServerSettings(sessions=1, hello_seconds=0.2, idle_seconds=0.3)
+    settings = ServerSettings(max_sessions=1, start_timeout_seconds=0.2, idle_timeout_seconds=0.3)
     async with running(settings=settings) as address:
         async with connected(address) as client:
             assert await client.to_the_end() == CloseCode.IDLE
@@ -175,7 +175,7 @@ async def test_idle_timeouts_close_connections_before_and_after_session_start() 
 
 async def test_audio_beyond_the_buffer_limit_is_rejected_and_the_rest_is_shown() -> None:
     settings = ServerSettings(
-        sessions=1, windows=CALM.windows, talk=ConversationSettings(max_buffered_seconds=1.0)
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=1.0)
     )
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(0.8))
@@ -188,7 +188,7 @@ async def test_audio_beyond_the_buffer_limit_is_rejected_and_the_rest_is_shown()
 
 
 async def test_last_session_slot_is_given_once_and_refusals_have_a_retry_time() -> None:
-    settings = ServerSettings(sessions=1, retry_seconds=7)
+    settings = ServerSettings(max_sessions=1, retry_after_seconds=7)
     async with running(settings=settings) as address:
         async with connected(address, SessionStart()):
             status, headers, body = await get(address, "/readyz")
@@ -225,7 +225,7 @@ async def test_vanished_clients_leave_no_tasks_or_threads() -> None:
 
 
 async def test_slow_reader_is_closed() -> None:
-    settings = ServerSettings(sessions=1, send_seconds=0.5)
+    settings = ServerSettings(max_sessions=1, send_timeout_seconds=0.5)
     async with running(StubEngine(side=256), settings) as address, connected(address) as client:
         await client.send(SessionStart(container="rgb"))  # 5 MB a second
         client.socket.transport.pause_reading()

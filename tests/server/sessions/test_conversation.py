@@ -8,9 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from virtual_conversation import CHUNK_FRAMES, SAMPLES_PER_FRAME, VirtualConversation
 
 from lipstream_client.recording import RATE
-from lipstream_server.sessions.conversation import BufferFullError, ConversationSettings
+from lipstream_server.config.live_settings import ConversationSettings, WindowSettings
+from lipstream_server.sessions.conversation import BufferFullError
 from lipstream_server.sessions.playout import MediaChunk
-from lipstream_server.sessions.window_planner import WindowSettings
 
 
 def test_microphone_audio_is_shown_after_one_short_window_without_repeated_frames() -> None:

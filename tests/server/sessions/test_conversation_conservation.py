@@ -9,12 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from lipstream_server.config.live_settings import ConversationSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import UtteranceEnded, UtteranceStarted
 from lipstream_server.scheduling.batches import WindowJob
-from lipstream_server.sessions.conversation import BufferFullError, Conversation, ConversationSettings
+from lipstream_server.sessions.conversation import BufferFullError, Conversation
 from lipstream_server.sessions.playout import MediaChunk
-from lipstream_server.sessions.window_planner import WindowPlanner, WindowSettings
+from lipstream_server.sessions.window_planner import WindowPlanner
 
 RATE, FPS, SAMPLES_PER_FRAME, UNIT = 48_000, 25, 1920, 2.0**-22
 SETTINGS = ConversationSettings(max_buffered_seconds=4.0, silence_timeout_seconds=0.6)

@@ -93,7 +93,7 @@ async def test_drain_under_load_cuts_off_no_session_and_loses_no_clip(
     stopping: signal.Signals, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    with serving(data, "--sessions", "8", "--drain-seconds", str(LIMIT)) as process:
+    with serving(data, "--max-sessions", "8", "--drain-seconds", str(LIMIT)) as process:
         accepted = await drain_under_load(process, stopping)
         assert process.wait(20) == 0, process.log.read_text()
         assert not [line for line in process.lines() if line["level"] in ("warning", "error")]

@@ -24,6 +24,7 @@ from stream_model import SessionModel
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from lipstream_server.config.live_settings import ConversationSettings, WindowSettings
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
@@ -46,20 +47,18 @@ from lipstream_server.protocol import (
     UtteranceEnd,
     UtteranceEnded,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 T = TypeVar("T")
 MAX_ERRORS = 8
 MAX_BUFFERED = 2.0
 # No timeout ends a session, however slow the machine is.
 SETTINGS = ServerSettings(
-    sessions=4,
-    hello_seconds=1000,
-    idle_seconds=1000,
-    send_seconds=1000,
-    errors=MAX_ERRORS,
-    talk=ConversationSettings(max_buffered_seconds=MAX_BUFFERED),
+    max_sessions=4,
+    start_timeout_seconds=1000,
+    idle_timeout_seconds=1000,
+    send_timeout_seconds=1000,
+    max_client_errors=MAX_ERRORS,
+    conversation=ConversationSettings(max_buffered_seconds=MAX_BUFFERED),
     windows=WindowSettings(lengths=(4, 8)),
 )
 GARBAGE = st.one_of(

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from decoded_video import decode
 from live_server import CALM, Client, connected, running, tone
 from websockets.asyncio.client import connect
 
+from lipstream_server.config.live_settings import WindowSettings
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
@@ -27,7 +27,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 SIDE = 64
 
@@ -80,7 +79,7 @@ async def test_interrupt_is_answered_and_no_media_of_the_utterance_follows() -> 
 async def test_sessions_receive_only_their_own_frames_and_audio() -> None:
     """Each session has its own colour and level; their windows share batches."""
     engine = StubEngine(seconds_per_window=0.02)
-    settings = ServerSettings(sessions=8, windows=WindowSettings(lengths=(8,)))
+    settings = ServerSettings(max_sessions=8, windows=WindowSettings(lengths=(8,)))
     levels = {"red": 0.15, "green": 0.3, "blue": 0.6, "grey": 0.9}
 
     async def run_session(address: str, colour: str) -> Client:
@@ -130,7 +129,7 @@ async def test_containers_hold_all_frames_and_audio(container: Container) -> Non
 
 async def test_fragments_hold_one_frame_while_few_sessions_are_active() -> None:
     async with (
-        running(settings=replace(CALM, few_sessions=1)) as address,
+        running(settings=CALM.replace(low_latency_max_sessions=1)) as address,
         connected(address, SessionStart(container="rgb")) as first,
     ):
         await first.media(6)
@@ -156,7 +155,7 @@ async def test_stats_of_a_still_idle_session() -> None:
 
 async def test_stats_warn_of_repeated_frames() -> None:
     engine = StubEngine(seconds_per_frame=0.12)
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4,)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4,)))
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(2.0))
         await client.send(UtteranceEnd())

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lipstream_server.sessions.window_planner import Progress, WindowPlanner, WindowSettings
+from lipstream_server.config.live_settings import WindowSettings
+from lipstream_server.sessions.window_planner import Progress, WindowPlanner
 
 FPS, SAMPLES_PER_FRAME, AUDIO_AHEAD_FRAMES = 25, 640, 28
 COSTS = {4: 0.2, 8: 0.31, 16: 0.55}  # seconds

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lipstream_server.sessions.window_planner import Progress, WindowPlanner, WindowSettings
+from lipstream_server.config.live_settings import WindowSettings
+from lipstream_server.sessions.window_planner import Progress, WindowPlanner
 
 FPS, SAMPLES_PER_FRAME = 25, 640
 
@@ -41,7 +42,7 @@ def test_windows_grow_where_short_ones_do_not_keep_up() -> None:
 
 
 def test_window_lengths_must_rise() -> None:
-    with pytest.raises(ValueError, match="must be positive and rise"):
+    with pytest.raises(ValueError, match="positive and rise"):
         WindowSettings(lengths=(8, 4))
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from ...config.settings import EngineSettings
+from ...config.live_settings import EngineSettings
 from ...media.arrays import RgbImage
 from ..base import (
     EngineGoneError,
@@ -52,7 +52,7 @@ class EngineProcess(SupervisedEngine):
     ) -> None:
         self._make, self._preload = make, preload
         self._settings = settings or EngineSettings()
-        self._policy = RestartPolicy(self._settings.most_losses, self._settings.losses_seconds)
+        self._policy = RestartPolicy(self._settings.max_restarts, self._settings.restart_period_seconds)
         self._health = EngineHealth()
         self._facts: EngineFacts | None = None
         self._worker: EngineWorker | None = None
@@ -102,7 +102,7 @@ class EngineProcess(SupervisedEngine):
 
     @property
     def health(self) -> EngineHealth:
-        """Health of the process."""
+        """EngineHealth of the process."""
         return self._health
 
     @property
@@ -205,7 +205,7 @@ class EngineProcess(SupervisedEngine):
 
     def _retry(self, method: str, attempt: Callable[[EngineWorker], Any]) -> Any:
         cause: WorkerDiedError | None = None
-        for _ in range(self._settings.tries):
+        for _ in range(self._settings.max_attempts):
             worker = self._running_worker()
             try:
                 return attempt(worker)
@@ -213,7 +213,7 @@ class EngineProcess(SupervisedEngine):
                 cause = error
                 self._restart(error)
         raise EngineLostError(
-            f"{method} was tried {self._settings.tries} times, and each time the engine was lost: {cause}"
+            f"{method} was tried {self._settings.max_attempts} times, and each time the engine was lost: {cause}"
         )
 
     def _run(self, worker: EngineWorker, method: str, *arguments: object) -> Any:
@@ -226,13 +226,15 @@ class EngineProcess(SupervisedEngine):
     def _timeout(self, method: str, arguments: Sequence[object]) -> float:
         settings = self._settings
         if method in (COUNT_STREAMS, "device_state"):
-            return settings.window_seconds
+            return settings.window_timeout_seconds
         if method != "generate" or not self._seconds_per_frame:
-            return settings.call_seconds
+            return settings.call_timeout_seconds
         (requests,) = arguments
         assert isinstance(requests, list)
         frames: int = sum(request.frames for request in requests)
-        return max(settings.window_seconds, settings.window_factor * self._seconds_per_frame * frames)
+        return max(
+            settings.window_timeout_seconds, settings.window_timeout_factor * self._seconds_per_frame * frames
+        )
 
     def _measure(self, seconds: float) -> None:
         before = self._seconds_per_frame or seconds
@@ -250,7 +252,7 @@ class EngineProcess(SupervisedEngine):
             try:
                 worker = self._start_worker()
                 for avatar, snapshot in self._avatars.items():
-                    worker.call("restore_avatar", (avatar, snapshot), self._settings.call_seconds)
+                    worker.call("restore_avatar", (avatar, snapshot), self._settings.call_timeout_seconds)
                 break
             except WorkerDiedError as error:
                 cause = error
@@ -267,7 +269,7 @@ class EngineProcess(SupervisedEngine):
             self._health = replace(self._health, state="lost")
             settings = self._settings
             raise EngineGoneError(
-                f"the engine was lost more than {settings.most_losses} times within {settings.losses_seconds:g} s and is "
+                f"the engine was lost more than {settings.max_restarts} times within {settings.restart_period_seconds:g} s and is "
                 "not started again: look into the log above, then restart the server"
             )
         if self._closing.wait(seconds):
@@ -284,7 +286,7 @@ class EngineProcess(SupervisedEngine):
             self._worker = worker
             if self._closing.is_set():
                 worker.kill()
-        self._facts = worker.receive_facts(self._settings.load_seconds)
+        self._facts = worker.receive_facts(self._settings.load_timeout_seconds)
         return worker
 
     def _running_worker(self) -> EngineWorker:
