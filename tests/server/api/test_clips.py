@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from gated_engines import Failing, Gated
-from lipstream_server.media.containers.growing_file import playable
+from lipstream_server.media.file.growing_file import playable_bytes
 from live_server import (
     CALM,
     ask,
@@ -153,7 +153,7 @@ async def test_running_clip_plays_and_its_events_report_progress(
         assert (early, headers["content-type"], nothing) == (409, "application/problem+json", b"")
         engine.allowed.release(14)
         part = tmp_path / "clips" / clip["id"] / f"work.part.{container}"
-        await until(lambda: part.exists() and playable(io.BytesIO(part.read_bytes()), container) > 0)
+        await until(lambda: part.exists() and playable_bytes(io.BytesIO(part.read_bytes()), container) > 0)
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["cache-control"]) == (200, "no-store")
         assert headers["content-type"] == f"video/{container}"
