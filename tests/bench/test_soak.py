@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from lipstream_bench.live.server_process import serving
-from lipstream_bench.reliability.soak import Sample, SoakReport, run_soak
+from lipstream_bench.reliability.soak import run_soak
+from lipstream_bench.reliability.soak_report import Sample, SoakReport
 from lipstream_client.recording import read_audio
 from lipstream_models.bundled import recording_path
 from lipstream_server.commands.demo import free_port
