@@ -1,7 +1,6 @@
 # One file for CPU and CUDA:
 #   docker build -t lipstream:cpu .
 #   docker build -t lipstream:cuda --build-arg TORCH=cuda .
-# bench/lipstream_bench/image follows it step by step where no engine runs, and refuses instructions that it does not know.
 ARG PYTHON_VERSION=3.11
 ARG BASE=python:${PYTHON_VERSION}-slim-bookworm
 

@@ -56,7 +56,7 @@ bench: $(TOOLS) ## every preset: speed and fidelity, into runs/bench
 train: $(TOOLS) ## train the bundled model again; continues where it stopped (Debian packages: training/README.md)
 	@$(BIN)/python -m lipstream_training.train
 
-image-check: $(TOOLS) ## follow the Dockerfile without Docker, start what comes of it, stream (root, debootstrap, 6 GB)
+image-check: $(TOOLS) ## build the image with Docker or Podman, run it, check its files, confinement and a stream
 	@$(BIN)/python -m lipstream_bench.image
 
 clean: ## forget the environment and what the tools left

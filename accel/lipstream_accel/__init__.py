@@ -1,1 +1,1 @@
-"""How to sample fast: plans, caches, parallel denoising prediction. Needs torch alone."""
+"""Accelerated sampling of diffusion models: plans, feature caches, parallel denoising prediction. Depends on torch only."""

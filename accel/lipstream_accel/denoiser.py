@@ -1,4 +1,8 @@
-"""What a denoiser must offer to be sampled by a plan. Nothing is patched: a network is entered at its cut points."""
+"""Interface of a denoiser that can be sampled by a plan.
+
+A network is entered at its cut points; no layer is patched from outside. `f_u31` and `f_u30` are the inputs of
+the last layer (U_32) and of the layer before it (U_31), in the notation of LightningCP.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +13,29 @@ from torch import Tensor
 
 
 class KeyStepProtocol(Protocol):
-    """A whole evaluation with what later steps may reuse. Features have the batch rows as their first dimension."""
+    """Result of a full evaluation: the prediction, and features that later steps may reuse.
+
+    The first dimension of every feature is the batch row.
+    """
 
     @property
-    def prediction(self) -> Tensor: ...
+    def prediction(self) -> Tensor:
+        """Prediction (rows, C, frames, h, w)."""
+        ...
 
     @property
     def f_u31(self) -> Tensor:
-        """Input of the last layer, for the cut "head"."""
+        """Input of the last layer (rows, ...), for the cut "head"."""
         ...
 
     @property
     def f_u30(self) -> Tensor:
-        """Input of the last layer but one, for the cut "shallow"."""
+        """Input of the last layer but one (rows, ...), for the cut "shallow"."""
         ...
 
     @property
     def encoder(self) -> Any:
-        """What `DenoiserProtocol.decode` takes, for the cut "decoder"."""
+        """Argument of `DenoiserProtocol.decode`, for the cut "decoder"."""
         ...
 
     @property
@@ -35,19 +44,19 @@ class KeyStepProtocol(Protocol):
         ...
 
     def last_rows(self, rows: int) -> Self:
-        """The same of the last rows only: of the conditional ones."""
+        """Return the same result for the last ``rows`` batch rows (the conditional ones)."""
         ...
 
 
 class ConditionsProtocol(Protocol):
-    """Whatever the denoiser is conditioned on. Rows are clips, with guidance unconditional rows first."""
+    """Conditions of a batch. With guidance, the unconditional rows come first."""
 
     def conditional(self) -> Self:
-        """Without the unconditional rows; asked for by plans that reuse or skip guidance."""
+        """Return the conditional rows only. Called for plans that reuse or skip guidance."""
         ...
 
     def without_reference(self, names: Collection[str]) -> Self:
-        """Without reference tokens in these layers; asked for by plans that name some."""
+        """Return conditions without reference tokens in these layers. Called for plans that name such layers."""
         ...
 
 
@@ -55,18 +64,19 @@ C = TypeVar("C", bound=ConditionsProtocol, contravariant=True)
 
 
 class DenoiserProtocol(Protocol[C]):
-    """A network with cut points; a plan asks only for those that it uses.
+    """A network with cut points. A plan calls only the methods of the cuts that it uses.
 
-    z: latents (rows, C, frames, h, w), any shape after the rows will do; t: a time step for each row. In parallel prediction rows
-    are k times as many as those of kept features and conditions: row r of these then serves rows r*k .. r*k+k-1.
+    Shapes: latents z are (rows, C, frames, h, w) (any shape after the rows works); timesteps t are (rows,). In
+    parallel prediction z has k times as many rows as the cached features and the conditions: row r of these then
+    serves rows r*k .. r*k+k-1 of z. Every prediction has the shape of z.
     """
 
     def whole(self, z: Tensor, t: Tensor, conditions: C) -> Tensor:
-        """The plain prediction. All that plans of key steps only need."""
+        """Return the prediction of the full network. The only method needed by plans without reuse."""
         ...
 
     def key_step(self, z: Tensor, t: Tensor, conditions: C) -> KeyStepProtocol:
-        """The same with what later steps may reuse."""
+        """Return the prediction of the full network together with its reusable features."""
         ...
 
     def head(
@@ -78,13 +88,17 @@ class DenoiserProtocol(Protocol[C]):
         foreground: Tensor | None = None,
         background: Any = None,
     ) -> Tensor:
-        """Cut "head" (LightningCP): the last layer on a kept f_u31; with ``foreground`` attention among these tokens only."""
+        """Evaluate the last layer on a cached f_u31 (cut "head", LightningCP).
+
+        With ``foreground`` (L,) token indices, attention runs among these tokens only, and the others take the
+        outputs in ``background``.
+        """
         ...
 
     def shallow(self, z: Tensor, f_u30: Tensor, t: Tensor, conditions: C) -> Tensor:
-        """Cut "shallow" (DeepCache): the first layer and the last two on a kept f_u30."""
+        """Evaluate the first layer and the last two on a cached f_u30 (cut "shallow", DeepCache)."""
         ...
 
     def decode(self, encoder: Any, t: Tensor, conditions: C) -> Tensor:
-        """Cut "decoder" (FasterDiffusion): all up blocks on kept encoder features, without new latents."""
+        """Evaluate all decoder blocks on cached encoder features, without latents (cut "decoder", FasterDiffusion)."""
         ...

@@ -1,4 +1,4 @@
-"""Features at steps that do not compute them, from those that did."""
+"""History of a feature at key steps, and its linear extrapolation to other steps."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Trace:
-    """A feature at up to two key steps, oldest first, each with its time step."""
+class FeatureHistory:
+    """A feature at up to two key steps, oldest first, each with its timestep."""
 
     points: tuple[tuple[float, Tensor], ...] = ()
 
-    def after(self, time: float, feature: Tensor) -> Trace:
-        """The trace with one more point; the oldest is forgotten."""
-        return Trace((*self.points[-1:], (time, feature)))
+    def append(self, time: float, feature: Tensor) -> FeatureHistory:
+        """Return the history with one more point; only the newest two are kept."""
+        return FeatureHistory((*self.points[-1:], (time, feature)))
 
-    def at(self, time: float) -> Tensor:
-        """The feature on the line through both points; the only point's while there is no other."""
+    def extrapolate(self, time: float) -> Tensor:
+        """Return the feature on the line through both points, or the only point's feature if there is one point."""
         last_time, last = self.points[-1]
         if len(self.points) == 1:
             return last

@@ -1,26 +1,34 @@
-"""Classifier-free guidance, evaluated, reused or left out."""
+"""Classifier-free guidance: evaluated, reused or skipped."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 
-def guide(
-    predictions: Tensor, steps: int, mode: str, scale: float, difference: Tensor | None
+def apply_guidance(
+    predictions: Tensor, steps: int, mode: str, scale: float, guidance_delta: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Guided predictions (clips, steps, ...) and the branches' difference (clips, ...) for later steps to reuse.
+    """Combine the guidance branches of one evaluation.
 
-    predictions: (rows, ...) with the steps of each row next to each other; for mode "evaluate" the unconditional rows, then the
-    conditional ones, else the latter alone. mode "reuse" adds the part of the guidance that goes beyond the conditional
-    prediction: u + s (c - u) = c + (s - 1) d. mode "skip" takes the conditional prediction as it is.
+    Args:
+        predictions: (rows, ...), the steps of each row next to each other. For mode "evaluate" the unconditional
+            rows come first; for the other modes there are conditional rows only.
+        steps: sampling steps in the evaluation.
+        mode: "evaluate" computes u + s (c - u); "reuse" computes c + (s - 1) d with a cached difference d of the
+            branches; "skip" returns c.
+        scale: guidance scale s.
+        guidance_delta: the difference d (B, ...) of an earlier step.
+
+    Returns:
+        Guided predictions (B, steps, ...) and the difference (B, ...) that later steps may reuse.
     """
     if mode == "evaluate":
         unconditional, conditional = (half.unflatten(0, (-1, steps)) for half in predictions.chunk(2))
-        apart = conditional - unconditional
-        return unconditional + scale * apart, apart[:, -1]
+        delta = conditional - unconditional
+        return unconditional + scale * delta, delta[:, -1]
     conditional = predictions.unflatten(0, (-1, steps))
     if mode == "skip":
-        return conditional, difference
-    if difference is None:
+        return conditional, guidance_delta
+    if guidance_delta is None:
         raise ValueError("guidance can be reused only after a step that evaluated it")
-    return conditional + (scale - 1) * difference[:, None], difference
+    return conditional + (scale - 1) * guidance_delta[:, None], guidance_delta

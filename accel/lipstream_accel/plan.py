@@ -1,7 +1,7 @@
-"""How a clip is sampled, as data: key steps, and what the steps after them reuse.
+"""Sampling plans: key steps, and the features that the steps after them reuse, as data.
 
-A plan knows no network. It is checked when it is made (`rules`), turned into JSON and back (`plan_json`), priced in FLOPs on
-tensors without memory (`price`) and run (`sampling`).
+A plan does not depend on a network. It is validated on creation (`rules`), serialised (`plan_json`), printed
+(`plan_text`), priced in FLOPs on meta tensors (`price`) and executed (`sampling`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from .rules import Cut, Guidance, check_plan
 
 @dataclass(frozen=True)
 class Segment:
-    """A key step, at which the whole network runs, and the steps right after it, which reuse what it kept.
+    """A key step, at which the full network runs, and the following steps, which reuse its features.
 
-    key: index of the key step, 0 the noisiest; following: how many steps come after it before the next key step.
-    cut: what the following steps evaluate. "head": the last layer on the kept f_U31 (LightningCP); "shallow": the first and the
-    last two layers on the kept f_U30 (DeepCache); "decoder": all up blocks on the kept encoder features (FasterDiffusion).
-    parallel: the following steps are one batch, or one evaluation after the other.
-    guidance, following_guidance: "evaluate" both branches; "reuse" the difference between the branches of the last step that
-    evaluated it, c + (s - 1) d; "skip" guidance, c alone. Without guidance at sampling time they make no difference.
-    foreground: the following steps attend inside the face only (DFA, paper section 3).
-    forecast: 0 holds f_U31; 1 extends the line through the last two key steps.
+    Attributes:
+        key: index of the key step; 0 is the noisiest step.
+        following: number of steps between this key step and the next one.
+        cut: part of the network that the following steps evaluate. "head": the last layer on the cached f_U31
+            (LightningCP); "shallow": the first layer and the last two on the cached f_U30 (DeepCache); "decoder":
+            all up blocks on the cached encoder features (FasterDiffusion).
+        parallel: whether the following steps run in one batch or one after the other.
+        guidance: guidance at the key step. "evaluate": both branches run; "reuse": c + (s - 1) d with the
+            difference d of the last step that evaluated it; "skip": c alone. Ignored when guidance is off.
+        following_guidance: guidance at the following steps, with the same values.
+        foreground: whether the following steps attend inside the face only (DFA, LightningCP section 3).
+        forecast: 0 reuses f_U31 as it is; 1 extrapolates it linearly from the last two key steps.
     """
 
     key: int
@@ -44,13 +48,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Plan:
-    """A named way to take ``steps`` sampling steps. Raises PlanError, which names the rule, when it is impossible.
+    """A named list of segments for ``steps`` sampling steps.
 
-    estimate_from: the paper's t_thresh as a step index. Parallel steps from there on take latents rolled forward with the key
-    step's noise as input, earlier ones the latents right after the key step; ``steps`` switches the estimation off.
-    without_reference: layers that see no reference tokens (paper, section 4).
-    exact: conditions are projected once a clip. False is the released code's way, which projects them at every step; the
-    pictures are the same to rounding.
+    Creating an invalid plan raises PlanError with the name of the broken rule.
+
+    Attributes:
+        estimate_from: the t_thresh of LightningCP as a step index. Parallel steps from this index on take latents
+            that are rolled forward with the key step's noise; earlier ones take the latents after the key step.
+            ``steps`` switches the estimation off.
+        without_reference: names of layers without reference tokens (LightningCP section 4).
+        project_once: whether conditions are projected once for each window. The released code of Hallo projects
+            them at every step; the frames are equal up to rounding.
     """
 
     name: str
@@ -58,7 +66,7 @@ class Plan:
     segments: tuple[Segment, ...]
     estimate_from: int = 0
     without_reference: tuple[str, ...] = ()
-    exact: bool = True
+    project_once: bool = True
 
     def __post_init__(self) -> None:
         check_plan(self)
@@ -72,36 +80,38 @@ class Plan:
         *,
         estimate_from: int = 0,
         without_reference: Sequence[str] = (),
-        exact: bool = True,
+        project_once: bool = True,
         **segment: Any,
     ) -> Plan:
-        """A plan with these key steps and the same settings (fields of `Segment`) for every segment."""
+        """Return a plan with these key steps; ``segment`` sets fields of every `Segment`."""
         ends = [*keys[1:], steps]
         segments = tuple(Segment(key, end - key - 1, **segment) for key, end in zip(keys, ends, strict=True))
-        return cls(name, steps, segments, estimate_from, tuple(without_reference), exact)
+        return cls(name, steps, segments, estimate_from, tuple(without_reference), project_once)
 
     @property
     def keys(self) -> tuple[int, ...]:
+        """Indices of the key steps."""
         return tuple(segment.key for segment in self.segments)
 
     @property
     def reuses(self) -> bool:
-        """Whether any step reuses what a key step kept."""
+        """Whether any step reuses features of a key step."""
         return any(segment.following for segment in self.segments)
 
     @property
     def needs_foreground(self) -> bool:
-        """Whether the face's token indices must be given."""
+        """Whether sampling needs the token indices of the face."""
         return any(segment.foreground and segment.following for segment in self.segments)
 
     @property
     def forecasts(self) -> bool:
+        """Whether any step extrapolates f_U31."""
         return any(segment.forecast and segment.following for segment in self.segments)
 
     def as_released(self) -> Plan:
-        """The same steps at the released code's cost, to compare with published figures."""
-        return replace(self, exact=False)
+        """Return the same steps at the cost of the released code, for comparison with published figures."""
+        return replace(self, project_once=False)
 
-    def on_exact_code(self) -> Plan:
-        """The same steps with conditions projected once."""
-        return replace(self, exact=True)
+    def with_conditions_projected_once(self) -> Plan:
+        """Return the same steps with conditions projected once."""
+        return replace(self, project_once=True)

@@ -1,4 +1,4 @@
-"""Named plans for any number of steps."""
+"""Presets: named plans for any number of steps."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dataclasses import replace
 from .plan import Plan
 from .rules import Guidance
 
-# The paper takes 11 key steps of Hallo's 40, which its FLOP figures prove; which steps they are it does not say.
+# LightningCP takes 11 key steps of 40 on Hallo: its FLOP figures imply the number, but it does not list the steps.
 PAPER_KEYS = 11
-# Its plot of latents and noise puts the threshold of input latents estimation at step 10 of 40.
+# LightningCP starts input latents estimation at step 10 of 40 on Hallo (figure 4).
 PAPER_THRESHOLD = 10
-# The layer whose reference tokens it leaves out has the finest resolution and is not the last; D_00 exists at every depth.
+# LightningCP removes reference tokens from a layer of the finest resolution that is not the last one, and does not say
+# which; D_00 is such a layer and exists at every depth.
 PAPER_WITHOUT_REFERENCE = ("down_blocks.0.0",)
-# Fewer than the paper's cost little fidelity (README, "What was tried").
+# Fewer key steps than in LightningCP cost little fidelity (README, "Measured variants").
 BALANCED_KEYS = 9
 REALTIME_KEYS = 7
 PAPER_STEPS = 40
 
 
 def preset(name: str, steps: int) -> Plan:
-    """The plan called ``name`` for a sampler of ``steps`` steps.
+    """Return the plan ``name`` for a sampler of ``steps`` steps.
 
-    Raises ValueError for a name that is not in ``PRESETS`` or fewer steps than one.
+    Raises ValueError if the name is not in ``PRESETS`` or ``steps`` is below 1.
     """
     if name not in _PLANS:
         raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
@@ -33,10 +34,10 @@ def preset(name: str, steps: int) -> Plan:
 
 
 def key_steps(steps: int, of_40: int) -> tuple[int, ...]:
-    """The share ``of_40`` / 40 of the steps, rounded down but at least one: about half of them at the start, where features
-    change fastest, the rest evenly spaced.
+    """Return the key steps of a plan: the share ``of_40`` / 40 of all steps, rounded down, at least one.
 
-    11 of 40 steps are 0, 1, 2, 3, 4, 9, 14, 19, 24, 29, 34, one of the two lists that fit the paper's latencies.
+    About half of them are the first steps, where features change fastest; the others are evenly spaced. For 11 of
+    40 steps they are 0, 1, 2, 3, 4, 9, 14, 19, 24, 29, 34, one of two lists that fit the latencies in LightningCP.
     """
     count = max(1, steps * of_40 // PAPER_STEPS)
     early = max(1, round(count * 5 / 11))
@@ -45,7 +46,7 @@ def key_steps(steps: int, of_40: int) -> tuple[int, ...]:
 
 
 def _base(steps: int) -> Plan:
-    return Plan.from_keys("base", steps, range(steps), exact=False)
+    return Plan.from_keys("base", steps, range(steps), project_once=False)
 
 
 def _exact(steps: int) -> Plan:
@@ -79,8 +80,8 @@ def _paper(steps: int) -> Plan:
     return replace(_lightningcp_dfa(steps), without_reference=PAPER_WITHOUT_REFERENCE)
 
 
-def sparing_guidance(plan: Plan) -> Plan:
-    """The same with guidance evaluated at every other key step only, and reused at all other steps."""
+def reuse_guidance(plan: Plan) -> Plan:
+    """Return the plan with guidance evaluated at every other key step and reused at all other steps."""
     modes: tuple[Guidance, Guidance] = ("evaluate", "reuse")
     segments = tuple(
         replace(each, guidance=modes[i % 2], following_guidance="reuse")
@@ -89,23 +90,23 @@ def sparing_guidance(plan: Plan) -> Plan:
     return replace(plan, segments=segments)
 
 
-def _sparing(steps: int, of_40: int, foreground: bool) -> Plan:
+def _with_reused_guidance(steps: int, of_40: int, foreground: bool) -> Plan:
     plan = Plan.from_keys(
-        "sparing",
+        "reused guidance",
         steps,
         key_steps(steps, of_40),
         estimate_from=steps * PAPER_THRESHOLD // PAPER_STEPS,
         foreground=foreground,
     )
-    return sparing_guidance(plan)
+    return reuse_guidance(plan)
 
 
 def _balanced(steps: int) -> Plan:
-    return _sparing(steps, BALANCED_KEYS, foreground=False)
+    return _with_reused_guidance(steps, BALANCED_KEYS, foreground=False)
 
 
 def _realtime(steps: int) -> Plan:
-    return _sparing(steps, REALTIME_KEYS, foreground=True)
+    return _with_reused_guidance(steps, REALTIME_KEYS, foreground=True)
 
 
 _PLANS: dict[str, Callable[[int], Plan]] = {

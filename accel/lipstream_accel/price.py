@@ -1,4 +1,4 @@
-"""What a plan costs, counted before it runs: the sampling loop itself, on tensors without memory."""
+"""Cost of a plan in FLOPs, counted by running the sampling loop on meta tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ C = TypeVar("C", bound=ConditionsProtocol)
 
 @dataclass(frozen=True)
 class EvaluationCost:
-    """One kind of evaluation of a plan: which cut point, for how many rows, how often, and FLOPs of each."""
+    """One kind of evaluation in a plan: its cut point, batch rows, number of calls, and FLOPs of one call."""
 
     name: str
     rows: int
@@ -29,16 +29,18 @@ class EvaluationCost:
 
 @dataclass(frozen=True)
 class Price:
-    """FLOPs (two for a multiplication and an addition) of a clip's sampling, by kind of evaluation."""
+    """FLOPs of sampling one window, by kind of evaluation. A multiply-add counts as two."""
 
     evaluations: tuple[EvaluationCost, ...]
 
     @property
     def flops(self) -> int:
+        """FLOPs of the whole plan."""
         return sum(kind.times * kind.flops for kind in self.evaluations)
 
     @property
     def tflop(self) -> float:
+        """The same in units of 10^12."""
         return self.flops / 1e12
 
 
@@ -51,9 +53,12 @@ def price(
     guidance_scale: float,
     foreground: Tensor | None = None,
 ) -> Price:
-    """Arguments as in `sample`, all of them on the device "meta": shapes are followed, nothing is computed.
+    """Count the FLOPs of `sampling.sample` with the same arguments, which must be on the device "meta".
 
-    Only the denoiser counts; preparing conditions, once a clip, and the scheduler's arithmetic do not, as in the paper.
+    Only the denoiser is counted. Preparing the conditions, once for each window, and the arithmetic of the schedule
+    are not, as in LightningCP.
+
+    Shapes: latents (B, C, F, h, w); foreground (L,).
     """
     if latents.device.type != "meta":
         raise ValueError(f"expected tensors on the device 'meta', got latents on {str(latents.device)!r}")
@@ -68,7 +73,7 @@ def price(
 
 
 class _Meter(Generic[C]):
-    """A denoiser that counts. Evaluations of the same shapes and conditions cost the same, so each kind runs once."""
+    """A denoiser that counts FLOPs. Evaluations with equal shapes and conditions cost the same, so each kind runs once."""
 
     def __init__(self, denoiser: DenoiserProtocol[C]) -> None:
         self.denoiser = denoiser

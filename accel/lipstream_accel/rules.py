@@ -1,4 +1,4 @@
-"""Which plans are possible. Every rule has a name, and an error names the rule that was broken."""
+"""Validity rules of plans. Every rule has a name, and an error carries the name of the broken rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Cut = Literal["head", "shallow", "decoder"]
 
 
 class PlanError(ValueError):
-    """An impossible plan, or one that does not fit what it is run with. ``rule`` is the name of the broken rule."""
+    """The plan is invalid, or does not fit its denoiser or schedule. ``rule`` is the name of the broken rule."""
 
     def __init__(self, plan: str, rule: str, problem: str) -> None:
         super().__init__(f"plan {plan!r} breaks the rule {rule!r}: {problem}")
@@ -23,7 +23,7 @@ class PlanError(ValueError):
 
 
 def check_plan(plan: Plan) -> None:
-    """Raises PlanError for the first rule that the plan breaks on its own."""
+    """Raise PlanError for the first rule that the plan breaks by itself."""
     for rule, problems in _RULES.items():
         for problem in problems(plan):
             raise PlanError(plan.name, rule, problem)
@@ -32,15 +32,15 @@ def check_plan(plan: Plan) -> None:
 def check_run(
     plan: Plan, denoiser: object, schedule_steps: int, rows: int, foreground: Tensor | None
 ) -> None:
-    """Raises PlanError where a plan does not fit its denoiser, its schedule or its foreground tokens."""
+    """Raise PlanError if the plan does not fit its denoiser, its schedule or its foreground token indices (L,)."""
     if schedule_steps != plan.steps:
-        problem = f"the plan has {plan.steps} steps, its schedule {schedule_steps}"
-        raise PlanError(plan.name, "schedule of as many steps", problem)
+        problem = f"the plan has {plan.steps} steps, its schedule has {schedule_steps}"
+        raise PlanError(plan.name, "schedule length", problem)
     if rows < 1:
-        raise PlanError(plan.name, "something to sample", f"expected at least 1 row of latents, got {rows}")
-    lacking = [name for name in _methods(plan) if not hasattr(denoiser, name)]
-    if lacking:
-        problem = f"expected {type(denoiser).__name__} to have {', '.join(lacking)}; see `denoiser.DenoiserProtocol`"
+        raise PlanError(plan.name, "at least one row", f"expected at least 1 row of latents, got {rows}")
+    missing = [name for name in _required_methods(plan) if not hasattr(denoiser, name)]
+    if missing:
+        problem = f"expected {type(denoiser).__name__} to have {', '.join(missing)}; see `denoiser.DenoiserProtocol`"
         raise PlanError(plan.name, "cut points exist", problem)
     if plan.without_reference:
         known: Sequence[str] = getattr(denoiser, "layer_names", ())
@@ -56,10 +56,10 @@ def check_run(
             problem = (
                 f"expected at least one token index in one dimension, got shape {tuple(foreground.shape)}"
             )
-            raise PlanError(plan.name, "mask not empty", problem)
+            raise PlanError(plan.name, "foreground not empty", problem)
 
 
-def _methods(plan: Plan) -> list[str]:
+def _required_methods(plan: Plan) -> list[str]:
     if not plan.reuses:
         return ["whole"]
     names = {"head": "head", "shallow": "shallow", "decoder": "decode"}
@@ -92,7 +92,7 @@ def _threshold_in_range(plan: Plan) -> Iterator[str]:
         yield f"estimate_from must be between 0 and {plan.steps}, got {plan.estimate_from}"
 
 
-def _words_known(plan: Plan) -> Iterator[str]:
+def _known_cut_and_guidance(plan: Plan) -> Iterator[str]:
     cuts, guidances = get_args(Cut), get_args(Guidance)
     for segment in plan.segments:
         if segment.cut not in cuts:
@@ -112,17 +112,17 @@ def _evaluated_before_reused(plan: Plan) -> Iterator[str]:
             evaluated = evaluated or word == "evaluate"
 
 
-def _both_branches_kept(plan: Plan) -> Iterator[str]:
+def _both_branches_cached(plan: Plan) -> Iterator[str]:
     for segment in plan.segments:
-        wants = segment.following and segment.following_guidance == "evaluate"
-        if wants and segment.guidance != "evaluate":
+        needs_both = segment.following and segment.following_guidance == "evaluate"
+        if needs_both and segment.guidance != "evaluate":
             yield (
                 f"the steps after key step {segment.key} evaluate guidance, but the key step ({segment.guidance}) "
-                "kept no unconditional features"
+                "cached no unconditional features"
             )
 
 
-def _only_of_the_head(plan: Plan) -> Iterator[str]:
+def _head_options(plan: Plan) -> Iterator[str]:
     for segment in plan.segments:
         if segment.cut != "head" and (segment.foreground or segment.forecast):
             yield f"foreground and forecast need the cut 'head', got {segment.cut!r} at key step {segment.key}"
@@ -144,10 +144,10 @@ _RULES: dict[str, Callable[[Plan], Iterator[str]]] = {
     "key step first": _key_step_first,
     "steps add up": _steps_add_up,
     "threshold in range": _threshold_in_range,
-    "words known": _words_known,
+    "known cut and guidance": _known_cut_and_guidance,
     "guidance evaluated before reused": _evaluated_before_reused,
-    "both branches kept": _both_branches_kept,
-    "foreground and forecast of the head only": _only_of_the_head,
+    "both branches cached": _both_branches_cached,
+    "foreground and forecast need the head": _head_options,
     "forecast of order 0 or 1": _forecast_order,
     "layers named once": _layers_named_once,
 }

@@ -1,4 +1,4 @@
-"""Full sampling, step by step, with everything that a plan could reuse: what key steps and thresholds are chosen by."""
+"""Full sampling that returns every reusable feature of every step, to choose key steps and thresholds from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .denoiser import ConditionsProtocol, DenoiserProtocol, KeyStepProtocol
-from .guidance import guide
+from .guidance import apply_guidance
 from .schedule import Schedule
 
 C = TypeVar("C", bound=ConditionsProtocol)
@@ -18,15 +18,22 @@ C = TypeVar("C", bound=ConditionsProtocol)
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step. latents (B, ...) before it; rows: what the network saw; kept: what a key step keeps; direction (B, ...): see
-    `Schedule.direction`.
+    """One sampling step.
+
+    Attributes:
+        index: step index.
+        time: timestep.
+        latents: latents (B, ...) before the step.
+        rows: input of the network (rows, ...), with guidance both branches.
+        key_step: the evaluation with its reusable features.
+        direction: direction (B, ...), see `Schedule.direction`.
     """
 
     index: int
     time: float
     latents: Tensor
     rows: Tensor
-    kept: KeyStepProtocol
+    key_step: KeyStepProtocol
     direction: Tensor
 
 
@@ -38,25 +45,25 @@ def trace_sampling(
     conditions: C,
     guidance_scale: float,
 ) -> Iterator[StepRecord]:
-    """Every step as a key step, in order; arguments as in `sampling.sample`."""
+    """Yield every sampling step, each evaluated as a key step. Arguments and shapes as in `sampling.sample`."""
     mode = "evaluate" if guidance_scale > 1 else "skip"
     for index, time in enumerate(schedule.timesteps):
         rows = torch.cat([latents, latents]) if guidance_scale > 1 else latents
         times = torch.full((rows.shape[0],), time, device=latents.device)
-        kept = denoiser.key_step(rows, times, conditions)
-        guided, _ = guide(kept.prediction, 1, mode, guidance_scale, None)
+        key_step = denoiser.key_step(rows, times, conditions)
+        guided, _ = apply_guidance(key_step.prediction, 1, mode, guidance_scale, None)
         direction = schedule.direction(index, latents, guided[:, 0])
-        yield StepRecord(index, float(time), latents, rows, kept, direction)
+        yield StepRecord(index, float(time), latents, rows, key_step, direction)
         latents = schedule.step(index, latents, guided[:, 0])
 
 
-def distance(before: Tensor, after: Tensor) -> float:
-    """Root mean square of the difference over that of the first: how much of a tensor is new."""
+def relative_distance(before: Tensor, after: Tensor) -> float:
+    """Return the RMS of after - before, relative to the RMS of before. Both tensors have the same shape."""
     return float((after - before).float().square().mean().sqrt() / before.float().square().mean().sqrt())
 
 
-def cosine(before: Tensor, after: Tensor) -> float:
-    """Cosine similarity of two tensors as vectors."""
+def cosine_similarity(before: Tensor, after: Tensor) -> float:
+    """Return the cosine similarity of two tensors of the same shape, flattened to vectors."""
     return float(
         torch.nn.functional.cosine_similarity(before.float().flatten(), after.float().flatten(), dim=0)
     )

@@ -1,4 +1,4 @@
-"""Which timesteps a sampler visits and what one step does to the latents: the protocol, and DDIM."""
+"""Schedules: the timesteps of a sampler and the arithmetic of one step. Protocol, and DDIM."""
 
 from __future__ import annotations
 
@@ -8,41 +8,44 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-# What a network predicts, in diffusers' terms: v, or the clean sample itself.
+# Prediction target of the network, in diffusers' terms: v, or the clean sample.
 PredictionType = Literal["v_prediction", "sample"]
 
 
 class Schedule(Protocol):
-    """The arithmetic of a sampler, step by step; 0 is the noisiest step. Values are plain numbers, so that no step asks the
-    device for one.
+    """Arithmetic of a sampler, step by step. Step 0 is the noisiest.
+
+    Coefficients are plain Python numbers, so that no step reads a value back from the device. Latents, predictions
+    and directions share one shape (B, ...).
     """
 
     @property
     def timesteps(self) -> Sequence[float]:
-        """What the denoiser is told at each step."""
+        """Timestep that the denoiser gets at each step."""
         ...
 
     def step(self, index: int, latents: Tensor, prediction: Tensor) -> Tensor:
-        """Latents after step ``index``, given what the denoiser predicted there."""
+        """Return the latents after step ``index``, given the prediction at it."""
         ...
 
     def direction(self, index: int, latents: Tensor, prediction: Tensor) -> Tensor:
-        """What a prediction says about the way ahead, in the form that may be held over later steps: noise for DDIM, velocity
-        for flow matching.
-        """
+        """Return the part of a prediction that later steps may reuse: noise for DDIM, velocity for flow matching."""
         ...
 
     def roll(self, index: int, latents: Tensor, direction: Tensor) -> Tensor:
-        """Latents after step ``index`` if that direction still held there (paper, section 2: input latents estimation)."""
+        """Return the latents after step ``index`` with a cached direction (LightningCP, input latents estimation)."""
         ...
 
 
 @dataclass(frozen=True)
 class DDIMSchedule:
-    """The steps of one sampling run, first (noisiest) to last.
+    """DDIM steps (eta 0) of one sampling run, noisiest first.
 
-    alphas[i] is the cumulative product of 1 - beta at timesteps[i], alphas_after[i] the one that step i arrives at.
-    Plain floats, so that no step asks the device for a value.
+    Attributes:
+        timesteps: training timestep of each step.
+        alphas: cumulative product of 1 - beta at each timestep.
+        alphas_after: the same at the level that each step arrives at.
+        prediction_type: prediction target of the network.
     """
 
     timesteps: tuple[int, ...]
@@ -58,13 +61,17 @@ class DDIMSchedule:
         prediction_type: PredictionType = "v_prediction",
         last: int = 0,
     ) -> DDIMSchedule:
-        """Trailing spacing as in Hallo (and diffusers' DDIMScheduler): the first step is the last training timestep.
+        """Return a schedule with trailing spacing, as in Hallo and diffusers' DDIMScheduler.
 
-        A step goes down by the whole part of ``train / steps`` even where the spacing is not a whole number: that is what
-        diffusers does, and checkpoints are sampled with it.
+        The first step is at the last training timestep. A step goes down by the whole part of ``train / steps`` even
+        where the spacing is fractional, because diffusers does so and checkpoints are sampled with it.
 
-        With ``last`` above 0 the steps are spread over the timesteps from there up, and the last one jumps from its own to
-        the clean latents: for a small network, which would take the little noise below for texture.
+        Args:
+            alphas_cumprod: cumulative product of 1 - beta for each training timestep.
+            steps: number of sampling steps.
+            prediction_type: prediction target of the network.
+            last: lowest timestep. Above 0, steps are spaced over the timesteps from it up, and the last step goes
+                to the clean latents: a small network would take the little noise below that level for texture.
         """
         train = len(alphas_cumprod)
         span = train - last
@@ -72,7 +79,7 @@ class DDIMSchedule:
             raise ValueError(f"the last timestep must be between 0 and {train - 1}, got {last}")
         if not 1 <= steps <= span:
             raise ValueError(f"sampling steps must be between 1 and {span}, got {steps}")
-        # The distance as numpy.arange takes it, from its first two values: halves then round as they do in diffusers.
+        # The same distance as in numpy.arange (from its first two values), so that halves round as in diffusers.
         distance = (train - span / steps) - train
         timesteps = tuple(round(train + i * distance) - 1 for i in range(steps))
         before = [t - span // steps for t in timesteps]
@@ -84,14 +91,14 @@ class DDIMSchedule:
         )
 
     def step(self, index: int, latents: Tensor, prediction: Tensor) -> Tensor:
-        """Latents after step ``index`` (DDIM, eta 0), given what was predicted at its timestep."""
+        """Return latents (B, ...) after step ``index``, given latents and prediction (B, ...) at it."""
         clean, noise = self.clean_and_noise(index, latents, prediction)
         alpha = self.alphas_after[index]
         after: Tensor = alpha**0.5 * clean + (1 - alpha) ** 0.5 * noise
         return after
 
     def clean_and_noise(self, index: int, latents: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
-        """The clean latents and the noise that a prediction implies; finite also where alpha is 0."""
+        """Return the clean latents and the noise (B, ...) that a prediction implies; finite also where alpha is 0."""
         alpha = self.alphas[index]
         if self.prediction_type == "sample":
             return prediction, (latents - alpha**0.5 * prediction) / (1 - alpha) ** 0.5
@@ -100,16 +107,19 @@ class DDIMSchedule:
         return clean, noise
 
     def direction(self, index: int, latents: Tensor, prediction: Tensor) -> Tensor:
-        """The noise that a prediction implies."""
+        """Return the noise (B, ...) that a prediction implies."""
         return self.clean_and_noise(index, latents, prediction)[1]
 
     def roll(self, index: int, latents: Tensor, direction: Tensor) -> Tensor:
-        """z' = lambda z + tau eps with the given noise (paper, section 2). Not for a step whose alpha is 0, which only a first
-        step has: a key step, never rolled over.
+        """Return z' = lambda z + tau eps with the given noise eps (LightningCP section 2); all (B, ...).
+
+        Raises ValueError for a step whose alpha is 0. Only a first step has it, which is always a key step.
         """
         alpha, after = self.alphas[index], self.alphas_after[index]
         if alpha == 0:
-            raise ValueError(f"step {index} starts from pure noise: it can be evaluated, not estimated")
+            raise ValueError(
+                f"step {index} starts from pure noise: its latents can be evaluated but not estimated"
+            )
         scale = (after / alpha) ** 0.5
         rolled: Tensor = scale * latents + ((1 - after) ** 0.5 - scale * (1 - alpha) ** 0.5) * direction
         return rolled

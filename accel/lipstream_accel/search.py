@@ -1,4 +1,4 @@
-"""Plans found by search instead of by hand: work is left out piece by piece, where it costs the least fidelity."""
+"""Greedy search for plans: leave out work, piece by piece, where it costs the least fidelity."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from typing import Literal
 from .plan import Plan, Segment
 from .rules import PlanError
 
-Kind = Literal["drop", "reuse", "reuse after"]
+MoveKind = Literal["drop", "reuse", "reuse after"]
 
 
 @dataclass(frozen=True)
 class Move:
-    """One piece of work to leave out. drop: the key step, whose steps then follow the key step before it. reuse: guidance at the
-    key step and after it. reuse after: guidance at the steps that follow the key step.
+    """A change that makes a plan cheaper.
+
+    Attributes:
+        kind: "drop": make the key step and its following steps follow the key step before it; "reuse": reuse
+            guidance at the key step and after it; "reuse after": reuse guidance at the following steps only.
+        key: index of the key step.
     """
 
-    kind: Kind
+    kind: MoveKind
     key: int
 
 
 @dataclass(frozen=True)
 class RatedPlan:
-    """A plan on the way, with its fidelity and its cost."""
+    """A plan with its fidelity and its cost, in the units of the caller's measures."""
 
     plan: Plan
     fidelity: float
     cost: float
 
 
-def search(
+def search_plans(
     plan: Plan,
     fidelity: Callable[[Plan], float],
     cost: Callable[[Plan], float],
@@ -39,38 +43,43 @@ def search(
     *,
     forecast: bool = False,
 ) -> Iterator[RatedPlan]:
-    """Cheaper and cheaper plans whose fidelity stays at or above the floor, each a move away from the one before it.
+    """Yield cheaper and cheaper plans whose fidelity stays at or above the floor, one move after the other.
 
-    forecast: also tries to forecast f_U31 where a key step is left out, which doubles the plans to judge there.
+    Every move is the one that saves the most cost for the fidelity it loses. A move is not measured again while its
+    last value is below the value of another move in the same round: the value of a piece of work grows, the fewer
+    pieces are left (lazy greedy search, Minoux 1978).
 
-    Greedy: every move is the one that saves the most cost for the fidelity that it loses. A move is not measured again while
-    what it was worth last is less than what another has just been found to be worth: pieces of work are worth more, not less,
-    the fewer of them are left (lazy greedy search, Minoux 1978).
+    Args:
+        plan: plan to start from.
+        fidelity: measure of quality; higher is better.
+        cost: measure of work; lower is better.
+        floor: lowest fidelity of a yielded plan.
+        forecast: also try to extrapolate f_U31 where a key step is dropped, which doubles the plans to measure.
     """
-    now = RatedPlan(plan, fidelity(plan), cost(plan))
-    worth: dict[Move, float] = {}
+    current = RatedPlan(plan, fidelity(plan), cost(plan))
+    values: dict[Move, float] = {}
     while True:
         best: tuple[float, RatedPlan] | None = None
-        candidates = sorted(_moves(now.plan), key=lambda move: -worth.get(move, float("inf")))
-        for move in candidates:
-            if best is not None and best[0] >= worth.get(move, float("inf")):
+        moves = sorted(_possible_moves(current.plan), key=lambda move: -values.get(move, float("inf")))
+        for move in moves:
+            if best is not None and best[0] >= values.get(move, float("inf")):
                 break
-            worth[move] = 0.0
-            for plan in _after(now.plan, move, (0, 1) if forecast else (0,)):
-                found = RatedPlan(plan, fidelity(plan), cost(plan))
-                if found.fidelity < floor or found.cost >= now.cost:
+            values[move] = 0.0
+            for candidate in _apply_move(current.plan, move, (0, 1) if forecast else (0,)):
+                rated = RatedPlan(candidate, fidelity(candidate), cost(candidate))
+                if rated.fidelity < floor or rated.cost >= current.cost:
                     continue
-                value = (now.cost - found.cost) / max(now.fidelity - found.fidelity, 1e-6)
-                worth[move] = max(worth[move], value)
+                value = (current.cost - rated.cost) / max(current.fidelity - rated.fidelity, 1e-6)
+                values[move] = max(values[move], value)
                 if best is None or value > best[0]:
-                    best = (value, found)
+                    best = (value, rated)
         if best is None:
             return
-        now = best[1]
-        yield now
+        current = best[1]
+        yield current
 
 
-def _moves(plan: Plan) -> Iterator[Move]:
+def _possible_moves(plan: Plan) -> Iterator[Move]:
     for number, segment in enumerate(plan.segments):
         if number:
             yield Move("drop", segment.key)
@@ -80,29 +89,31 @@ def _moves(plan: Plan) -> Iterator[Move]:
             yield Move("reuse after", segment.key)
 
 
-def _after(plan: Plan, move: Move, orders: Sequence[int]) -> Iterator[Plan]:
-    """What a move can lead to. After a drop guidance is as one of the two key steps had it; orders: of the feature's forecast,
-    0 holds it.
+def _apply_move(plan: Plan, move: Move, forecast_orders: Sequence[int]) -> Iterator[Plan]:
+    """Yield the valid plans that a move leads to.
+
+    After a drop, guidance is that of either key step, and f_U31 is forecast with each of the orders.
     """
     number = plan.keys.index(move.key)
     segment = plan.segments[number]
     if move.kind == "drop":
         before = plan.segments[number - 1]
         merged = replace(before, following=before.following + 1 + segment.following)
-        for order in orders:
+        for order in forecast_orders:
             for guidance in sorted({before.following_guidance, segment.following_guidance}):
                 changed = replace(merged, forecast=order, following_guidance=guidance)
-                yield from _possible(
+                yield from _valid_plan(
                     plan, (*plan.segments[: number - 1], changed, *plan.segments[number + 1 :])
                 )
         return
-    spared = replace(segment, following_guidance="reuse")
+    changed = replace(segment, following_guidance="reuse")
     if move.kind == "reuse":
-        spared = replace(spared, guidance="reuse")
-    yield from _possible(plan, (*plan.segments[:number], spared, *plan.segments[number + 1 :]))
+        changed = replace(changed, guidance="reuse")
+    yield from _valid_plan(plan, (*plan.segments[:number], changed, *plan.segments[number + 1 :]))
 
 
-def _possible(plan: Plan, segments: tuple[Segment, ...]) -> Iterator[Plan]:
+def _valid_plan(plan: Plan, segments: tuple[Segment, ...]) -> Iterator[Plan]:
+    """Yield the plan with these segments if no rule forbids it."""
     try:
         yield replace(plan, segments=segments)
     except PlanError:

@@ -1,8 +1,8 @@
-"""From portrait latents, a face embedding, masks and audio to conditions, with or without guidance.
+"""Conditions of the denoiser, from portrait latents, face embedding, masks and audio tokens.
 
-With guidance the rows are [unconditional clips..., conditional clips...]. The unconditional branch sees no
-reference tokens, zeros after the audio projection, the identity projection of the zero vector and a zero
-face-locator feature (facts 0.6, 1.1). Motion frames are seen by both.
+With guidance, rows are [unconditional streams..., conditional streams...]. As in Hallo, the unconditional branch has
+no reference tokens, zeros in place of projected audio, the identity projection of the zero vector, and a zero
+face-locator feature. Both branches see the motion frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,44 +17,58 @@ from .networks.conditions import Conditions, SessionConditions
 
 @dataclass(frozen=True)
 class IdentityTokens:
-    """IdentityTokens tokens (clips, T, cross) of both branches."""
+    """Identity tokens (B, T, cross) of both guidance branches."""
 
     unconditional: Tensor
     conditional: Tensor
 
     def rows(self, guided: bool) -> Tensor:
+        """Return tokens (rows, T, cross), unconditional rows first."""
         return torch.cat([self.unconditional, self.conditional]) if guided else self.conditional
 
 
 def identity_tokens(network: Network, embedding: Tensor) -> IdentityTokens:
-    """embedding: (clips, 512), not normalised."""
+    """Project face embeddings (B, 512), which are not normalised, to identity tokens."""
     return IdentityTokens(network.imageproj(torch.zeros_like(embedding)), network.imageproj(embedding))
 
 
 def reference_identity(
     identity: IdentityTokens, branch: int, image: int, images: int, *, tiled: bool
 ) -> Tensor:
-    """IdentityTokens tokens that the reference net sees with one image of one guidance branch (0 unconditional, 1
-    conditional).
+    """Return identity tokens (B, T, cross) that the reference network gets with one image of one branch.
 
-    Hallo runs the net on [source, m1, m2 | source, m1, m2] (unconditional half first) but tiles the pair of
-    identity tokens as u, c, u, c, ... (facts 0, trap 4), so that motion frames partly see the other
-    branch's identity. `tiled` keeps that; without it every image sees the identity of its own branch.
+    Hallo runs the network on [source, m1, m2 | source, m1, m2], unconditional half first, but tiles the pair of
+    identity tokens as u, c, u, c, ... (models/README.md, trap 4): some motion frames get the identity of the other
+    branch.
+
+    Args:
+        identity: tokens of both branches.
+        branch: 0 unconditional, 1 conditional.
+        image: index of the image within its half.
+        images: images in each half.
+        tiled: keep Hallo's order; otherwise every image gets the identity of its own branch.
     """
-    own = (branch * images + image) % 2 if tiled else branch
-    return (identity.unconditional, identity.conditional)[own]
+    tokens = (branch * images + image) % 2 if tiled else branch
+    return (identity.unconditional, identity.conditional)[tokens]
 
 
 def source_features(
     network: Network, latents: Tensor, identity: IdentityTokens, guided: bool
 ) -> dict[str, Tensor]:
-    """Reference features of portraits: latents (clips, L, h, w) -> per layer (clips, variants, h*w, C).
-    Constant over a session.
+    """Return reference features of portraits, which are constant over a stream.
 
-    Only the conditional branch reads them. In Hallo with guidance it reads those of both branches in turn,
-    frame by frame, because `mutual_self_attention.py` repeats a three-dimensional tensor along four; so
-    there are two variants (unconditional, conditional identity) with `tiled_identity` and guidance, else
-    one.
+    Only the conditional branch reads them. In Hallo with guidance, it reads the features of both branches in turn,
+    frame by frame, because `mutual_self_attention.py` tiles a three-dimensional tensor. So there are two variants
+    (unconditional and conditional identity) with guidance and `tiled_identity`, otherwise one.
+
+    Args:
+        network: the networks.
+        latents: portraits (B, L, h, w).
+        identity: tokens of both branches.
+        guided: whether guidance is on.
+
+    Returns:
+        For each layer (B, variants, h*w, C).
     """
     config = network.config
     if guided and config.tiled_identity:
@@ -62,16 +76,16 @@ def source_features(
         tokens = torch.stack([reference_identity(identity, b, 0, images, tiled=True) for b in (0, 1)], dim=1)
     else:
         tokens = identity.conditional[:, None]
-    clips, variants = tokens.shape[:2]
+    batch, variants = tokens.shape[:2]
     features = network.reference_unet(latents.repeat_interleave(variants, dim=0), tokens.flatten(0, 1))
-    return {name: feature.unflatten(0, (clips, variants)) for name, feature in features.items()}
+    return {name: feature.unflatten(0, (batch, variants)) for name, feature in features.items()}
 
 
 def motion_features(
     network: Network, latents: Tensor, identity: IdentityTokens, guided: bool
 ) -> dict[str, Tensor]:
-    """Reference features of motion frames: (clips, motion, L, h, w) -> per layer (rows, motion, h*w, C)."""
-    clips, motion = latents.shape[:2]
+    """Return reference features of motion frames: (B, M, L, h, w) -> for each layer (rows, M, h*w, C)."""
+    batch, motion = latents.shape[:2]
     branches = (0, 1) if guided else (1,)
     tokens = [
         torch.stack(
@@ -84,10 +98,10 @@ def motion_features(
             dim=1,
         )
         for branch in branches
-    ]  # per branch (clips, motion, T, cross)
+    ]  # for each branch (B, M, T, cross)
     images = latents.flatten(0, 1).repeat(len(branches), 1, 1, 1)
     features = network.reference_unet(images, torch.cat(tokens).flatten(0, 1))
-    return {name: feature.unflatten(0, (len(branches) * clips, motion)) for name, feature in features.items()}
+    return {name: feature.unflatten(0, (len(branches) * batch, motion)) for name, feature in features.items()}
 
 
 def build_session_conditions(
@@ -101,9 +115,18 @@ def build_session_conditions(
     motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
     project: bool = True,
 ) -> SessionConditions:
-    """What stays constant over a session. latents: (clips, L, h, w) of the portraits; masks: per level
-    (clips|1, frames|1, h*w, 3); face_region: (clips, 3, H, W) in 0..1; project:
-    False keeps conditions raw, for steps at the released cost (see `raw_conditions`).
+    """Return the conditions that are constant over B streams.
+
+    Args:
+        network: the networks.
+        latents: portraits (B, L, h, w).
+        identity: tokens of both branches.
+        masks: for each level (B|1, F|1, h*w, 3), weights of the full frame, the face and the lips.
+        face_region: image of the face rectangle (B, 3, H, W) in [0, 1].
+        guided: whether guidance is on.
+        motion_scale: weight of audio attention in each region.
+        project: False keeps conditions unprojected, for steps at the cost of the released code
+            (`networks.unprojected_conditions`).
     """
     face = network.face_locator(face_region)[:, None]
     if guided:
@@ -126,7 +149,7 @@ def build_window_conditions(
     audio_tokens: Tensor,
     motion: Mapping[str, Tensor] | None,
 ) -> Conditions:
-    """Add a clip's audio tokens (clips, frames, T, C), from `network.audioproj`, and its motion features."""
+    """Add a window's audio tokens (B, F, T, C), from `network.audioproj`, and motion features to the session's conditions."""
     if session.unconditional:
         audio_tokens = torch.cat([torch.zeros_like(audio_tokens), audio_tokens])
     return network.denoising_unet.prepare_window(session, audio_tokens, motion)

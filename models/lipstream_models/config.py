@@ -1,82 +1,75 @@
-"""What a network looks like, as frozen values that round-trip through JSON.
+"""Network and scheduler configurations: frozen values with a JSON form.
 
-The defaults describe Hallo at full size; the golden files and the bundled model are other values of the
-same types.
+The defaults describe Hallo at full size. Golden files and the bundled model are other values of the same types.
 """
 
-import dataclasses
 import json
-import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from .errors import LipstreamError
 
 
 class ConfigError(LipstreamError):
-    """A configuration has unknown, missing or impossible values."""
+    """A configuration has unknown, missing or invalid values."""
 
 
 @dataclass(frozen=True)
 class JsonConfig:
-    """JSON round trip for frozen dataclasses of plain values; unknown keys are refused."""
+    """Base of frozen dataclasses that are read from JSON and written to it.
 
+    Values are validated strictly by pydantic when they are read: unknown keys and values of another type are refused.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
     title: ClassVar[str] = "configuration"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Build from plain JSON values (lists become tuples). Raises ConfigError on unknown keys or wrong
-        types.
-        """
-        hints = {f.name: get_type_hints(cls)[f.name] for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(hints))
-        if unknown:
-            raise ConfigError(f"{cls.title}: unknown keys {unknown}; known keys are {sorted(hints)}")
-        return cls(**{name: _coerce(f"{cls.title}.{name}", hints[name], values[name]) for name in values})
+        """Return the configuration with these JSON values. Raises ConfigError that names every invalid key."""
+        return cls.from_json(json.dumps(dict(values)))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
+        """Return the configuration that a JSON object describes. Raises ConfigError that names every invalid key."""
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{cls.title}: not JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"{cls.title}: expected a JSON object, got {type(values).__name__}")
-        return cls.from_dict(values)
+            return TypeAdapter(cls).validate_json(text, strict=True)
+        except ValidationError as error:
+            problems = (_describe_problem(cls.title, problem) for problem in error.errors())
+            raise ConfigError("; ".join(problems)) from error
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """Return all fields, nested configurations as dictionaries."""
+        return asdict(self)
 
     def to_json(self) -> str:
+        """Return all fields as indented JSON."""
         return json.dumps(self.to_dict(), indent=2)
 
 
-def _coerce(where: str, hint: Any, value: Any) -> Any:
-    if isinstance(hint, type) and issubclass(hint, JsonConfig):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: expected an object, got {value!r}")
-        return hint.from_dict(value)
-    origin = get_origin(hint)
-    if origin is tuple:
-        item, *rest = get_args(hint)
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where}: expected a list, got {value!r}")
-        if rest and rest[0] is not Ellipsis and len(value) != len(get_args(hint)):
-            raise ConfigError(f"{where}: expected {len(get_args(hint))} values, got {value!r}")
-        return tuple(_coerce(where, item, one) for one in value)
-    if origin is types.UnionType:
-        return None if value is None else _coerce(where, get_args(hint)[0], value)
-    accepted = (int, float) if hint is float else (hint,)
-    if not isinstance(value, accepted) or (hint is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
-    return float(value) if hint is float else value
+def _describe_problem(title: str, problem: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in (title, *problem["loc"]))
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{where}: unknown key"
+    message = problem["msg"].removeprefix("Value error, ")
+    return message if message.startswith(title) else f"{where}: {message}, got {problem['input']!r}"
 
 
 @dataclass(frozen=True)
 class AudioProjectionConfig(JsonConfig):
-    """A window of audio features around a frame becomes `context_tokens` tokens (Hallo: wav2vec2, 12
-    layers).
+    """Projection of the audio features around a frame to tokens. Hallo: wav2vec 2.0 with 12 layers.
+
+    Attributes:
+        seq_len: frames of audio features around a frame.
+        blocks: layers of the audio encoder that are used.
+        channels: width of the audio encoder.
+        intermediate_dim: width of the two hidden layers.
+        output_dim: width of a token.
+        context_tokens: tokens for each frame.
     """
 
     title: ClassVar[str] = "audio_projection"
@@ -91,7 +84,7 @@ class AudioProjectionConfig(JsonConfig):
 
 @dataclass(frozen=True)
 class IdentityProjectionConfig(JsonConfig):
-    """A face embedding becomes a few tokens for the spatial cross attention."""
+    """Projection of a face embedding to ``tokens`` tokens for the spatial cross attention."""
 
     title: ClassVar[str] = "identity_projection"
 
@@ -101,9 +94,7 @@ class IdentityProjectionConfig(JsonConfig):
 
 @dataclass(frozen=True)
 class SchedulerConfig(JsonConfig):
-    """Arguments of diffusers' DDIMScheduler, in Hallo's values: v-prediction with zero terminal SNR,
-    trailing steps.
-    """
+    """Arguments of diffusers' DDIMScheduler. Defaults are Hallo's: v-prediction, zero terminal SNR, trailing steps."""
 
     title: ClassVar[str] = "scheduler"
 
@@ -121,15 +112,31 @@ class SchedulerConfig(JsonConfig):
 
 @dataclass(frozen=True)
 class NetworkConfig(JsonConfig):
-    """Shape of the five networks. Attention lives on all levels but the deepest, as in SD-1.5.
+    """Shape of the five networks.
 
-    `heads` is the number of heads of spatial and audio attention on every level, so the head size grows
-    with the width. Hallo's motion modules keep 32 groups (`motion_norm_groups`) whatever the rest has.
-    `unused_motion_modules` creates the motion modules of the attention-less blocks, which
-    Hallo's checkpoint has but never runs. `input_gain` scales noisy latents by a kept gain for their timestep
-    (`DenoiserLayers.set_input_gain`). `flow_channels` are diffused behind the latents and say how the portrait moves
-    and what its mouth shows (`lipstream_models.warping.flow_warp`). `tiled_identity` keeps Hallo's order of identity tokens in the
-    reference net (see `lipstream_models.conditioning`).
+    All levels but the deepest have attention, as in SD-1.5.
+
+    Attributes:
+        latent_channels: channels of the autoencoder's latents.
+        flow_channels: channels diffused after the latents, which describe motion and mouth of the portrait
+            (`lipstream_models.warping.flow_warp`); 0 for Hallo.
+        block_out_channels: width of each level, finest first.
+        layers_per_block: layers of a down block; up blocks have one more.
+        heads: heads of spatial and audio attention on every level, so that the head size grows with the width.
+        motion_heads: heads of temporal attention.
+        norm_groups: groups of group normalisation.
+        motion_norm_groups: the same in motion modules; Hallo keeps 32 whatever ``norm_groups`` is.
+        cross_attention_dim: width of identity tokens.
+        audio_attention_dim: width of audio tokens.
+        motion_frames: last frames of the previous window that the denoiser sees.
+        max_positions: length of the position table of temporal attention, motion frames included.
+        unused_motion_modules: create the motion modules of blocks without attention, which Hallo's checkpoint has
+            but never runs.
+        tiled_identity: keep Hallo's order of identity tokens in the reference network (models/README.md, trap 4).
+        input_gain: scale noisy latents by a stored gain for their timestep (`DenoiserLayers.set_input_gain`).
+        face_locator_channels: widths of the face locator, finest first.
+        identity_projection: see `IdentityProjectionConfig`.
+        audio_projection: see `AudioProjectionConfig`.
     """
 
     title: ClassVar[str] = "network"
@@ -184,14 +191,15 @@ class NetworkConfig(JsonConfig):
 
     @property
     def sample_channels(self) -> int:
-        """Channels of what is diffused."""
+        """Channels that are diffused: latents and flow channels."""
         return self.latent_channels + self.flow_channels
 
     @property
     def levels(self) -> int:
+        """Number of resolutions."""
         return len(self.block_out_channels)
 
     @property
     def size_multiple(self) -> int:
-        """Latent height and width must be multiples of this."""
+        """Divisor of latent height and width."""
         return int(2 ** (self.levels - 1))

@@ -1,8 +1,12 @@
-"""One family of errors: what was expected, what came, what to do."""
+"""Base of all errors of this package."""
 
 
 class LipstreamError(ValueError):
-    """Bad input; the message says what was expected, what came and what to do."""
+    """Invalid input. The message says what was expected, what came and what to do."""
 
-    # How the command line recognises an error that is meant for whoever typed the command.
+    # Exit status of the command line for errors that are meant for its user.
     exit_code = 2
+
+
+class WeightsError(LipstreamError):
+    """A weight file cannot be read, or its tensors do not fit."""

@@ -1,7 +1,7 @@
 """The pipeline: a portrait and audio features in, frames out, one window after the other.
 
-State is a value: a `PipelineState` holds everything that one stream remembers. It goes into `generate_windows`, and a new one
-comes out. Streams that are denoised in one batch do not influence each other.
+State is a value: a `PipelineState` holds everything that one stream remembers. It goes into `generate_windows`, and
+a new one comes out. Streams that are denoised in one batch do not influence each other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_json import from_json
+from lipstream_accel.plan_json import plan_from_json
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.sampling import sample
 from lipstream_accel.schedule import DDIMSchedule
@@ -28,10 +28,10 @@ from .conditioning import (
     identity_tokens,
     motion_features,
 )
-from .device.timer import Stopwatch
+from .device.timer import StageTimer
 from .errors import LipstreamError
 from .model import Model
-from .networks.conditions import Conditions, SessionConditions, join
+from .networks.conditions import Conditions, SessionConditions, join_conditions
 from .portrait import Portrait
 from .scheduler import ddim_schedule
 
@@ -39,24 +39,29 @@ Frames = NDArray[np.uint8]
 
 
 class SamplingError(LipstreamError):
-    """A sampling setting is out of its range."""
+    """A sampling setting is out of range, or a plan cannot be read."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a stream is denoised. guidance 1 or less switches guidance off; seed decides the noise of every window.
+    """How a stream is denoised.
 
-    own: a plan that is no preset; it has the preset's name and number of steps.
+    Attributes:
+        preset: name of a preset, or of the custom plan.
+        steps: number of sampling steps.
+        guidance: guidance scale; 1 or less switches guidance off.
+        seed: seed of the noise of every window.
+        custom_plan: a plan that is not a preset, with the same name and number of steps.
     """
 
     preset: str = "exact"
     steps: int = 20
     guidance: float = 2.0
     seed: int = 0
-    own: Plan | None = None
+    custom_plan: Plan | None = None
 
     @classmethod
-    def of(
+    def for_model(
         cls,
         model: Model,
         preset: str | None = None,
@@ -64,18 +69,21 @@ class Sampling:
         guidance: float | None = None,
         seed: int = 0,
     ) -> Sampling:
-        """With the model's own values where none are given. preset: a name, or a plan's JSON file (`lipstream tune`)."""
+        """Return sampling settings, with the model's defaults for omitted values.
+
+        ``preset`` is a name or the path of a plan's JSON file (`lipstream tune`). Raises SamplingError.
+        """
         preset = preset or model.defaults.preset
-        own = read_plan(Path(preset)) if preset.endswith(".json") else None
-        if own is not None and steps not in (None, own.steps):
-            raise SamplingError(f"{preset} is a plan of {own.steps} steps; leave --steps out, got {steps}")
-        return cls(
-            preset if own is None else own.name,
-            own.steps if own is not None else model.defaults.steps_for(preset) if steps is None else steps,
-            model.defaults.guidance if guidance is None else guidance,
-            seed,
-            own,
-        )
+        custom_plan = read_plan(Path(preset)) if preset.endswith(".json") else None
+        guidance = model.defaults.guidance if guidance is None else guidance
+        if custom_plan is None:
+            steps = model.defaults.steps_for(preset) if steps is None else steps
+            return cls(preset, steps, guidance, seed)
+        if steps not in (None, custom_plan.steps):
+            raise SamplingError(
+                f"{preset} is a plan of {custom_plan.steps} steps; leave --steps out, got {steps}"
+            )
+        return cls(custom_plan.name, custom_plan.steps, guidance, seed, custom_plan)
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 1000:
@@ -86,8 +94,9 @@ class Sampling:
             raise SamplingError(f"seed must be between 0 and 2**63 - 1, got {self.seed}")
 
     def plan(self) -> Plan:
-        if self.own is not None:
-            return self.own
+        """Return the plan. Raises SamplingError for an unknown preset."""
+        if self.custom_plan is not None:
+            return self.custom_plan
         try:
             return preset(self.preset, self.steps)
         except ValueError as error:
@@ -95,35 +104,50 @@ class Sampling:
 
 
 def read_plan(path: Path) -> Plan:
-    """A plan that `lipstream tune` or `plan_json.to_json` wrote. Raises SamplingError, or OSError where there is no file."""
+    """Read a plan's JSON file. Raises SamplingError if it is invalid, OSError if there is no file."""
     try:
-        return from_json(path.read_text())
+        return plan_from_json(path.read_text())
     except ValueError as error:
         raise SamplingError(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedPortrait:
-    """A registered portrait: what is computed once for all its streams. picture: (1, 3, H, W) in [-1, 1]; source: its latents
-    (1, C, h, w); foreground: indices (L,) of the face's tokens at the finest level.
+    """A portrait with everything that is computed from it once, for all of its streams.
+
+    Attributes:
+        portrait: the prepared portrait.
+        image: its pixels (1, 3, H, W) in [-1, 1].
+        latents: its latents (1, C, h, w).
+        identity: identity tokens (1, T, cross) of both guidance branches.
+        face_region: image of the face rectangle (1, 3, H, W) in [0, 1].
+        masks: for each level (1, 1, h*w, 3), weights of the full frame, the face and the lips.
+        foreground: token indices (L,) of the face at the finest level.
     """
 
     portrait: Portrait
-    picture: Tensor
-    source: Tensor
+    image: Tensor
+    latents: Tensor
     identity: IdentityTokens
-    region: Tensor
+    face_region: Tensor
     masks: tuple[Tensor, ...]
     foreground: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class PipelineState:
-    """What one stream remembers. motion: (1, M, C, h, w) latents of its last frames; windows: how many it has made;
-    motion_features: reference features of `motion` by layer, where they were prefetched.
+    """State of one stream between two windows.
+
+    Attributes:
+        portrait: the encoded portrait.
+        sampling: how its windows are denoised.
+        session: conditions that are constant over the stream.
+        motion: latents (1, M, C, h, w) of the last frames.
+        windows: number of windows generated so far.
+        motion_features: reference features of ``motion`` by layer, if they were prefetched.
     """
 
-    avatar: EncodedPortrait
+    portrait: EncodedPortrait
     sampling: Sampling
     session: SessionConditions
     motion: Tensor
@@ -133,7 +157,7 @@ class PipelineState:
 
 @dataclass(frozen=True, eq=False)
 class SamplingInputs:
-    """What a batch of windows is sampled from: arguments of `lipstream_accel.sampling.sample`."""
+    """Arguments of `lipstream_accel.sampling.sample` for a batch of windows; noise is (B, C, F, h, w)."""
 
     schedule: DDIMSchedule
     noise: Tensor
@@ -141,19 +165,19 @@ class SamplingInputs:
 
 
 class TalkingHeadPipeline:
-    """Holds a model on its device. Not thread-safe: one thread owns the device."""
+    """A model on its device. Not thread-safe: one thread owns the device."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
     @property
     def presets(self) -> tuple[str, ...]:
-        """Names of the ways to sample."""
+        """Names of the presets."""
         return PRESETS
 
     @torch.inference_mode()
     def encode_portrait(self, portrait: Portrait) -> EncodedPortrait:
-        """Encodes a portrait that was prepared with this model's settings."""
+        """Encode a portrait that was prepared with this model's settings. Raises LipstreamError for another size."""
         size = self.model.size
         if portrait.image.shape != (size, size, 3):
             raise LipstreamError(f"expected a portrait of {size} x {size} pixels, got {portrait.image.shape}")
@@ -163,11 +187,11 @@ class TalkingHeadPipeline:
             self._tensor(np.stack([level.full, level.face, level.lip], axis=-1)[:, None])
             for level in portrait.masks
         )
-        picture = self._pixels(portrait.image[None])
+        image = self._tensor(portrait.image[None].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
         return EncodedPortrait(
             portrait,
-            picture,
-            self.model.codec.encode(picture),
+            image,
+            self.model.codec.encode(image),
             identity_tokens(self.model.network, embedding),
             self._tensor((portrait.face_region[None] / 255).astype(np.float32)).permute(0, 3, 1, 2),
             masks,
@@ -175,178 +199,183 @@ class TalkingHeadPipeline:
         )
 
     @torch.inference_mode()
-    def initial_state(self, avatar: EncodedPortrait, sampling: Sampling) -> PipelineState:
-        """A stream at its beginning: the portrait stands in for the frames before the first."""
-        motion = avatar.source[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
-        return PipelineState(avatar, sampling, self._session(avatar, sampling), motion)
+    def initial_state(self, portrait: EncodedPortrait, sampling: Sampling) -> PipelineState:
+        """Return the state of a new stream. The portrait stands for the frames before the first."""
+        motion = portrait.latents[:, None].expand(-1, self.model.motion_frames, -1, -1, -1)
+        return PipelineState(portrait, sampling, self._session_conditions(portrait, sampling), motion)
 
     @torch.inference_mode()
     def restore_state(
         self,
-        avatar: EncodedPortrait,
+        portrait: EncodedPortrait,
         sampling: Sampling,
         motion: NDArray[np.float32],
         windows: int,
         session: SessionConditions | None = None,
     ) -> PipelineState:
-        """A stream as it was, maybe in another process, from its `motion` and `windows`: what follows is the same.
+        """Return the state that had these ``motion`` latents (1, M, C, h, w) and ``windows``, maybe in another process.
 
-        session: of another stream of this avatar and sampling, so that it is not worked out again.
+        ``session`` of another stream with this portrait and sampling spares computing it again.
         """
-        known = self._session(avatar, sampling) if session is None else session
-        return PipelineState(avatar, sampling, known, self._tensor(motion), windows)
+        session = self._session_conditions(portrait, sampling) if session is None else session
+        return PipelineState(portrait, sampling, session, self._tensor(motion), windows)
 
-    def _session(self, avatar: EncodedPortrait, sampling: Sampling) -> SessionConditions:
+    def _session_conditions(self, portrait: EncodedPortrait, sampling: Sampling) -> SessionConditions:
         return build_session_conditions(
             self.model.network,
-            avatar.source,
-            avatar.identity,
-            avatar.masks,
-            avatar.region,
+            portrait.latents,
+            portrait.identity,
+            portrait.masks,
+            portrait.face_region,
             guided=sampling.guidance > 1,
             motion_scale=self.model.defaults.motion_scale,
-            project=sampling.plan().exact,
+            project=sampling.plan().project_once,
         )
 
     @torch.inference_mode()
     def prefetch_motion_features(self, state: PipelineState) -> PipelineState:
         """Return the state with the reference features of its last frames, which its next window needs.
 
-        `generate_windows` computes them where they are missing: the frames are the same, and come sooner if this runs before the
-        audio of the window is complete.
+        `generate_windows` computes them if they are missing: the frames are the same, and come sooner if this runs
+        before the audio of the window is complete.
         """
         return replace(state, motion_features=self._motion_features(state))
 
     @torch.inference_mode()
     def generate_windows(
-        self, requests: Sequence[tuple[PipelineState, NDArray[np.float32]]], watch: Stopwatch | None = None
+        self, requests: Sequence[tuple[PipelineState, NDArray[np.float32]]], timer: StageTimer | None = None
     ) -> list[tuple[PipelineState, Frames]]:
-        """One window for each stream, in one batch.
+        """Generate one window for each stream, in one batch.
 
-        requests: streams that share steps, preset and guidance, each with the audio features (F, 5, blocks, channels) of its F
-        frames, F the same for all. Returns each stream as it is afterwards, and its frames (F, H, W, 3) uint8.
-        watch: gets the stages "preparing" (of conditions), "denoising" and "decoding".
+        Args:
+            requests: states that share steps, preset and guidance, each with audio features
+                (F, 5, blocks, channels) of its F frames; F is the same for all.
+            timer: records the stages "preparing" (of conditions), "denoising" and "decoding".
+
+        Returns:
+            For each request the state after the window, and its frames (F, H, W, 3) uint8.
         """
-        watch = watch or Stopwatch(self.model.device)
-        sampling = _common([stream for stream, _ in requests])
+        timer = timer or StageTimer(self.model.device)
+        states = [state for state, _ in requests]
+        sampling = _shared_sampling(states)
         plan = sampling.plan()
         audio = self._tensor(np.stack([features for _, features in requests]))
         tokens = self.model.network.audioproj(audio)
         latents: dict[int, Tensor] = {}
-        for batch in _batches([stream for stream, _ in requests], plan):
-            clean = self._denoise([requests[i][0] for i in batch], tokens[batch], plan, sampling, watch)
+        for batch in _denoising_batches(states, plan):
+            clean = self._denoise([states[i] for i in batch], tokens[batch], plan, sampling, timer)
             latents |= dict(zip(batch, clean, strict=True))
-        finished = [self._finish(stream, latents[i]) for i, (stream, _) in enumerate(requests)]
-        watch.mark("decoding")
-        return finished
+        results = [self._decode_window(state, latents[i]) for i, state in enumerate(states)]
+        timer.mark("decoding")
+        return results
 
     @torch.inference_mode()
-    def sampling_inputs(self, stream: PipelineState, features: NDArray[np.float32]) -> SamplingInputs:
-        """What the stream's next window, of audio features (F, 5, blocks, channels), would be sampled from."""
+    def sampling_inputs(self, state: PipelineState, features: NDArray[np.float32]) -> SamplingInputs:
+        """Return the inputs of sampling the stream's next window with audio features (F, 5, blocks, channels)."""
         tokens = self.model.network.audioproj(self._tensor(features[None]))
-        return self._case([stream], tokens, stream.sampling)
+        return self._batch_inputs([state], tokens, state.sampling)
 
     def _denoise(
         self,
-        streams: Sequence[PipelineState],
+        states: Sequence[PipelineState],
         tokens: Tensor,
         plan: Plan,
         sampling: Sampling,
-        watch: Stopwatch,
+        timer: StageTimer,
     ) -> Tensor:
-        """Clean latents (streams, C, F, h, w) from noise and audio tokens (streams, F, T, C), in one batch."""
-        case = self._case(streams, tokens, sampling)
-        watch.mark("preparing")
+        """Return clean samples (B, C, F, h, w) for B states with audio tokens (B, F, T, C), in one batch."""
+        inputs = self._batch_inputs(states, tokens, sampling)
+        timer.mark("preparing")
         clean = sample(
             self.model.network.denoising_unet,
             plan,
-            case.schedule,
-            case.noise,
-            case.conditions,
+            inputs.schedule,
+            inputs.noise,
+            inputs.conditions,
             sampling.guidance,
-            streams[0].avatar.foreground if plan.needs_foreground else None,
+            states[0].portrait.foreground if plan.needs_foreground else None,
         )
-        watch.mark("denoising")
+        timer.mark("denoising")
         return clean
 
-    def _case(self, streams: Sequence[PipelineState], tokens: Tensor, sampling: Sampling) -> SamplingInputs:
-        clips = []
-        for stream, heard in zip(streams, tokens, strict=True):
-            clips.append(
-                build_window_conditions(
-                    self.model.network, stream.session, heard[None], self._motion_features(stream)
-                )
+    def _batch_inputs(
+        self, states: Sequence[PipelineState], tokens: Tensor, sampling: Sampling
+    ) -> SamplingInputs:
+        """Return sampling inputs of B states with audio tokens (B, F, T, C)."""
+        conditions = [
+            build_window_conditions(
+                self.model.network, state.session, audio[None], self._motion_features(state)
             )
+            for state, audio in zip(states, tokens, strict=True)
+        ]
         return SamplingInputs(
             ddim_schedule(self.model.scheduler, sampling.steps, self.model.defaults.last_timestep),
-            torch.cat([self._noise(stream, tokens.shape[1]) for stream in streams]),
-            clips[0] if len(clips) == 1 else join(clips),
+            torch.cat([self._draw_noise(state, tokens.shape[1]) for state in states]),
+            conditions[0] if len(conditions) == 1 else join_conditions(conditions),
         )
 
     def _motion_features(self, state: PipelineState) -> Mapping[str, Tensor]:
         if state.motion_features is not None:
             return state.motion_features
         guided = state.session.unconditional > 0
-        return motion_features(self.model.network, state.motion, state.avatar.identity, guided)
+        return motion_features(self.model.network, state.motion, state.portrait.identity, guided)
 
-    def _finish(self, stream: PipelineState, latents: Tensor) -> tuple[PipelineState, Frames]:
-        """Decodes (C, F, h, w) and remembers the last frames as Hallo does: as pixels, encoded again."""
-        images = self.model.codec.decode(self._latents(stream.avatar, latents.transpose(0, 1)))
+    def _decode_window(self, state: PipelineState, sampled: Tensor) -> tuple[PipelineState, Frames]:
+        """Decode a sample (C, F, h, w). As in Hallo, the last frames become motion frames as pixels, encoded again."""
+        images = self.model.codec.decode(self._compose_latents(state.portrait, sampled.transpose(0, 1)))
         pixels = (
             ((images.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         )
         count = self.model.motion_frames
-        recent = images.clamp(-1, 1)[-count:]
-        motion = self.model.codec.encode(recent)[None]
+        last_images = images.clamp(-1, 1)[-count:]
+        motion = self.model.codec.encode(last_images)[None]
         if motion.shape[1] < count:
-            motion = torch.cat([stream.motion[:, motion.shape[1] :], motion], dim=1)
-        return replace(stream, motion=motion, windows=stream.windows + 1, motion_features=None), pixels
+            motion = torch.cat([state.motion[:, motion.shape[1] :], motion], dim=1)
+        return replace(state, motion=motion, windows=state.windows + 1, motion_features=None), pixels
 
-    def _latents(self, avatar: EncodedPortrait, sample: Tensor) -> Tensor:
-        """Latents (F, C, h, w) of what was diffused, (F, C + flow channels, h, w)."""
-        spread, warp = self.model.spread, self.model.warp
-        if spread is None:
-            return sample
+    def _compose_latents(self, portrait: EncodedPortrait, sampled: Tensor) -> Tensor:
+        """Return latents (F, C, h, w) of a sample (F, C + flow channels, h, w)."""
+        scale, warp = self.model.residual_scale, self.model.warp
+        if scale is None:
+            return sampled
         if warp is None:
-            return sample * spread + avatar.source
-        channels = avatar.source.shape[1]
-        difference = warp.kept(sample[:, :channels], self.model.defaults.noise_floor)
-        moved = self.model.codec.encode(warp(avatar.picture, sample[:, channels:] * spread))
-        return moved + difference * spread
+            return sampled * scale + portrait.latents
+        channels = portrait.latents.shape[1]
+        residual = warp.denoise_residual(sampled[:, :channels], self.model.defaults.noise_floor)
+        warped = self.model.codec.encode(warp(portrait.image, sampled[:, channels:] * scale))
+        return warped + residual * scale
 
-    def _noise(self, stream: PipelineState, frames: int) -> Tensor:
-        """The same noise for the same seed and window, whatever else is in the batch; drawn on the CPU as Hallo draws it."""
-        generator = torch.Generator().manual_seed((stream.sampling.seed * 1_000_003 + stream.windows) % 2**63)
+    def _draw_noise(self, state: PipelineState, frames: int) -> Tensor:
+        """Return noise (1, C, frames, h, w) that depends on seed and window only; drawn on the CPU, as in Hallo."""
+        generator = torch.Generator().manual_seed((state.sampling.seed * 1_000_003 + state.windows) % 2**63)
         channels = self.model.network.config.sample_channels
-        height, width = stream.avatar.source.shape[2:]
+        height, width = state.portrait.latents.shape[2:]
         noise = torch.randn((1, channels, frames, height, width), generator=generator)
         return noise.to(self.model.device, self.model.dtype)
 
-    def _pixels(self, images: Frames) -> Tensor:
-        return self._tensor(images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
-
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
-        # A copy: portraits are read-only, which torch does not know.
+        # Copied, because torch does not support read-only arrays such as those of portraits.
         return torch.from_numpy(np.array(array)).to(self.model.device, self.model.dtype)
 
 
-def _common(streams: Sequence[PipelineState]) -> Sampling:
-    """The one way in which all streams of a batch are sampled; seeds may differ."""
-    if not streams:
-        raise ValueError("generate needs at least one stream")
-    first = streams[0].sampling
-    if any(replace(stream.sampling, seed=first.seed) != first for stream in streams):
+def _shared_sampling(states: Sequence[PipelineState]) -> Sampling:
+    """Return the sampling settings that all streams of a batch share but for the seed."""
+    if not states:
+        raise ValueError("generate_windows needs at least one stream")
+    first = states[0].sampling
+    if any(replace(state.sampling, seed=first.seed) != first for state in states):
         raise ValueError("streams of one batch must share preset, steps and guidance")
     return first
 
 
-def _batches(streams: Sequence[PipelineState], plan: Plan) -> list[list[int]]:
-    """Which streams are denoised together: all of them, but where attention stays inside the face those of one avatar, because
-    a batch has one set of foreground tokens.
+def _denoising_batches(states: Sequence[PipelineState], plan: Plan) -> list[list[int]]:
+    """Return indices of the streams that are denoised together.
+
+    With attention inside the face, these are streams of one portrait: a batch has one set of foreground tokens.
     """
     if not plan.needs_foreground:
-        return [list(range(len(streams)))]
+        return [list(range(len(states)))]
     batches: dict[int, list[int]] = {}
-    for index, stream in enumerate(streams):
-        batches.setdefault(id(stream.avatar), []).append(index)
+    for index, state in enumerate(states):
+        batches.setdefault(id(state.portrait), []).append(index)
     return list(batches.values())

@@ -1,4 +1,4 @@
-"""The noise schedule of a model, from diffusers' scheduler to accel's arithmetic."""
+"""Noise schedules: from a model's scheduler configuration to accel's `DDIMSchedule`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _PREDICTION_TYPES: dict[str, PredictionType] = {kind: kind for kind in get_args(
 
 
 def alphas_cumprod(config: SchedulerConfig | None = None) -> Tensor:
-    """(num_train_timesteps,) float32: how much of the clean latents' variance is left at each timestep."""
+    """Return the cumulative product of 1 - beta for each training timestep: (num_train_timesteps,) float32."""
     scheduler = DDIMScheduler(**asdict(config or SchedulerConfig()))
     return torch.as_tensor(scheduler.alphas_cumprod, dtype=torch.float32)  # type: ignore[attr-defined]
 
 
 def ddim_schedule(config: SchedulerConfig, steps: int, last: int = 0) -> DDIMSchedule:
-    """The steps that diffusers' DDIMScheduler would take with this configuration, down to timestep ``last``.
+    """Return the steps that diffusers' DDIMScheduler takes with this configuration, down to timestep ``last``.
 
-    Raises ValueError for a configuration other than trailing spacing with v-prediction, as Hallo's checkpoints have it, or with
-    prediction of the clean sample, as the bundled model has it.
+    Raises ValueError for any configuration but trailing spacing with v-prediction (Hallo's checkpoints) or with
+    prediction of the clean sample (the bundled model).
     """
     kind: PredictionType | None = _PREDICTION_TYPES.get(config.prediction_type)
     if config.timestep_spacing != "trailing" or kind is None:

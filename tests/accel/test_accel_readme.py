@@ -1,4 +1,4 @@
-"""The README's code runs as it stands, one piece after the other."""
+"""The code in accel/README.md runs as printed, block by block."""
 
 import re
 from pathlib import Path
@@ -12,22 +12,22 @@ README = Path(__file__).parents[2] / "accel" / "README.md"
 
 
 @pytest.fixture(scope="module")
-def pieces() -> list[str]:
+def blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", README.read_text(), re.M | re.S)
 
 
 @pytest.fixture(scope="module")
-def names(pieces: list[str]) -> dict[str, object]:
-    """Everything that the code has defined at its end."""
+def names(blocks: list[str]) -> dict[str, object]:
+    """Names that the code blocks define."""
     defined: dict[str, object] = {}
-    for piece in pieces:
-        exec(compile(piece, str(README), "exec"), defined)
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), defined)
     return defined
 
 
-def test_ten_lines_with_a_unet_of_ones_own(pieces: list[str], names: dict[str, object]) -> None:
+def test_readme_samples_an_own_unet_in_ten_lines(blocks: list[str], names: dict[str, object]) -> None:
     assert (
-        len([line for line in pieces[0].splitlines() if line.strip() and not line.startswith("from")]) <= 10
+        len([line for line in blocks[0].splitlines() if line.strip() and not line.startswith("from")]) <= 10
     )
     fast, noise = names["fast"], names["noise"]
     assert isinstance(fast, torch.Tensor)
@@ -36,7 +36,7 @@ def test_ten_lines_with_a_unet_of_ones_own(pieces: list[str], names: dict[str, o
     assert fast.isfinite().all()
 
 
-def test_a_plan_is_found_for_it(names: dict[str, object]) -> None:
+def test_readme_search_finds_a_plan(names: dict[str, object]) -> None:
     found = names["found"]
     assert isinstance(found, RatedPlan)
     assert found.fidelity >= 30

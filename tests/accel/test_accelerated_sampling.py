@@ -1,4 +1,4 @@
-"""The laws of accelerated sampling, on narrow networks of Hallo's kind and on toys whose answers are known."""
+"""Invariants of accelerated sampling, on narrow Hallo networks and on toy networks with known results."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ FACE = torch.tensor([3, 9, 10, 11, 18, 27, 28, 36])
 EVERYTHING = torch.arange(SIDE * SIDE)
 REUSING = [name for name in PRESETS if name not in ("base", "exact")]
 
-# Key step 6 has no unconditional features, 8 forecasts both branches from what each of them knows.
+# Key step 6 caches no unconditional features; step 8 forecasts each branch from its own history.
 FORECASTING = Plan(
     "forecasting",
     12,
@@ -68,8 +68,8 @@ def run(
     return sample(denoiser, plan, schedule, make_latents(NARROW, 1, 2, seed), conditions, scale, foreground)
 
 
-class OneByOne:
-    """A denoiser that takes the steps of a parallel batch apart and evaluates each alone."""
+class SequentialDenoiser:
+    """A denoiser that evaluates the steps of a parallel batch one by one."""
 
     def __init__(self, inner: Denoiser) -> None:
         self.inner = inner
@@ -83,14 +83,14 @@ class OneByOne:
             feature = f if f.shape[0] == conditions.rows else f[rows]
             return self.inner.head(z[rows], feature, t[rows], conditions, *inside)
 
-        return self._apart(one, z.shape[0], conditions.rows)
+        return self._one_by_one(one, z.shape[0], conditions.rows)
 
     def decode(self, encoder: Any, t: Tensor, conditions: Conditions) -> Tensor:
-        return self._apart(
+        return self._one_by_one(
             lambda rows: self.inner.decode(encoder, t[rows], conditions), t.numel(), conditions.rows
         )
 
-    def _apart(self, one: Any, rows: int, conditioned: int) -> Tensor:
+    def _one_by_one(self, one: Any, rows: int, conditioned: int) -> Tensor:
         steps = rows // conditioned
         self.largest = max(self.largest, steps)
         parts = [one(slice(step, rows, steps)) for step in range(steps)]
@@ -98,9 +98,7 @@ class OneByOne:
 
 
 @torch.no_grad()
-def test_base_is_the_whole_network_at_every_step_bit_for_bit(
-    network: Network, schedule: DDIMSchedule
-) -> None:
+def test_base_runs_the_full_network_at_every_step(network: Network, schedule: DDIMSchedule) -> None:
     conditions, latents = make_conditions(network, frames=2), make_latents(NARROW, 1, 2)
     by_hand = latents
     for index, t in enumerate(schedule.timesteps):
@@ -114,7 +112,7 @@ def test_base_is_the_whole_network_at_every_step_bit_for_bit(
 
 @pytest.mark.parametrize("config", [NARROW, TILED, replace(NARROW, layers_per_block=1)])
 @pytest.mark.parametrize("guided", [True, False])
-def test_exact_equals_base_to_rounding(config: Any, guided: bool) -> None:
+def test_projected_conditions_equal_unprojected_ones(config: Any, guided: bool) -> None:
     net = seeded_network(config).requires_grad_(False)
     z = make_latents(config, 2 if guided else 1)
     options = {"frames": 3, "guided": guided, "clips": 1}
@@ -126,7 +124,9 @@ def test_exact_equals_base_to_rounding(config: Any, guided: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["lightningcp-dfa", "fasterdiffusion", "deepcache", "realtime"])
-def test_every_plan_gives_the_same_as_released(network: Network, schedule: DDIMSchedule, name: str) -> None:
+def test_plans_give_equal_results_with_unprojected_conditions(
+    network: Network, schedule: DDIMSchedule, name: str
+) -> None:
     plan = preset(name, 12)
     results = [
         run(network.denoising_unet, plan, schedule, make_conditions(network, frames=2, project=project))
@@ -136,19 +136,19 @@ def test_every_plan_gives_the_same_as_released(network: Network, schedule: DDIMS
 
 
 @pytest.mark.parametrize("name", [*REUSING, "forecasting"])
-def test_a_parallel_batch_equals_its_steps_one_by_one(
+def test_parallel_batch_equals_its_steps_one_by_one(
     network: Network, schedule: DDIMSchedule, name: str
 ) -> None:
     conditions = make_conditions(network, frames=2)
     plan = FORECASTING if name == "forecasting" else replace(preset(name, 12), estimate_from=2)
-    alone = OneByOne(network.denoising_unet)
+    alone = SequentialDenoiser(network.denoising_unet)
     together = run(network.denoising_unet, plan, schedule, conditions)
     torch.testing.assert_close(together, run(alone, plan, schedule, conditions), rtol=0, atol=1e-4)
     assert alone.largest > 1 or name == "deepcache"
 
 
 @pytest.mark.parametrize("name", ["lightningcp-dfa", "realtime"])
-def test_attention_inside_all_tokens_equals_full_attention(
+def test_foreground_of_all_tokens_equals_full_attention(
     network: Network, schedule: DDIMSchedule, name: str
 ) -> None:
     plan, conditions = preset(name, 12), make_conditions(network, frames=2)
@@ -160,11 +160,9 @@ def test_attention_inside_all_tokens_equals_full_attention(
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_clips_interleaved_and_in_one_batch_equal_each_alone(
-    network: Network, schedule: DDIMSchedule, name: str
-) -> None:
+def test_windows_in_one_batch_equal_each_alone(network: Network, schedule: DDIMSchedule, name: str) -> None:
     plan = preset(name, 12)
-    conditions = [make_conditions(network, clip, frames=2, project=plan.exact) for clip in (0, 1)]
+    conditions = [make_conditions(network, clip, frames=2, project=plan.project_once) for clip in (0, 1)]
 
     def clip(number: int, seed: int) -> Tensor:
         return run(network.denoising_unet, plan, schedule, conditions[number], seed=seed)
@@ -176,7 +174,7 @@ def test_clips_interleaved_and_in_one_batch_equal_each_alone(
         plan,
         schedule,
         torch.cat([make_latents(NARROW, 1, 2, seed) for seed in (1, 2)]),
-        make_conditions(network, 0, frames=2, clips=2, project=plan.exact),
+        make_conditions(network, 0, frames=2, clips=2, project=plan.project_once),
         SCALE,
         FACE,
     )
@@ -184,7 +182,7 @@ def test_clips_interleaved_and_in_one_batch_equal_each_alone(
 
 
 @pytest.mark.parametrize("name", REUSING)
-def test_without_guidance_plans_that_reuse_it_run_too(
+def test_plans_that_reuse_guidance_run_without_guidance(
     network: Network, schedule: DDIMSchedule, name: str
 ) -> None:
     conditions = make_conditions(network, frames=2, guided=False)
@@ -199,8 +197,8 @@ def test_without_guidance_plans_that_reuse_it_run_too(
     assert results[0].isfinite().all()
 
 
-def test_reused_guidance_is_exact_while_the_difference_stays_the_same(schedule: DDIMSchedule) -> None:
-    """In the toy the branches differ by a constant; so guidance evaluated once is guidance evaluated always."""
+def test_reused_guidance_is_exact_for_a_constant_difference(schedule: DDIMSchedule) -> None:
+    """The branches of the toy differ by a constant, so guidance evaluated once equals guidance at every step."""
     z, conditions = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(0)), TwoBranches([0.1, 0.4])
     keys = tuple(range(12))
     once = tuple(Segment(k, guidance="reuse" if k else "evaluate") for k in keys)
@@ -223,17 +221,17 @@ class TwoBranches(tuple):
 
 
 class Linear:
-    """Predicts a tenth of the latents plus its condition: the branches differ by a constant, where latents agree."""
+    """Predicts a tenth of the latents plus the condition: for equal latents, the branches differ by a constant."""
 
     def whole(self, z: Tensor, t: Tensor, conditions: TwoBranches) -> Tensor:
         return 0.1 * z + torch.tensor(conditions)[:, None, None]
 
 
-def test_a_feature_that_changes_evenly_is_forecast_without_error() -> None:
-    """With f_U31 a line in time, extended from two key steps, the toy's cheap steps equal its full ones."""
+def test_forecast_is_exact_for_a_linear_feature() -> None:
+    """If f_U31 is linear in time, extrapolated steps equal full steps."""
     schedule = ddim_schedule(SchedulerConfig(), 10)
     z = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1))
-    unet = EvenlyChanging()
+    unet = LinearFeature()
     conditions = torch.ones(2, 1)
     full = sample(unet, preset("exact", 10), schedule, z, conditions, 1.0)
     keys = (0, 1, 4)
@@ -243,21 +241,21 @@ def test_a_feature_that_changes_evenly_is_forecast_without_error() -> None:
     assert not torch.allclose(sample(unet, hold, schedule, z, conditions, 1.0), full, atol=1e-3)
 
 
-class EvenlyChanging(ToyUNet):
+class LinearFeature(ToyUNet):
     def trunk(self, z: Tensor, t: Tensor, conditions: Tensor) -> Tensor:
         return (t / 100)[:, None, None].expand(z.shape)
 
 
-def test_latents_are_estimated_from_the_threshold_on(schedule: DDIMSchedule) -> None:
-    """What the head of a parallel batch sees: the true latents first; then, before the threshold, the same again, and from
-    it on the scheduler rolled forward with the key step's noise.
+def test_latents_are_estimated_from_the_threshold(schedule: DDIMSchedule) -> None:
+    """Inputs of the head in a parallel batch: the true latents, repeated before the threshold; from the threshold
+    on, latents rolled forward with the key step's noise.
     """
     z = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(2))
-    seen = Watching()
-    sample(seen, Plan.from_keys("p", 12, (0, 3), estimate_from=7), schedule, z, torch.ones(1, 1), 1.0)
-    (start, key), inputs = seen.key_inputs, seen.head_inputs[1]
+    recorder = RecordingUNet()
+    sample(recorder, Plan.from_keys("p", 12, (0, 3), estimate_from=7), schedule, z, torch.ones(1, 1), 1.0)
+    (start, key), inputs = recorder.key_inputs, recorder.head_inputs[1]
     noise = schedule.clean_and_noise(
-        3, key, seen.whole(key, torch.tensor([schedule.timesteps[3]]), torch.ones(1, 1))
+        3, key, recorder.whole(key, torch.tensor([schedule.timesteps[3]]), torch.ones(1, 1))
     )[1]
     assert torch.equal(start, z)
     assert torch.equal(inputs[0], inputs[1])
@@ -267,13 +265,13 @@ def test_latents_are_estimated_from_the_threshold_on(schedule: DDIMSchedule) -> 
         if index >= 7:
             torch.testing.assert_close(inputs[index - 4 : index - 3], rolled)
         a, b = schedule.alphas[index], schedule.alphas_after[index]
-        # lambda and tau of the paper's section 1
+        # lambda and tau of LightningCP, section 1
         tau = b**0.5 * ((1 / b - 1) ** 0.5 - (1 / a - 1) ** 0.5)
         rolled = (b / a) ** 0.5 * rolled + tau * noise
 
 
-class Watching(ToyUNet):
-    """Keeps what it was given; calls of `whole` from outside are not recorded."""
+class RecordingUNet(ToyUNet):
+    """Records the inputs of `key_step` and `head`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -292,14 +290,14 @@ class Watching(ToyUNet):
         return super().head(z, *rest)
 
 
-def test_between_key_steps_only_the_head_runs_in_one_batch(schedule: DDIMSchedule) -> None:
+def test_head_runs_in_one_batch_between_key_steps(schedule: DDIMSchedule) -> None:
     unet = ToyUNet()
     sample(unet, Plan.from_keys("p", 12, (0, 1, 5)), schedule, torch.zeros(1, 2, 3), torch.ones(1, 1), 1.0)
     assert unet.calls == [("key step", 1), ("key step", 1), ("head", 3), ("key step", 1), ("head", 6)]
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_cut_points_compose_whatever_the_depth_of_a_block(depth: int) -> None:
+def test_cut_points_compose_at_any_block_depth(depth: int) -> None:
     net = seeded_network(replace(NARROW, layers_per_block=depth)).requires_grad_(False).denoising_unet
     conditions = make_conditions(
         seeded_network(replace(NARROW, layers_per_block=depth)).requires_grad_(False)
@@ -318,19 +316,17 @@ def test_cut_points_compose_whatever_the_depth_of_a_block(depth: int) -> None:
     )
 
 
-def test_a_plan_that_does_not_fit_its_run_is_refused_by_rule(
-    network: Network, schedule: DDIMSchedule
-) -> None:
+def test_plan_that_does_not_fit_its_arguments_is_refused(network: Network, schedule: DDIMSchedule) -> None:
     conditions, denoiser = make_conditions(network, frames=2), network.denoising_unet
     latents = make_latents(NARROW, 1, 2)
-    with pytest.raises(PlanError, match="mask not empty"):
+    with pytest.raises(PlanError, match="foreground not empty"):
         run(denoiser, preset("paper", 12), schedule, conditions, foreground=torch.arange(0))
     with pytest.raises(PlanError, match="foreground given"):
         sample(denoiser, preset("paper", 12), schedule, latents, conditions, SCALE)
     unknown = replace(preset("exact", 12), without_reference=("up_blocks.9.9",))
     with pytest.raises(PlanError, match=r"layers exist.*unknown layer 'up_blocks.9.9'.*down_blocks.0.0"):
         run(denoiser, unknown, schedule, conditions)
-    with pytest.raises(PlanError, match="schedule of as many steps"):
+    with pytest.raises(PlanError, match="schedule length"):
         run(denoiser, preset("exact", 11), schedule, conditions)
     with pytest.raises(PlanError, match=r"cut points exist.*expected ToyUNet to have shallow"):
         sample(ToyUNet(), preset("deepcache", 12), schedule, latents, torch.ones(1, 1), 1.0)

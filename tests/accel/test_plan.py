@@ -1,4 +1,4 @@
-"""Plans are data: checked when made, the same after a journey through JSON, and readable."""
+"""Plans: validated on creation, unchanged by a JSON round trip, printable."""
 
 import json
 from dataclasses import replace
@@ -8,43 +8,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lipstream_accel.plan import Plan, Segment
-from lipstream_accel.plan_json import from_json, to_json
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_json import plan_from_json, plan_to_json
+from lipstream_accel.plan_text import describe_plan
 from lipstream_accel.presets import PRESETS, key_steps, preset
 from lipstream_accel.rules import PlanError
 
 
 @settings(deadline=None)
 @given(st.sampled_from(PRESETS), st.integers(1, 120))
-def test_every_preset_is_a_possible_plan_for_any_number_of_steps(name: str, steps: int) -> None:
+def test_presets_are_valid_for_any_number_of_steps(name: str, steps: int) -> None:
     plan = preset(name, steps)
     assert (plan.name, plan.steps, plan.keys[0]) == (name, steps, 0)
     assert len(plan.keys) + sum(segment.following for segment in plan.segments) == steps
-    assert from_json(to_json(plan)) == plan
+    assert plan_from_json(plan_to_json(plan)) == plan
 
 
 @pytest.mark.parametrize("name", ["deepcache", "fasterdiffusion", "lightningcp", "lightningcp-dfa", "paper"])
-def test_the_papers_methods_share_its_number_of_key_steps(name: str) -> None:
+def test_presets_of_the_paper_share_their_key_steps(name: str) -> None:
     assert preset(name, 40).keys == (0, 1, 2, 3, 4, 9, 14, 19, 24, 29, 34)
     assert preset(name, 40).keys == preset("paper", 40).keys
     assert len(preset(name, 20).keys) == 5
 
 
-def test_what_the_presets_are() -> None:
+def test_presets_have_their_documented_fields() -> None:
     paper = preset("paper", 40)
     assert paper.estimate_from == 10
     assert paper.needs_foreground
     assert len(paper.without_reference) == 1
-    assert not preset("base", 40).exact
-    assert all(preset(name, 40).exact for name in PRESETS if name != "base")
+    assert not preset("base", 40).project_once
+    assert all(preset(name, 40).project_once for name in PRESETS if name != "base")
     assert preset("exact", 7).segments == preset("base", 7).segments
-    assert paper.as_released().on_exact_code() == paper
+    assert paper.as_released().with_conditions_projected_once() == paper
     assert not any(preset(name, 40).forecasts for name in PRESETS)
     assert [s.guidance for s in preset("realtime", 40).segments].count("evaluate") == 4
 
 
 @given(st.integers(1, 400), st.integers(1, 40))
-def test_key_steps_are_different_and_in_order(steps: int, of_40: int) -> None:
+def test_key_steps_are_distinct_and_sorted(steps: int, of_40: int) -> None:
     keys = key_steps(steps, of_40)
     assert list(keys) == sorted(set(keys))
     assert keys[0] == 0
@@ -65,27 +65,27 @@ GOOD = Plan.from_keys("good", 6, (0, 3))
         ("steps add up", {"segments": (Segment(0, -1), Segment(0, 5))}),
         ("threshold in range", {"estimate_from": 7}),
         ("threshold in range", {"estimate_from": -1}),
-        ("words known", {"segments": (Segment(0, 5, cut="tail"),)}),
-        ("words known", {"segments": (Segment(0, 5, guidance="halve"),)}),
+        ("known cut and guidance", {"segments": (Segment(0, 5, cut="tail"),)}),
+        ("known cut and guidance", {"segments": (Segment(0, 5, guidance="halve"),)}),
         ("guidance evaluated before reused", {"segments": (Segment(0, 5, guidance="reuse"),)}),
         (
             "guidance evaluated before reused",
             {"segments": (Segment(0, 5, guidance="skip", following_guidance="reuse"),)},
         ),
-        ("both branches kept", {"segments": (Segment(0), Segment(1, 4, guidance="reuse"))}),
+        ("both branches cached", {"segments": (Segment(0), Segment(1, 4, guidance="reuse"))}),
         (
-            "foreground and forecast of the head only",
+            "foreground and forecast need the head",
             {"segments": (Segment(0, 5, cut="shallow", forecast=1),)},
         ),
         (
-            "foreground and forecast of the head only",
+            "foreground and forecast need the head",
             {"segments": (Segment(0, 5, cut="decoder", foreground=True),)},
         ),
         ("forecast of order 0 or 1", {"segments": (Segment(0, 5, forecast=2),)}),
         ("layers named once", {"without_reference": ("a", "a")}),
     ],
 )
-def test_an_impossible_plan_is_refused_by_the_rule_it_breaks(rule: str, changes: dict) -> None:
+def test_invalid_plan_error_names_the_broken_rule(rule: str, changes: dict) -> None:
     with pytest.raises(PlanError, match=f"plan 'good' breaks the rule '{rule}'") as refused:
         replace(GOOD, **changes)
     assert refused.value.rule == rule
@@ -103,23 +103,23 @@ def test_an_impossible_plan_is_refused_by_the_rule_it_breaks(rule: str, changes:
         json.dumps({"name": "x", "steps": 1, "segments": [{"key": 0}], "without_reference": [3]}),
     ],
 )
-def test_json_that_is_no_plan_is_refused(broken: str) -> None:
+def test_plan_json_with_errors_is_refused(broken: str) -> None:
     with pytest.raises(PlanError, match="JSON of a plan"):
-        from_json(broken)
+        plan_from_json(broken)
 
 
-def test_settings_left_out_of_json_have_their_defaults() -> None:
+def test_plan_json_fields_default_when_omitted() -> None:
     text = '{"name": "x", "steps": 3, "segments": [{"key": 0, "following": 2}]}'
-    assert from_json(text) == Plan.from_keys("x", 3, (0,))
+    assert plan_from_json(text) == Plan.from_keys("x", 3, (0,))
 
 
-def test_a_plan_is_told_in_words() -> None:
-    assert describe(preset("base", 40)) == (
+def test_plan_description_lists_its_segments() -> None:
+    assert describe_plan(preset("base", 40)) == (
         "base: 40 steps, 40 of them key steps; conditions projected at every step, as released"
     )
-    words = describe(preset("paper", 40))
+    words = describe_plan(preset("paper", 40))
     assert "11 of them key steps" in words
     assert "without reference tokens: down_blocks.0.0" in words
     assert "key  34  guidance evaluate then 35-39: in one batch, U_32 on f_U31" in words
     assert "inside the face" in words
-    assert "one by one, D_00, U_31, U_32" in describe(preset("deepcache", 40))
+    assert "one by one, D_00, U_31, U_32" in describe_plan(preset("deepcache", 40))

@@ -1,4 +1,4 @@
-"""What a plan costs is counted in the loop that runs it, and is what the paper counted."""
+"""Plan prices: equal to the FLOPs of sampling, and to the figures published in LightningCP."""
 
 import json
 from dataclasses import replace
@@ -16,18 +16,20 @@ from narrow_networks import (
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lipstream_accel.plan_json import to_json
+from lipstream_accel.plan_json import plan_to_json
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import price
 from lipstream_accel.sampling import sample
 from lipstream_client.cli import COMMANDS, run
-from lipstream_models.analysis.meta_models import FullSize, full_size, price_plan
+from lipstream_models.analysis.meta_models import MetaModel, meta_model, price_plan
 from lipstream_models.config import SchedulerConfig
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
 from lipstream_models.scheduler import ddim_schedule
 
-SMALL = FullSize("narrow", NARROW, SIDE, SamplingDefaults(steps=8, guidance=2.0, window=2), SchedulerConfig())
+SMALL = MetaModel(
+    "narrow", NARROW, SIDE, SamplingDefaults(steps=8, guidance=2.0, window=2), SchedulerConfig()
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,11 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_price_is_what_sampling_costs(network: Network, name: str) -> None:
+def test_price_equals_the_flops_of_sampling(network: Network, name: str) -> None:
     plan = preset(name, 8)
-    conditions = make_conditions(network, frames=2, project=plan.exact)
+    conditions = make_conditions(network, frames=2, project=plan.project_once)
     face = torch.arange(int(0.5 * SMALL.tokens))
-    # torch's counter does not know the fused attention of the CPU.
+    # torch's counter does not count the fused attention kernel of the CPU.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         sample(
             network.denoising_unet,
@@ -55,15 +57,15 @@ def test_the_price_is_what_sampling_costs(network: Network, name: str) -> None:
     assert price_plan(plan, SMALL, face=0.5).flops == counter.get_total_flops()
 
 
-def test_only_tensors_without_memory_are_priced(network: Network) -> None:
+def test_price_refuses_tensors_outside_the_meta_device(network: Network) -> None:
     arguments = (make_latents(NARROW, 1, 2), make_conditions(network, frames=2), 2.0)
     with pytest.raises(ValueError, match="on the device 'meta', got latents on 'cpu'"):
         price(network.denoising_unet, preset("exact", 8), ddim_schedule(SchedulerConfig(), 8), *arguments)
 
 
-def test_base_and_exact_at_hallos_full_size() -> None:
-    """53.95 TFLOP a step is what the released code costs: 2158 for the paper's 40 steps."""
-    hallo = full_size("hallo")
+def test_price_of_base_and_exact_at_full_size() -> None:
+    """The released code of Hallo costs 53.95 TFLOP a step: 2158 for the 40 steps in LightningCP."""
+    hallo = meta_model("hallo")
     base, exact = (price_plan(preset(name, 2), hallo).tflop * 20 for name in ("base", "exact"))
     assert base == pytest.approx(2158.08, rel=1e-4)
     assert exact == pytest.approx(1863.5, rel=1e-3)
@@ -77,19 +79,19 @@ def test_base_and_exact_at_hallos_full_size() -> None:
         ("fasterdiffusion", 1561.64, 1356.1),
         ("lightningcp", 745.72, 637.4),
         ("lightningcp-dfa", 679.56, 589.4),
-        # The paper has 671.40: it still counts the unconditional half's second attention in the layer without reference.
+        # LightningCP reports 671.40: it still counts the unconditional half's second attention in that layer.
         ("paper", 667.07, 585.6),
         ("balanced", 447.3, 402.1),
         ("realtime", 340.14, 304.0),
     ],
 )
-def test_presets_at_hallos_full_size(name: str, as_released: float, exact: float) -> None:
-    plan, hallo = preset(name, 40), full_size("hallo")
+def test_price_of_presets_at_full_size(name: str, as_released: float, exact: float) -> None:
+    plan, hallo = preset(name, 40), meta_model("hallo")
     assert price_plan(plan.as_released(), hallo).tflop == pytest.approx(as_released, rel=2e-4)
     assert price_plan(plan, hallo).tflop == pytest.approx(exact, rel=1e-3)
 
 
-def test_the_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["plan", "realtime", "--model", "bundled", "--steps", "8"]
     assert run(arguments, COMMANDS) == 0
     text = capsys.readouterr().out
@@ -107,7 +109,7 @@ def test_the_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["warp"], "unknown preset 'warp': expected one of base, exact"),
         (["exact", "--steps", "0"], "at least 1 step, got 0"),
@@ -115,16 +117,16 @@ def test_the_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) -
         (["none.json"], "No such file"),
     ],
 )
-def test_the_command_says_what_was_wrong(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_plan_command_explains_errors(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["plan", *arguments], COMMANDS) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_a_plan_in_a_file_is_priced_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_command_reads_a_json_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.json"
-    path.write_text(to_json(replace(preset("exact", 2), name="mine")))
+    path.write_text(plan_to_json(replace(preset("exact", 2), name="mine")))
     assert run(["plan", str(path), "--model", "bundled"], COMMANDS) == 0
     assert capsys.readouterr().out.startswith("mine: 2 steps")
     assert run(["plan", str(path), "--model", "bundled", "--steps", "3"], COMMANDS) == 2

@@ -1,6 +1,7 @@
-"""The sampling loop and its arithmetic: what diffusers does, as a pure function."""
+"""Sampling loop and schedules: equal to diffusers, and pure."""
 
 import itertools
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from lipstream_models.scheduler import alphas_cumprod, ddim_schedule
 
 
 class Contraction:
-    """A denoiser whose prediction depends on the row, the time and the latents; remembers what it was asked."""
+    """A denoiser whose prediction depends on row, timestep and latents; records the timesteps."""
 
     def __init__(self) -> None:
         self.timesteps: list[int] = []
@@ -33,12 +34,12 @@ class Contraction:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 200))
-def test_schedule_is_that_of_diffusers(steps: int) -> None:
+def test_ddim_schedule_equals_diffusers(steps: int) -> None:
     config = SchedulerConfig()
-    reference = DDIMScheduler(**config.to_dict())
+    reference = DDIMScheduler(**asdict(config))
     reference.set_timesteps(steps)
     schedule = ddim_schedule(config, steps)
-    # For some numbers of steps (61, for one) diffusers rounds its way to one more, at timestep -1.
+    # For some numbers of steps, such as 61, rounding gives diffusers one more step, at timestep -1.
     assert list(schedule.timesteps) == reference.timesteps.tolist()[:steps]
     latents = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(steps))
     prediction = latents.flip(-1)
@@ -47,7 +48,7 @@ def test_schedule_is_that_of_diffusers(steps: int) -> None:
         assert torch.allclose(schedule.step(index, latents, prediction), expected, atol=1e-5)
 
 
-def test_clean_latents_and_noise_come_back_out_of_a_v_prediction() -> None:
+def test_v_prediction_yields_clean_latents_and_noise() -> None:
     schedule = ddim_schedule(SchedulerConfig(), 10)
     clean, noise = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
     for index, alpha in enumerate(schedule.alphas):
@@ -57,7 +58,7 @@ def test_clean_latents_and_noise_come_back_out_of_a_v_prediction() -> None:
         assert torch.allclose(torch.stack(found), torch.stack((clean, noise)), atol=1e-6)
 
 
-def test_terminal_signal_is_zero() -> None:
+def test_schedule_has_zero_terminal_snr() -> None:
     assert float(alphas_cumprod()[-1]) == 0.0
 
 
@@ -74,7 +75,7 @@ def test_sampling_is_pure_and_visits_every_step() -> None:
     assert denoiser.timesteps == [*schedule.timesteps, *schedule.timesteps]
 
 
-def test_guidance_is_a_line_through_both_predictions() -> None:
+def test_guidance_extrapolates_between_both_predictions() -> None:
     """With a denoiser that is linear in its condition, guidance s equals plain sampling at u + s (c - u)."""
     schedule = ddim_schedule(SchedulerConfig(), 6)
     latents = torch.randn(1, 3, 4, 2, 2, generator=torch.Generator().manual_seed(2))
@@ -86,8 +87,8 @@ def test_guidance_is_a_line_through_both_predictions() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 60), st.integers(1, 900))
-def test_steps_that_stop_early_end_on_what_they_predict(steps: int, last: int) -> None:
-    """From pure noise down to the given timestep, each step to where the next one starts, the last one to the clean latents."""
+def test_last_step_ends_on_the_predicted_clean_latents(steps: int, last: int) -> None:
+    """Steps go evenly from pure noise to the given timestep; the last one goes to the clean latents."""
     schedule = DDIMSchedule.trailing(alphas_cumprod().tolist(), steps, "sample", last)
     assert schedule.timesteps[0] == 999
     assert schedule.timesteps[-1] >= last - 1
@@ -97,14 +98,14 @@ def test_steps_that_stop_early_end_on_what_they_predict(steps: int, last: int) -
     assert torch.equal(schedule.step(steps - 1, torch.zeros(3), clean), clean)
 
 
-def test_impossible_requests_name_the_rule() -> None:
+def test_invalid_arguments_name_the_rule() -> None:
     with pytest.raises(ValueError, match="last timestep must be between 0 and 999, got 1000"):
         DDIMSchedule.trailing(alphas_cumprod().tolist(), 4, last=1000)
     with pytest.raises(ValueError, match="between 1 and 1000, got 0"):
         DDIMSchedule.trailing(alphas_cumprod().tolist(), 0)
     with pytest.raises(ValueError, match="unknown preset 'warp': expected one of base"):
         preset("warp", 4)
-    with pytest.raises(ValueError, match="has 5 steps, its schedule 4"):
+    with pytest.raises(ValueError, match="has 5 steps, its schedule has 4"):
         schedule = ddim_schedule(SchedulerConfig(), 4)
         sample(Contraction(), preset("base", 5), schedule, torch.zeros(1, 1, 1, 1, 1), torch.zeros(1), 1.0)
     assert PRESETS[0] == "base"
@@ -112,7 +113,7 @@ def test_impossible_requests_name_the_rule() -> None:
 
 @pytest.mark.parametrize("shift", [1.0, 3.0])
 @pytest.mark.parametrize("steps", [1, 2, 20])
-def test_flow_matching_is_that_of_diffusers(steps: int, shift: float) -> None:
+def test_flow_match_schedule_equals_diffusers(steps: int, shift: float) -> None:
     reference = FlowMatchEulerDiscreteScheduler(shift=shift)
     reference.set_timesteps(steps)
     schedule = FlowMatchSchedule.linear(steps, shift=shift)
@@ -128,8 +129,8 @@ def test_flow_matching_is_that_of_diffusers(steps: int, shift: float) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 60), st.data())
-def test_latents_are_estimated_by_holding_the_key_steps_noise(steps: int, data: st.DataObject) -> None:
-    """DDIM: the paper's lambda and tau, by hand; and while clean latents and noise are held, a jump to any step."""
+def test_roll_reuses_the_noise_of_the_key_step(steps: int, data: st.DataObject) -> None:
+    """`roll` equals the formula with lambda and tau of LightningCP."""
     key = data.draw(st.integers(1, steps - 1))
     schedule = DDIMSchedule.trailing(alphas_cumprod().tolist(), steps)
     latents, v = torch.randn(2, 4, generator=torch.Generator().manual_seed(steps), dtype=torch.float64)
@@ -146,7 +147,7 @@ def test_latents_are_estimated_by_holding_the_key_steps_noise(steps: int, data: 
         schedule.roll(0, latents, noise)
 
 
-def test_flow_matching_estimates_latents_on_a_straight_line() -> None:
+def test_flow_match_roll_moves_on_a_straight_line() -> None:
     schedule = FlowMatchSchedule.linear(10)
     clean, noise = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
     sigmas = schedule.sigmas
@@ -161,7 +162,7 @@ def test_flow_matching_estimates_latents_on_a_straight_line() -> None:
         FlowMatchSchedule.linear(4, shift=0)
 
 
-def test_both_schedules_run_a_parallel_plan() -> None:
+def test_sampling_runs_a_parallel_plan_on_both_schedules() -> None:
     z, conditions = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(3)), torch.ones(1, 1)
     for schedule in (FlowMatchSchedule.linear(12), ddim_schedule(SchedulerConfig(), 12)):
         fast = sample(ToyUNet(), preset("lightningcp", 12), schedule, z, conditions, 1.0)

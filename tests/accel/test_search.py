@@ -1,4 +1,4 @@
-"""Plans that are found by search are possible, cheaper and good enough."""
+"""Plan search: valid plans, cheaper ones, within the fidelity floor."""
 
 from dataclasses import replace
 
@@ -6,13 +6,13 @@ import pytest
 
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import preset
-from lipstream_accel.search import search
+from lipstream_accel.search import search_plans
 
 STEPS = 12
 
 
 def cost(plan: Plan) -> float:
-    """A key step costs 2, half without guidance; a following step a tenth of that."""
+    """A key step costs 2, or 1 without guidance; a following step a tenth of that."""
     total = 0.0
     for segment in plan.segments:
         total += 2.0 if segment.guidance == "evaluate" else 1.0
@@ -21,7 +21,7 @@ def cost(plan: Plan) -> float:
 
 
 def fidelity(plan: Plan) -> float:
-    """Early key steps matter most; a forecast helps; each guidance that is left out costs a little."""
+    """Early key steps matter most, a forecast helps a little, and less guidance costs a little."""
     lost = sum(STEPS - step for segment in plan.segments for step in segment.steps) / 10
     lost -= 0.1 * sum(segment.forecast for segment in plan.segments)
     lost += 0.3 * sum(segment.guidance != "evaluate" for segment in plan.segments)
@@ -29,8 +29,8 @@ def fidelity(plan: Plan) -> float:
     return 20 - lost
 
 
-def test_every_plan_is_cheaper_and_within_the_budget() -> None:
-    found = list(search(preset("exact", STEPS), fidelity, cost, 17.0))
+def test_search_yields_cheaper_plans_above_the_floor() -> None:
+    found = list(search_plans(preset("exact", STEPS), fidelity, cost, 17.0))
     costs = [each.cost for each in found]
     assert costs == sorted(costs, reverse=True)
     assert len(set(costs)) == len(costs)
@@ -38,34 +38,35 @@ def test_every_plan_is_cheaper_and_within_the_budget() -> None:
     assert all((each.fidelity, each.cost) == (fidelity(each.plan), cost(each.plan)) for each in found)
 
 
-def test_what_matters_most_is_kept() -> None:
-    *_, last = search(preset("exact", STEPS), fidelity, cost, 17.0)
+def test_search_drops_the_least_important_steps_first() -> None:
+    *_, last = search_plans(preset("exact", STEPS), fidelity, cost, 17.0)
     assert last.plan.keys[:3] == (0, 1, 2)
     assert any(segment.following_guidance == "reuse" for segment in last.plan.segments)
 
 
-def test_forecasts_are_taken_where_they_are_asked_for_and_help() -> None:
+def test_search_forecasts_only_on_request() -> None:
     for asked in (False, True):
-        *_, last = search(preset("exact", STEPS), fidelity, cost, 17.0, forecast=asked)
+        *_, last = search_plans(preset("exact", STEPS), fidelity, cost, 17.0, forecast=asked)
         assert all(bool(segment.forecast) == asked for segment in last.plan.segments if segment.following)
 
 
-def test_a_lower_floor_gives_a_plan_that_is_no_dearer() -> None:
+def test_search_with_a_lower_floor_is_at_least_as_cheap() -> None:
     ends = [
-        list(search(preset("exact", STEPS), fidelity, cost, floor))[-1].cost for floor in (18.0, 15.0, 5.0)
+        list(search_plans(preset("exact", STEPS), fidelity, cost, floor))[-1].cost
+        for floor in (18.0, 15.0, 5.0)
     ]
     assert ends == sorted(ends, reverse=True)
-    cheapest = list(search(preset("exact", STEPS), fidelity, cost, -1e9))[-1]
+    cheapest = list(search_plans(preset("exact", STEPS), fidelity, cost, -1e9))[-1]
     assert len(cheapest.plan.segments) == 1
 
 
-def test_nothing_is_found_where_nothing_may_be_lost() -> None:
-    assert list(search(preset("exact", STEPS), fidelity, cost, 20.5)) == []
+def test_search_yields_nothing_if_no_fidelity_may_be_lost() -> None:
+    assert list(search_plans(preset("exact", STEPS), fidelity, cost, 20.5)) == []
 
 
 @pytest.mark.parametrize("cut", ["shallow", "decoder"])
-def test_plans_with_other_cuts_hold_their_features(cut: str) -> None:
+def test_search_never_forecasts_with_other_cuts(cut: str) -> None:
     plan = preset("exact", STEPS)
     plan = replace(plan, segments=tuple(replace(segment, cut=cut) for segment in plan.segments))
-    *_, last = search(plan, fidelity, cost, 17.0, forecast=True)
+    *_, last = search_plans(plan, fidelity, cost, 17.0, forecast=True)
     assert not any(segment.forecast for segment in last.plan.segments)

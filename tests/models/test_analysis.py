@@ -21,7 +21,7 @@ from lipstream_accel.sampling import sample
 from lipstream_accel.sampling_trace import trace_sampling
 from lipstream_accel.schedule import DDIMSchedule
 from lipstream_models.analysis.analysis import KINDS, Analysis, analyse
-from lipstream_models.analysis.plots import draw, draw_frames
+from lipstream_models.analysis.plots import plot_analysis, plot_frames
 from lipstream_models.commands.analyse import as_dict
 from lipstream_models.pipeline import Sampling
 from lipstream_models.scheduler import alphas_cumprod
@@ -82,9 +82,9 @@ def test_a_face_that_is_everything_leaves_no_background() -> None:
 
 
 def test_the_pictures_are_drawn_and_the_numbers_are_json(found: Analysis, tmp_path: Path) -> None:
-    paths = draw(found, tmp_path)
+    paths = plot_analysis(found, tmp_path)
     frames = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), np.uint8)
-    paths.append(draw_frames({"base": frames, "paper": frames}, tmp_path / "figure5.png", 3))
+    paths.append(plot_frames({"base": frames, "paper": frames}, tmp_path / "figure5.png", 3))
     assert [path.name for path in paths] == ["figure1.png", "figure2.png", "figure4.png", "figure5.png"]
     for path in paths:
         with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""The denoiser's promises: its parts compose to the whole, rows are independent, state is in values only."""
+"""Denoiser: cut points compose to the full network, rows are independent, no state outside of values."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from narrow_networks import (
 )
 
 from lipstream_models.networks import ConditionsError, Network
-from lipstream_models.networks.conditions import join
+from lipstream_models.networks.conditions import join_conditions
 
 CLOSE = {"rtol": 0.0, "atol": 2e-5}
 
@@ -31,26 +31,26 @@ def tiled() -> Network:
     return seeded_network(TILED).requires_grad_(False)
 
 
-def test_head_after_trunk_is_the_whole(network: Network) -> None:
+def test_head_after_trunk_equals_the_full_network(network: Network) -> None:
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     whole = denoiser(z, 481, conditions)
     assert torch.equal(denoiser.head(z, denoiser.trunk(z, 481, conditions), 481, conditions), whole)
     assert whole.shape == z.shape
 
 
-def test_decoder_after_encoder_is_the_whole(network: Network) -> None:
+def test_decoder_after_encoder_equals_the_full_network(network: Network) -> None:
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     features = denoiser.encode(z, 481, conditions)
     assert torch.equal(denoiser.decode(features, 481, conditions), denoiser(z, 481, conditions))
 
 
-def test_shallow_after_deep_is_the_whole(network: Network) -> None:
+def test_shallow_after_deep_equals_the_full_network(network: Network) -> None:
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     deep = denoiser.deep(z, 481, conditions)
     assert torch.equal(denoiser.shallow(z, deep, 481, conditions), denoiser(z, 481, conditions))
 
 
-def test_a_key_step_keeps_what_the_cut_points_give(network: Network) -> None:
+def test_key_step_returns_the_features_of_all_cut_points(network: Network) -> None:
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     step = denoiser.key_step(z, 481, conditions)
     assert torch.equal(step.f_u31, denoiser.trunk(z, 481, conditions))
@@ -58,10 +58,8 @@ def test_a_key_step_keeps_what_the_cut_points_give(network: Network) -> None:
     assert torch.equal(step.encoder.middle, denoiser.encode(z, 481, conditions).middle)
 
 
-def test_time_steps_in_one_batch_equal_each_alone(network: Network) -> None:
-    """Parallel prediction: three steps after a key step share its feature and conditions, without repeating
-    them.
-    """
+def test_timesteps_in_one_batch_equal_each_alone(network: Network) -> None:
+    """In parallel prediction, three steps after a key step share its feature and conditions without copies."""
     denoiser, conditions = network.denoising_unet, make_conditions(network)
     f_u31 = denoiser.trunk(make_latents(NARROW, 2), 481, conditions)
     steps = torch.tensor([400.0, 300.0, 200.0])
@@ -78,7 +76,7 @@ def test_time_steps_in_one_batch_equal_each_alone(network: Network) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4])
-def test_conditional_rows_equal_a_run_without_the_others(
+def test_conditional_rows_do_not_depend_on_unconditional_ones(
     network: Network, tiled: Network, frames: int
 ) -> None:
     z = make_latents(NARROW, 2, frames)
@@ -89,17 +87,17 @@ def test_conditional_rows_equal_a_run_without_the_others(
         torch.testing.assert_close(both[1:], alone, **CLOSE)
     unguided = make_conditions(network, frames=frames, guided=False)
     torch.testing.assert_close(
-        network.denoising_unet(z[1:], 300, unguided), alone_of(network, z, frames), **CLOSE
+        network.denoising_unet(z[1:], 300, unguided), conditional_rows_of(network, z, frames), **CLOSE
     )
 
 
-def alone_of(network: Network, z: torch.Tensor, frames: int) -> torch.Tensor:
+def conditional_rows_of(network: Network, z: torch.Tensor, frames: int) -> torch.Tensor:
     """Conditional rows of an untiled network: guidance does not change them."""
     result: torch.Tensor = network.denoising_unet(z, 300, make_conditions(network, frames=frames))[1:]
     return result
 
 
-def test_unconditional_rows_do_not_see_the_portrait(network: Network) -> None:
+def test_unconditional_rows_do_not_depend_on_the_portrait(network: Network) -> None:
     first, second = make_conditions(network, 0), make_conditions(network, 1)
     z = make_latents(NARROW, 2)
     no_reference = {name: c.reference for name, c in second.layers.items()}
@@ -115,12 +113,14 @@ def test_unconditional_rows_do_not_see_the_portrait(network: Network) -> None:
 
 @settings(max_examples=6, deadline=None)
 @given(frames=st.integers(1, 5), guided=st.booleans(), motion=st.booleans(), is_tiled=st.booleans())
-def test_clips_in_one_batch_equal_each_alone(frames: int, guided: bool, motion: bool, is_tiled: bool) -> None:
+def test_windows_in_one_batch_equal_each_alone(
+    frames: int, guided: bool, motion: bool, is_tiled: bool
+) -> None:
     net = seeded_network(TILED if is_tiled else NARROW).requires_grad_(False)
     parts = [make_conditions(net, clip, frames=frames, guided=guided, motion=motion) for clip in (0, 1)]
     branches = 2 if guided else 1
     z = make_latents(NARROW, 2 * branches, frames)
-    joined = net.denoising_unet(z, 700, join(parts))
+    joined = net.denoising_unet(z, 700, join_conditions(parts))
     prepared = make_conditions(net, 0, frames=frames, guided=guided, motion=motion, clips=2)
     torch.testing.assert_close(net.denoising_unet(z, 700, prepared), joined, **CLOSE)
     for clip, conditions in enumerate(parts):
@@ -128,7 +128,7 @@ def test_clips_in_one_batch_equal_each_alone(frames: int, guided: bool, motion: 
         torch.testing.assert_close(joined[clip::2], alone, **CLOSE)
 
 
-def test_attention_inside_all_tokens_is_plain_attention(network: Network) -> None:
+def test_foreground_of_all_tokens_equals_full_attention(network: Network) -> None:
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     step = denoiser.key_step(z, 481, conditions)
     everything = torch.arange(z.shape[-1] * z.shape[-2])
@@ -137,16 +137,14 @@ def test_attention_inside_all_tokens_is_plain_attention(network: Network) -> Non
     torch.testing.assert_close(masked, denoiser.head(later, step.f_u31, 450, conditions), **CLOSE)
 
 
-def test_attention_inside_the_face_leaves_the_rest_to_the_key_step(network: Network) -> None:
-    """With no token in front, every attention output is the key step's: at the key step itself nothing
-    changes.
-    """
+def test_background_outputs_come_from_the_key_step(network: Network) -> None:
+    """With an empty foreground, all attention outputs are those of the key step, so its prediction does not change."""
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     step = denoiser.key_step(z, 481, conditions)
     nothing = torch.arange(0)
     face = torch.tensor([3, 9, 10, 11, 18, 27])
-    kept = denoiser.head(z, step.f_u31, 481, conditions, nothing, step.background)
-    torch.testing.assert_close(kept, step.prediction, **CLOSE)
+    reused = denoiser.head(z, step.f_u31, 481, conditions, nothing, step.background)
+    torch.testing.assert_close(reused, step.prediction, **CLOSE)
     steps = make_latents(NARROW, 4, seed=9)
     batched = denoiser.head(steps, step.f_u31, 450, conditions, face, step.background)
     alone = denoiser.head(steps[[0, 2]], step.f_u31, 450, conditions, face, step.background)
@@ -157,7 +155,7 @@ def test_attention_inside_the_face_leaves_the_rest_to_the_key_step(network: Netw
     torch.testing.assert_close(half, alone[1:], **CLOSE)
 
 
-def test_reference_can_be_left_out_of_a_layer(network: Network) -> None:
+def test_reference_tokens_can_be_removed_from_a_layer(network: Network) -> None:
     denoiser, conditions, z = network.denoising_unet, make_conditions(network), make_latents(NARROW, 2)
     without = conditions.without_reference({denoiser.layer_names[0]})
     plain, changed = denoiser(z, 300, conditions), denoiser(z, 300, without)
@@ -167,26 +165,26 @@ def test_reference_can_be_left_out_of_a_layer(network: Network) -> None:
         conditions.without_reference({"up_blocks.9.9"})
 
 
-def test_calls_leave_no_state_behind(network: Network) -> None:
+def test_calls_do_not_change_later_calls(network: Network) -> None:
     first, second, z = make_conditions(network, 0), make_conditions(network, 1), make_latents(NARROW, 2)
     before = network.denoising_unet(z, 300, first)
     network.denoising_unet(z, 10, second)
     assert torch.equal(network.denoising_unet(z, 300, first), before)
 
 
-def test_gradients_reach_every_network_through_the_conditions() -> None:
+def test_gradients_reach_every_network() -> None:
     net = seeded_network()
     conditions = make_conditions(net)
     net.denoising_unet(make_latents(NARROW, 2), 300, conditions).square().mean().backward()
     last = net.denoising_unet.layer_names[-1]
     block, _, layer = last.rpartition(".")
     unread = f"reference_unet.{block}.attentions.{layer}."
-    silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
-    assert all(name.startswith(unread) for name in silent), silent
+    without_gradient = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert all(name.startswith(unread) for name in without_gradient), without_gradient
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_near_full_precision(dtype: torch.dtype) -> None:
+def test_half_precision_is_close_to_full_precision(dtype: torch.dtype) -> None:
     exact = seeded_network().requires_grad_(False)
     z = make_latents(NARROW, 2)
     expected = exact.denoising_unet(z, 300, make_conditions(exact))
@@ -197,7 +195,7 @@ def test_half_precision_stays_near_full_precision(dtype: torch.dtype) -> None:
     assert error < 0.05
 
 
-def test_latents_that_do_not_fit_are_refused(network: Network) -> None:
+def test_latents_that_do_not_match_are_refused(network: Network) -> None:
     conditions = make_conditions(network)
     with pytest.raises(ConditionsError, match="multiple of 2 rows"):
         network.denoising_unet(make_latents(NARROW, 3), 300, conditions)
@@ -205,12 +203,12 @@ def test_latents_that_do_not_fit_are_refused(network: Network) -> None:
         network.denoising_unet(make_latents(NARROW, 2, 4), 300, conditions)
     with pytest.raises(ConditionsError, match="multiples of 4"):
         network.denoising_unet(make_latents(NARROW, 2)[..., :6], 300, conditions)
-    with pytest.raises(ConditionsError, match="1 or 2 time steps, got 3"):
+    with pytest.raises(ConditionsError, match="1 or 2 timesteps, got 3"):
         network.denoising_unet(make_latents(NARROW, 2), torch.ones(3), conditions)
 
 
-def test_with_an_input_gain_pure_noise_says_nothing() -> None:
-    """At the timestep without signal the prediction rests on the conditions alone; where all is signal nothing changes."""
+def test_input_gain_removes_latents_without_signal() -> None:
+    """At zero SNR the prediction depends on the conditions only; without noise the gain changes nothing."""
     gained = seeded_network(replace(NARROW, input_gain=True)).requires_grad_(False)
     alphas = torch.linspace(1, 0, 1000)
     gained.denoising_unet.set_input_gain(alphas)
@@ -224,6 +222,6 @@ def test_with_an_input_gain_pure_noise_says_nothing() -> None:
     torch.testing.assert_close(ours(a, steps, conditions), plain(scaled, steps, conditions), **CLOSE)
 
 
-def test_a_network_without_an_input_gain_takes_none(network: Network) -> None:
+def test_input_gain_needs_a_network_with_one(network: Network) -> None:
     with pytest.raises(ConditionsError, match="no input gain"):
         network.denoising_unet.set_input_gain(torch.ones(1000))

@@ -1,4 +1,4 @@
-"""The number format follows what the machine has instructions for."""
+"""Number formats follow the instruction set of the processor."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from lipstream_models.device.precision import autocast, fast_dtype
         ({}, torch.float32),
     ],
 )
-def test_bfloat16_only_with_instructions_for_it(
+def test_fast_dtype_is_bfloat16_only_with_instructions_for_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
@@ -25,5 +25,5 @@ def test_bfloat16_only_with_instructions_for_it(
     assert product.dtype is expected
 
 
-def test_half_precision_on_a_gpu() -> None:
+def test_fast_dtype_is_float16_on_a_gpu() -> None:
     assert fast_dtype("cuda") is torch.float16

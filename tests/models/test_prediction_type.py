@@ -1,4 +1,4 @@
-"""Networks that predict v and networks that predict the clean sample are sampled by the same steps, which are diffusers'."""
+"""DDIM steps for v-prediction and for prediction of the clean sample equal those of diffusers."""
 
 from dataclasses import asdict
 
@@ -13,7 +13,7 @@ SAMPLE = SchedulerConfig(prediction_type="sample")
 
 
 @pytest.mark.parametrize("steps", [1, 7, 20])
-def test_steps_from_a_predicted_sample_are_those_of_diffusers(steps: int) -> None:
+def test_sample_prediction_steps_equal_diffusers(steps: int) -> None:
     scheduler = DDIMScheduler(**asdict(SAMPLE))
     scheduler.set_timesteps(steps)
     schedule = ddim_schedule(SAMPLE, steps)
@@ -26,14 +26,14 @@ def test_steps_from_a_predicted_sample_are_those_of_diffusers(steps: int) -> Non
         torch.testing.assert_close(latents, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_the_last_step_ends_in_the_predicted_sample() -> None:
+def test_last_step_returns_the_predicted_sample() -> None:
     schedule = ddim_schedule(SAMPLE, 5)
     prediction = torch.randn(1, 2, 3, 4, 4)
     after = schedule.step(4, torch.randn(1, 2, 3, 4, 4), prediction)
     torch.testing.assert_close(after, prediction)
 
 
-def test_both_predictions_of_the_same_thing_give_the_same_step() -> None:
+def test_both_prediction_types_give_the_same_step() -> None:
     clean, noise = torch.randn(1, 2, 3, 4, 4), torch.randn(1, 2, 3, 4, 4)
     by_v, by_sample = ddim_schedule(SchedulerConfig(), 6), ddim_schedule(SAMPLE, 6)
     for index, alpha in enumerate(by_v.alphas):
@@ -44,6 +44,6 @@ def test_both_predictions_of_the_same_thing_give_the_same_step() -> None:
         )
 
 
-def test_other_predictions_are_refused() -> None:
+def test_other_prediction_types_are_refused() -> None:
     with pytest.raises(ValueError, match="got 'epsilon' and 'trailing'"):
         ddim_schedule(SchedulerConfig(prediction_type="epsilon"), 4)

@@ -7,9 +7,9 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from lipstream_accel.plan_json import from_json
+from lipstream_accel.plan_json import plan_from_json
 from lipstream_accel.presets import preset
-from lipstream_models.analysis.meta_models import full_size, price_plan
+from lipstream_models.analysis.meta_models import meta_model, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.commands.tune import tune_command
 from lipstream_models.errors import LipstreamError
@@ -30,14 +30,14 @@ def test_a_plan_is_found_written_and_can_be_sampled_by(command: Typer, tmp_path:
     out = tmp_path / "plan.json"
     result = CliRunner().invoke(command, [*SMALL, "--budget", "5", "--out", str(out)])
     assert result.exit_code == 0, result.output
-    plan = from_json(out.read_text())
-    size = full_size("bundled")
+    plan = plan_from_json(out.read_text())
+    size = meta_model("bundled")
     assert price_plan(plan, size).flops < price_plan(preset("exact", STEPS), size).flops
     decibels = re.search(r"plan\.json: ([\d.]+) dB", result.output)
     assert decibels is not None
     assert float(decibels[1]) >= 5
     assert "key steps" in result.stderr
-    assert Sampling.of(load_bundled(), str(out)).plan() == plan
+    assert Sampling.for_model(load_bundled(), str(out)).plan() == plan
 
 
 def test_a_budget_that_leaves_nothing_out_is_said(command: Typer, tmp_path: Path) -> None:

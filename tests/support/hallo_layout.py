@@ -1,4 +1,4 @@
-"""A narrow model with random weights in the layout that Hallo publishes."""
+"""A narrow model with random weights, in the directory layout that Hallo publishes."""
 
 import json
 from dataclasses import replace
@@ -46,7 +46,7 @@ VAE_FILE = Path("sd-vae-ft-mse/diffusion_pytorch_model.safetensors")
 
 
 def network_state() -> dict[str, torch.Tensor]:
-    """fp16, as published."""
+    """Return random weights in fp16, as published."""
     with torch.device("meta"):
         shapes = {key: tuple(value.shape) for key, value in Network(CONFIG).state_dict().items()}
     return {key: seeded(key, shape).half() for key, shape in shapes.items()}
@@ -59,7 +59,7 @@ def vae_state() -> dict[str, torch.Tensor]:
 
 
 def old_name(key: str) -> str:
-    """sd-vae-ft-mse was saved by a diffusers that named its attention otherwise."""
+    """Return the name of a key in sd-vae-ft-mse, which an older diffusers saved."""
     if ".attentions." in key:
         for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
             key = key.replace(new, old)

@@ -1,4 +1,4 @@
-"""Narrow networks with weights that matter everywhere, and conditions for them."""
+"""Narrow networks of the Hallo family with non-zero weights, and conditions for them."""
 
 import zlib
 from dataclasses import replace
@@ -38,7 +38,7 @@ SIDE = 8
 
 
 def seeded(key: str, shape: tuple[int, ...]) -> Tensor:
-    """Weights that depend on the name only; matrices keep the scale of their input, nothing is zero."""
+    """Return non-zero weights that depend on the name only; matrices preserve the scale of their input."""
     bits = np.random.PCG64(zlib.crc32(key.encode()))
     noise = np.random.Generator(bits).standard_normal(shape).astype(np.float32)
     if len(shape) > 1:
@@ -69,7 +69,7 @@ def make_conditions(
     clips: int = 1,
     project: bool = True,
 ) -> Conditions:
-    """Conditions of `clips` clips with numbers clip, clip+1, ...; each depends on its number only."""
+    """Return conditions of ``clips`` windows with numbers clip, clip+1, ...; each depends on its number only."""
     config = network.config
 
     def stacked(offset: int, *shape: int) -> Tensor:
@@ -89,8 +89,8 @@ def make_conditions(
         motion_scale=(0.5, 1.0, 1.5),
         project=project,
     )
-    past = stacked(4, config.motion_frames, config.latent_channels, SIDE, SIDE)
-    features = motion_features(network, past, identity, guided) if motion else None
+    last_frames = stacked(4, config.motion_frames, config.latent_channels, SIDE, SIDE)
+    features = motion_features(network, last_frames, identity, guided) if motion else None
     projection = config.audio_projection
     audio = stacked(5, frames, projection.seq_len, projection.blocks, projection.channels)
     return build_window_conditions(network, session, network.audioproj(audio), features)

@@ -1,4 +1,4 @@
-"""The configuration of a small bundled model."""
+"""Configurations of a small bundled model."""
 
 from lipstream_models.autoencoders.patch_autoencoder import AutoencoderConfig
 from lipstream_models.config import AudioProjectionConfig, NetworkConfig

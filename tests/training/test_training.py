@@ -126,7 +126,7 @@ def test_training_goes_on_from_the_shipped_weights(tmp_path: Path) -> None:
     )
     assert training.resume(load_state(tmp_path / "diffusion.pt")) == 0
     assert torch.equal(weights(training.trainee), weights(shipped.network))
-    assert training.spread == shipped.spread
+    assert training.spread == shipped.residual_scale
 
 
 def test_the_beginning_is_the_best_linear_map() -> None:

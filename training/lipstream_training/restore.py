@@ -32,11 +32,11 @@ def restore(weights: BundledWeights, run: Path) -> None:
     state = as_state("autoencoder", autoencoder)
     save_state(run / "autoencoder.pt", {**state, "config": asdict(autoencoder.config)})
     statistics = {"mean": autoencoder.latent_mean, "std": autoencoder.latent_std}
-    save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(weights.hearing)})
+    save_state(run / "latent_statistics.pt", {**statistics, "hearing": asdict(weights.feature_config)})
     if weights.warp is not None:
         save_state(run / "warp.pt", weights.warp.state_dict())
     save_state(run / "audio_projection.pt", network.audioproj.state_dict())
-    save_state(run / f"{DIFFUSION}.pt", {**as_state("network", network), "spread": weights.spread})
+    save_state(run / f"{DIFFUSION}.pt", {**as_state("network", network), "spread": weights.residual_scale})
 
 
 def main() -> None:

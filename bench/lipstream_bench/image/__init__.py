@@ -1,1 +1,1 @@
-"""The Dockerfile, followed without an engine: `python -m lipstream_bench.image`. As root, on Linux, with debootstrap."""
+"""The container image, built by Docker or Podman, run and checked."""

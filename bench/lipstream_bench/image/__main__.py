@@ -1,56 +1,55 @@
-"""`python -m lipstream_bench.image`: builds the image's file system by the Dockerfile, and runs it. Minutes, and 6 GB meanwhile."""
+"""`python -m lipstream_bench.image`: build the image with Docker or Podman, run it and check it (minutes)."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-from .check import CheckError, check
-from .dockerfile import DockerfileError
-from .follow import Build, follow
-from .roots import lent_to_pip
+from .builder import PROGRAMS, find_builder
+from .check import CheckError, check_image
 
-_NEEDED = ("debootstrap", "unshare", "nsenter", "setpriv", "chroot", "ip")
 _ROOT = Path(__file__).parents[3]
+_TAG = "lipstream:image-check"
 
 
 def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument(
-        "--work", type=Path, default=Path("/var/tmp/lipstream-image"), help="where it is made"
+    """Return 0 where all checks pass, 1 where one fails, 2 without a builder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--build-arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="An ARG of the Dockerfile, such as TORCH=cuda. May be given several times.",
     )
-    options.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
-    options.add_argument(
-        "--keep", action="store_true", help="leave the files; another run takes the base from there"
-    )
-    given = options.parse_args()
-    arguments = dict(each.split("=", 1) for each in given.build_arg)
-    if missing := [each for each in _NEEDED if shutil.which(each) is None] + ["root"] * (os.geteuid() != 0):
-        print(f"this takes root, and {', '.join(_NEEDED)}; not here: {', '.join(missing)}", file=sys.stderr)
+    options = parser.parse_args()
+    arguments = dict(each.split("=", 1) for each in options.build_arg)
+    builder = find_builder()
+    if builder is None:
+        print(
+            f"expected a running {' or '.join(PROGRAMS)}, found none; install one, e.g. `apt install podman`",
+            file=sys.stderr,
+        )
         return 2
-    began = time.monotonic()
+    start = time.monotonic()
 
-    def tell(said: str) -> None:
-        print(f"{time.monotonic() - began:6.1f} s  {said}", flush=True)
+    def report(line: str) -> None:
+        print(f"{time.monotonic() - start:6.1f} s  {line}", flush=True)
 
-    given.work.mkdir(parents=True, exist_ok=True)
     try:
-        image = follow(Build(_ROOT, given.work, arguments, lent_to_pip(), tell))
-        check(image, given.work, tell)
-    except (CheckError, DockerfileError, subprocess.CalledProcessError) as error:
-        log = given.work / "log"  # of the server, once there was one
-        said = log.read_text(errors="replace").splitlines()[-20:] if log.exists() else []
-        print(*said, f"{type(error).__name__}: {error}", sep="\n", file=sys.stderr)
+        image = builder.build(_ROOT, _TAG, arguments)
+        report(f"built by {builder.program}")
+        with tempfile.TemporaryDirectory() as work:
+            check_image(image, Path(work), report)
+    except (CheckError, subprocess.SubprocessError) as error:
+        output = getattr(error, "stderr", None) or ""
+        print(f"{output}{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    finally:
-        if not given.keep:
-            shutil.rmtree(given.work, ignore_errors=True)
-    tell("the image does what it should")
+    report("all checks passed")
     return 0
 
 

@@ -1,9 +1,7 @@
-"""From the image's first start to its end, as an operator has it: no key, a key, health, a stream, a stop."""
+"""Check of the image from its first start to its end: no key, a key, health, confinement, a stream, a stop."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,113 +11,116 @@ from pathlib import Path
 
 import av
 
+from .builder import Image
 from .container import Container, running
-from .contents import look
-from .follow import Image
+from .contents import inspect_contents
 
 _READY_SECONDS = 300.0
-_STOP_SECONDS = 60.0
+_STOP_SECONDS = 60
 _STREAM_SECONDS = 300.0
+_MIN_FRAMES = 300
+_READ_ONLY = ("/", "/opt/lipstream", "/usr/local/bin", "/etc")
+_WRITABLE = ("/data", "/tmp")
+_ASK_READY = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz')"
+
+Report = Callable[[str], None]
+"""Prints one line of progress."""
 
 
 class CheckError(Exception):
-    """The image does not do what it should."""
-
-    exit_code = 1
+    """The image fails a check."""
 
 
-def check(image: Image, work: Path, tell: Callable[[str], None]) -> None:
-    """Raises CheckError."""
+def check_image(image: Image, work: Path, report: Report) -> None:
+    """Run all checks.
+
+    Args:
+        image: A built image.
+        work: An empty folder.
+        report: Gets a line for each check that passed.
+
+    Raises:
+        CheckError: A check failed.
+    """
     user = int(image.user.partition(":")[0] or 0)
     _expect(user > 0, f"expected a user that is not root, got {image.user!r}")
-    contents = look(image.root, user)
-    tell(
-        f"{contents.megabytes:.0f} MB, {len(contents.packages)} Python packages: {', '.join(contents.packages)}"
-    )
+    with image.files() as archive:
+        contents = inspect_contents(archive, user)
+    packages = ", ".join(contents.packages)
+    report(f"{contents.megabytes:.0f} MB, {len(contents.packages)} Python packages: {packages}")
     _expect(not contents.faults, "; ".join(contents.faults[:10]))
-    data = work / "data"
-    data.mkdir(exist_ok=True)
-    data.chmod(0o700)
-    os.chown(data, user, user)
-    with (work / "log").open("wb") as log:
-        with running(image, data, image.command, log) as refusing:
-            _expect(
-                refusing.starter.wait(_READY_SECONDS) == 2, "a server without keys did not end with code 2"
-            )
-        tell("without a key it does not start, code 2")
-        with running(
-            image, data, image.command, log, {"LIPSTREAM_ACCESS__KEY": "0123456789" * 3}
-        ) as container:
-            _serve(container, work, tell)
+    with running(image) as without_key:
+        code = without_key.wait(_READY_SECONDS)
+        _expect(code == 2, f"expected exit code 2 of a server without keys, got {code}")
+    report("without a key it does not start, exit code 2")
+    with running(image, {"LIPSTREAM_ACCESS__KEY": "0123456789" * 3}) as container:
+        try:
+            _check_server(container, work, report)
+        except CheckError as error:
+            raise CheckError("\n".join([*container.log.splitlines()[-20:], str(error)])) from error
 
 
-def _serve(container: Container, work: Path, tell: Callable[[str], None]) -> None:
-    began = time.monotonic()
-    _until(lambda: container.healthy, "healthy")
-    tell(f"healthy after {time.monotonic() - began:.1f} s, as the image's own health check says")
-    ready = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz')"
-    _until(lambda: container.execute(["python", "-c", ready]).returncode == 0, "ready")
-    tell(f"ready after {time.monotonic() - began:.1f} s")
-    _confined(container, tell)
-    made = container.execute(["lipstream", "keys", "add", "website"])
-    _expect(made.returncode == 0, f"`lipstream keys add` failed: {made.stderr}")
-    tell("a key was made beside the running server")
-    _stream(container, work, made.stdout.strip(), tell)
-    began = time.monotonic()
-    # From outside, as an engine does; the first process of a namespace gets only signals that it handles.
-    os.kill(container.first, signal.Signals[container.image.stop_signal])
-    code = container.starter.wait(_STOP_SECONDS)
-    tell(f"SIGTERM: ended with {code} after {time.monotonic() - began:.1f} s")
-    _expect(code == 0, f"expected exit code 0 after SIGTERM, got {code}")
+def _check_server(container: Container, work: Path, report: Report) -> None:
+    start = time.monotonic()
+    _wait_until(lambda: container.health == "healthy", "healthy")
+    report(f"healthy after {time.monotonic() - start:.1f} s, by the image's own health check")
+    _wait_until(lambda: container.execute(["python", "-c", _ASK_READY]).returncode == 0, "ready")
+    report(f"ready after {time.monotonic() - start:.1f} s")
+    _check_confinement(container, report)
+    added = container.execute(["lipstream", "keys", "add", "website"])
+    _expect(added.returncode == 0, f"`lipstream keys add` failed: {added.stderr}")
+    report("a key was added while the server runs")
+    _check_stream(container, work, added.stdout.strip(), report)
+    start = time.monotonic()
+    code = container.stop(_STOP_SECONDS)
+    report(f"stopped with exit code {code} after {time.monotonic() - start:.1f} s")
+    _expect(code == 0, f"expected exit code 0 after the stop signal, got {code}")
 
 
-def _confined(container: Container, tell: Callable[[str], None]) -> None:
-    status = container.status()
-    _expect("0" not in status["Uid"].split(), f"it runs as {status['Uid']}")
-    _expect(
-        int(status["CapBnd"], 16) == 0 and status["NoNewPrivs"] == "1",
-        "it has capabilities, or may gain some",
-    )
-    for place in ("/", "/opt/lipstream", "/usr/local/bin", "/etc"):
-        _expect(container.execute(["touch", f"{place}/x"]).returncode != 0, f"{place} can be written")
-    for place in ("/data", "/tmp"):
-        _expect(
-            container.execute(["sh", "-c", f"touch {place}/x && rm {place}/x"]).returncode == 0,
-            f"{place} cannot be written",
-        )
-    tell(
-        f"user {status['Uid'].split()[0]}, no capabilities, root file system read-only, /data and /tmp writable"
-    )
+def _check_confinement(container: Container, report: Report) -> None:
+    status = container.process_status()
+    _expect("0" not in status["Uid"].split(), f"expected a user that is not root, got {status['Uid']}")
+    confined = int(status["CapBnd"], 16) == 0 and status["NoNewPrivs"] == "1"
+    _expect(confined, "the server has capabilities, or may gain some")
+    for folder in _READ_ONLY:
+        _expect(container.execute(["touch", f"{folder}/x"]).returncode != 0, f"{folder} is writable")
+    for folder in _WRITABLE:
+        write = container.execute(["sh", "-c", f"touch {folder}/x && rm {folder}/x"])
+        _expect(write.returncode == 0, f"{folder} is not writable")
+    user = status["Uid"].split()[0]
+    report(f"user {user}, no capabilities, root file system read-only, /data and /tmp writable")
 
 
-def _stream(container: Container, work: Path, key: str, tell: Callable[[str], None]) -> None:
-    """The bundled recording from outside the container, through its network only."""
+def _check_stream(container: Container, work: Path, key: str, report: Report) -> None:
+    """Stream the bundled recording from outside of the container."""
     output = work / "talk.mp4"
     recording = str(files("lipstream_models") / "bundled" / "audio" / "reading.flac")
-    client = [sys.executable, "-m", "lipstream_client", "stream", recording, "-o", str(output)]
-    line = [*container.enter("--net"), *client]
-    refused = subprocess.run(
-        [*line, "--key", "x" * 43], capture_output=True, text=True, timeout=_STREAM_SECONDS
-    )
-    _expect(
-        refused.returncode != 0 and "key" in refused.stderr, f"a wrong key was not refused: {refused.stderr}"
-    )
-    done = subprocess.run([*line, "--key", key], capture_output=True, text=True, timeout=_STREAM_SECONDS)
+    line = [sys.executable, "-m", "lipstream_client", "stream", recording, "-o", str(output)]
+    line += ["--url", f"ws://{container.address}"]
+
+    def stream(with_key: str) -> subprocess.CompletedProcess[str]:
+        command = [*line, "--key", with_key]
+        return subprocess.run(command, capture_output=True, text=True, timeout=_STREAM_SECONDS)
+
+    refused = stream("x" * 43)
+    wrong_key = refused.returncode != 0 and "key" in refused.stderr
+    _expect(wrong_key, f"a wrong key was not refused: {refused.stderr}")
+    done = stream(key)
     _expect(done.returncode == 0, f"the stream failed: {done.stderr}")
-    tell(f"streamed: {done.stdout.strip()}")
+    report(f"streamed: {done.stdout.strip()}")
     with av.open(str(output)) as video:
         frames = sum(1 for _ in video.decode(video=0))
-    _expect(frames > 300, f"expected more than 300 pictures in {output}, got {frames}")
-    tell(f"{frames} pictures in the file")
+    _expect(frames > _MIN_FRAMES, f"expected more than {_MIN_FRAMES} frames in {output}, got {frames}")
+    report(f"{frames} frames in the file")
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
+def _wait_until(condition: Callable[[], bool], state: str) -> None:
     end = time.monotonic() + _READY_SECONDS
     while not condition():
-        _expect(time.monotonic() < end, f"not {what} after {_READY_SECONDS:.0f} s")
+        _expect(time.monotonic() < end, f"not {state} after {_READY_SECONDS:.0f} s")
         time.sleep(0.5)
 
 
-def _expect(right: bool, otherwise: str) -> None:
-    if not right:
-        raise CheckError(otherwise)
+def _expect(passed: bool, failure: str) -> None:
+    if not passed:
+        raise CheckError(failure)

@@ -1,74 +1,80 @@
-"""An image that runs: with a root that nobody can write to, as the image's user, in namespaces of its own."""
+"""Running containers of the image, confined as compose.yaml confines the server."""
 
 from __future__ import annotations
 
+import json
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
-from .follow import Image
-from .roots import inner, serving
+from .builder import Image
+
+_PORT = "8000"
+_CONFINEMENT = (
+    *("--read-only", "--tmpfs", "/tmp:size=256m,mode=1777", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges", "--init"),
+)
 
 
 @dataclass(frozen=True)
 class Container:
-    """starter: the process outside, which ends with the code of the first one inside. first: that one's number out here."""
+    """A running container.
+
+    Attributes:
+        image: The image that it runs.
+        name: Its identifier.
+    """
 
     image: Image
-    environment: Mapping[str, str]
-    starter: subprocess.Popen[bytes]
-    first: int
+    name: str
 
     def execute(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """As `docker exec`: in its namespaces and root, as its user."""
-        inside = inner(Path("/"), command, self.environment, "/data", self.image.user)
-        return subprocess.run([*self.enter("--all"), *inside], capture_output=True, text=True)
-
-    def enter(self, *namespaces: str) -> list[str]:
-        """The beginning of a command line that joins some of its namespaces; with all of them, its root too."""
-        rooted = ["--root"] if "--all" in namespaces else []
-        return ["nsenter", "--target", str(self.first), *namespaces, *rooted]
+        """Run a command in the container as its user."""
+        line = self.image.builder.command("exec", self.name, *command)
+        return subprocess.run(line, capture_output=True, text=True)
 
     @property
-    def healthy(self) -> bool:
-        """What the image's own HEALTHCHECK says."""
-        return self.execute(self.image.healthcheck).returncode == 0
+    def health(self) -> str:
+        """Result of the image's own HEALTHCHECK: starting, healthy or unhealthy."""
+        (description,) = json.loads(self.image.builder.output("container", "inspect", self.name))
+        return str(description["State"].get("Health", {}).get("Status", ""))
 
-    def status(self) -> dict[str, str]:
-        """Of the first process, as the kernel has it."""
-        lines = Path(f"/proc/{self.first}/status").read_text().splitlines()
-        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    @property
+    def address(self) -> str:
+        """host:port of the server, from outside."""
+        return self.image.builder.output("port", self.name, f"{_PORT}/tcp").splitlines()[0]
+
+    @property
+    def log(self) -> str:
+        """What the container has printed."""
+        line = self.image.builder.command("logs", self.name)
+        return subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+    def process_status(self) -> dict[str, str]:
+        """Return the kernel's status of a process in the container, with the server's user and capabilities."""
+        text = self.execute(["cat", "/proc/self/status"]).stdout
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the end of the container and return its exit code."""
+        line = self.image.builder.command("wait", self.name)
+        done = subprocess.run(line, check=True, capture_output=True, text=True, timeout=seconds)
+        return int(done.stdout)
+
+    def stop(self, seconds: int) -> int:
+        """Send the image's stop signal, wait at most so long, and return the exit code."""
+        self.image.builder.output("stop", "--time", str(seconds), self.name)
+        return self.wait(seconds)
 
 
 @contextmanager
-def running(
-    image: Image,
-    data: Path,
-    command: Sequence[str],
-    log: IO[bytes],
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[Container]:
-    """data: becomes /data. command: instead of the image's. Killed at the end, if need be."""
-    variables = {**image.environment, **(environment or {})}
-    line = serving(image.root, data, [*image.entrypoint, *command], variables, image.user)
-    starter = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+def running(image: Image, environment: Mapping[str, str] | None = None) -> Iterator[Container]:
+    """Run the image's own command with a new volume at /data; both are removed at the end."""
+    variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
+    publish = ["--publish", f"127.0.0.1::{_PORT}"]
+    name = image.builder.output("run", "--detach", *_CONFINEMENT, *publish, *variables, image.tag)
     try:
-        yield Container(image, variables, starter, _child(starter))
+        yield Container(image, name)
     finally:
-        starter.kill()
-        starter.wait()
-
-
-def _child(starter: subprocess.Popen[bytes]) -> int:
-    children = Path(f"/proc/{starter.pid}/task/{starter.pid}/children")
-    for _ in range(500):
-        if children.exists() and (found := children.read_text().split()):
-            return int(found[0])
-        if starter.poll() is not None:
-            break
-        time.sleep(0.01)
-    raise RuntimeError(f"nothing was started, code {starter.poll()}")
+        image.builder.output("rm", "--force", "--volumes", name)

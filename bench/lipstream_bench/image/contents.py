@@ -1,82 +1,71 @@
-"""What is in an image, and what should not be."""
+"""Check of an image's files: size, Python packages, and files that should not be there."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import posixpath
+import re
+import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 _TOOLS = frozenset(
-    {
-        "gcc",
-        "g++",
-        "cc",
-        "c++",
-        "clang",
-        "ld",
-        "as",
-        "make",
-        "cmake",
-        "ninja",
-        "cargo",
-        "nvcc",
-        "git",
-        "curl",
-        "wget",
-        "pip",
-        "pip3",
-        "hatchling",
-    }
+    {"gcc", "g++", "cc", "c++", "clang", "ld", "as", "make", "cmake", "ninja", "cargo", "nvcc", "git", "curl"}
+    | {"wget", "pip", "pip3", "hatchling"}
 )
-_LIBRARIES = frozenset({"pip", "wheel", "hatchling", "editables"})  # torch itself asks for setuptools
-_LEFT = ("source", "wheel", "application", "opt/build", "root/.cache", "etc/resolv.conf")
-_ENGINES = ("dev", "proc", "sys")  # mounted by whoever runs it
+_BUILD_PACKAGES = frozenset({"pip", "wheel", "hatchling", "editables"})  # torch itself requires setuptools
+_BUILD_PATHS = frozenset({"source", "wheel", "application", "opt/build", "root/.cache"})
+_MOUNTED = frozenset({"dev", "proc", "sys"})
 _WRITABLE = frozenset({"data", "tmp", "var/tmp", "run/lock"})
+_PACKAGE = re.compile(r"opt/lipstream/lib/python3[^/]*/site-packages/([^/]+)\.dist-info")
 
 
 @dataclass(frozen=True)
 class Contents:
-    """megabytes: of all files, of hard links one. packages: Python's, with versions. faults: what should not be there."""
+    """Contents of an image.
+
+    Attributes:
+        megabytes: Size of all files; hard links count once.
+        packages: Python packages with their versions, sorted.
+        faults: Descriptions of files that should not be there, or not be writable.
+    """
 
     megabytes: float
     packages: tuple[str, ...]
     faults: tuple[str, ...]
 
 
-def look(root: Path, user: int) -> Contents:
-    """user: who must not be able to write."""
-    sizes: dict[int, int] = {}
-    faults = [f"{left} was left behind" for left in _LEFT if (root / left).exists()]
-    for entry, name in _walk(root):
-        status = entry.stat(follow_symlinks=False)
-        sizes[status.st_ino] = status.st_size
-        loose = status.st_uid == user or (status.st_mode & 0o002 and not entry.is_symlink())
+def inspect_contents(files: Iterable[tarfile.TarInfo], user: int) -> Contents:
+    """Inspect the files of an image.
+
+    Args:
+        files: Entries of its file system.
+        user: The server's user id, which must not be able to write.
+    """
+    size = 0
+    packages: set[str] = set()
+    faults = []
+    for entry in files:
+        name = posixpath.normpath(entry.name).lstrip("/")
+        if name.partition("/")[0] in _MOUNTED:
+            continue
+        size += entry.size  # 0 for further hard links
+        if found := _PACKAGE.fullmatch(name):
+            packages.add(found[1])
+        loose = entry.uid == user or (entry.mode & 0o002 and not entry.issym())
         if loose and name not in _WRITABLE:
             faults.append(f"{name} can be written by the server")
         if fault := _fault(entry, name):
             faults.append(f"{name} {fault}")
-    found = root.glob("opt/lipstream/lib/python3*/site-packages/*.dist-info")
-    packages = sorted(each.name.removesuffix(".dist-info") for each in found)
-    return Contents(sum(sizes.values()) / 1e6, tuple(packages), tuple(faults))
+    return Contents(size / 1e6, tuple(sorted(packages)), tuple(faults))
 
 
-def _fault(entry: os.DirEntry[str], name: str) -> str | None:
-    folder = os.path.dirname(name)
-    if entry.is_dir(follow_symlinks=False):
+def _fault(entry: tarfile.TarInfo, name: str) -> str | None:
+    folder, base = posixpath.split(name)
+    if name in _BUILD_PATHS:
+        return "was left behind by the build"
+    if entry.isdir():
         importable = folder.endswith(("site-packages", "dist-packages"))
-        return "is for building" if importable and entry.name in _LIBRARIES else None
-    if folder.endswith("bin") and entry.name in _TOOLS:
-        return "is a tool"
-    return "was left behind" if entry.name.endswith((".whl", ".deb")) else None
-
-
-def _walk(root: Path, within: str = "") -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Every file and directory with its path in the root."""
-    for entry in os.scandir(root / within):
-        name = f"{within}/{entry.name}".lstrip("/")
-        if name in _ENGINES:
-            continue
-        yield entry, name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, name)
+        return "is only for building" if importable and base in _BUILD_PACKAGES else None
+    if folder.endswith("bin") and base in _TOOLS:
+        return "is a development tool"
+    return "was left behind by the build" if base.endswith((".whl", ".deb")) else None

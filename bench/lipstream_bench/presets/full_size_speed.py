@@ -1,4 +1,4 @@
-"""Hallo at its full size on a GPU: time needs no trained weights, so they are random."""
+"""Speed of Hallo at full size on a GPU, with random weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from diffusers import AutoencoderKL
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
-from lipstream_models.analysis.meta_models import FACE_SHARE, FullSize, conditions_of
+from lipstream_models.analysis.meta_models import FACE_SHARE, MetaModel, build_conditions
 from lipstream_models.device.memory_format import channels_last
-from lipstream_models.device.timer import Stopwatch
+from lipstream_models.device.timer import StageTimer
 from lipstream_models.networks import Network
 from lipstream_models.networks.conditions import Conditions
 from lipstream_models.scheduler import ddim_schedule
@@ -24,9 +24,15 @@ from lipstream_models.scheduler import ddim_schedule
 
 @dataclass(frozen=True)
 class FullSizeSpeed:
-    """One clip window for each of `batch` sessions: seconds, medians. frames_a_second: of all sessions, with the VAE.
+    """Speed of one window for each of `batch` sessions; medians.
 
-    memory_gb: allocated on the GPU at its most.
+    Attributes:
+        preset: Name of the preset.
+        batch: Number of sessions.
+        denoising: Seconds of denoising.
+        decoding: Seconds of decoding by the VAE.
+        frames_a_second: Frames per second of all sessions, with the VAE.
+        memory_gb: Peak memory allocated on the GPU.
     """
 
     preset: str
@@ -38,9 +44,9 @@ class FullSizeSpeed:
 
 
 class RandomModel:
-    """A network and Stable Diffusion's VAE with random weights and conditions in bfloat16, on a device."""
+    """A network and Stable Diffusion's VAE with random weights and conditions in bfloat16."""
 
-    def __init__(self, size: FullSize, device: str) -> None:
+    def __init__(self, size: MetaModel, device: str) -> None:
         self.size = size
         self.device = torch.device(device)
         with torch.device(device):
@@ -59,18 +65,21 @@ class RandomModel:
         self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def conditions(self, batch: int, project: bool) -> Conditions:
-        some = partial(torch.randn, device=self.device, dtype=torch.bfloat16)
-        return conditions_of(self.size, self.network, some, self.size.defaults.guidance > 1, project, batch)
+        """Return random conditions of a window for `batch` sessions."""
+        random_tensor = partial(torch.randn, device=self.device, dtype=torch.bfloat16)
+        return build_conditions(
+            self.size, self.network, random_tensor, self.size.defaults.guidance > 1, project, batch
+        )
 
-    def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
-        """Seconds of one denoising and decoding."""
+    def time_window(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
+        """Return the seconds of one denoising and decoding."""
         side, frames = self.size.side, self.size.defaults.window
         schedule = ddim_schedule(self.size.scheduler, plan.steps)
         shape = (batch, self.size.network.sample_channels, frames, side, side)
         noise = torch.randn(shape, device=self.device, dtype=torch.bfloat16)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():
-            watch = Stopwatch(self.device)
+            watch = StageTimer(self.device)
             unet = self.network.denoising_unet
             foreground = face if plan.needs_foreground else None
             latents = sample(unet, plan, schedule, noise, conditions, self.size.defaults.guidance, foreground)
@@ -82,25 +91,29 @@ class RandomModel:
 
 
 def measure_full_size(
-    size: FullSize, device: str, presets: Sequence[str], batches: Sequence[int], turns: int
+    size: MetaModel, device: str, presets: Sequence[str], batches: Sequence[int], turns: int
 ) -> list[FullSizeSpeed]:
-    """Presets in turns, for each batch size. Raises torch.OutOfMemoryError where a batch does not fit."""
+    """Time presets in turns for each batch size.
+
+    Raises:
+        torch.OutOfMemoryError: A batch does not fit.
+    """
     model = RandomModel(size, device)
     steps, frames = size.defaults.steps, size.defaults.window
     plans = {name: preset(name, steps) for name in presets}
     results = []
     for batch in batches:
         conditions = {
-            exact: model.conditions(batch, exact) for exact in {plan.exact for plan in plans.values()}
+            exact: model.conditions(batch, exact) for exact in {plan.project_once for plan in plans.values()}
         }
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
-                _forget_peak(model.device)
-                took = model.turn(plan, conditions[plan.exact], batch)
+                _reset_peak(model.device)
+                took = model.time_window(plan, conditions[plan.project_once], batch)
                 peaks[name] = _peak_gb(model.device)
-                if turn:  # the first one chooses kernels
+                if turn:  # the first one includes the choice of kernels
                     taken[name].append(took)
         for name in presets:
             denoising, decoding = (median(t[part] for t in taken[name]) for part in ("denoising", "decoding"))
@@ -109,7 +122,7 @@ def measure_full_size(
     return results
 
 
-def _forget_peak(device: torch.device) -> None:
+def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

@@ -1,1 +1,1 @@
-"""How features change over the steps of a clip, and the search for plans."""
+"""Analysis of features over the steps of a clip, and search for plans."""

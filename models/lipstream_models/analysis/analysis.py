@@ -1,7 +1,7 @@
-"""What a model's features and attentions do over the steps of a clip: the paper's figures 1, 2 and 4 for any model.
+"""Analysis of features and attentions over the steps of a clip: figures 1, 2 and 4 of LightningCP for any model.
 
-From them follow key steps (where f_U31 changes), the threshold of input latents estimation (from where latents move and the
-predicted noise does not) and whether attention may stay inside the face.
+They show where key steps belong (where f_U31 changes), the threshold of input latents estimation (from where on
+latents move and the predicted noise does not), and whether attention may be limited to the face.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lipstream_accel.sampling_trace import (
     StepRecord,
-    cosine,
-    distance,
+    cosine_similarity,
+    relative_distance,
     trace_sampling,
 )
 from lipstream_accel.schedule import Schedule
@@ -28,12 +28,17 @@ KINDS = ("reference", "audio", "temporal")
 
 @dataclass
 class Analysis:
-    """One number a step; those that compare a step with the one before it have NaN at the first.
+    """One number for each step; those that compare a step with the previous one are NaN at the first.
 
-    feature_distance, feature_cosine: of f_U31 (figure 1). foreground_attention: shares of the attention of the face's tokens in
-    the last layer, by what they look at (figure 2). background_change: mean absolute change of the last layer's attention
-    outputs outside the face, by kind, over their mean size. latents_distance, noise_distance: of the latents that a step gets,
-    and of the noise (or velocity) that it predicts (figure 4).
+    Attributes:
+        timesteps: Timestep of each step.
+        feature_distance: Relative distance of f_U31 (figure 1).
+        feature_cosine: Cosine similarity of f_U31 (figure 1).
+        latents_distance: Relative distance of the input latents (figure 4).
+        noise_distance: Relative distance of the predicted noise or velocity (figure 4).
+        foreground_attention: Shares of the attention of the face tokens in the last layer, by key (figure 2).
+        background_change: Mean absolute change of the last layer's attention outputs outside the face, over
+            their mean size, by kind (figure 2).
     """
 
     timesteps: list[float] = field(default_factory=list)
@@ -54,36 +59,53 @@ def analyse(
     guidance_scale: float,
     foreground: Tensor,
 ) -> Analysis:
-    """Samples one clip in full and watches. conditions: projected; foreground: token indices (L,) of the face."""
-    found, before = Analysis(), None
-    for seen in trace_sampling(denoiser, schedule, latents, conditions, guidance_scale):
-        found.timesteps.append(seen.time)
-        _compare(found, before, seen, conditions, foreground)
-        for name, share in foreground_shares(denoiser, seen, conditions, foreground).items():
-            found.foreground_attention.setdefault(name, []).append(share)
-        before = seen
-    return found
+    """Sample one clip with every step in full and analyse the steps.
+
+    Args:
+        denoiser: The network.
+        schedule: The steps.
+        latents: (B, C, F, h, w) noise.
+        conditions: Projected conditions.
+        guidance_scale: Weight of classifier-free guidance.
+        foreground: (L,) indices of the face tokens.
+    """
+    analysis, previous = Analysis(), None
+    for step in trace_sampling(denoiser, schedule, latents, conditions, guidance_scale):
+        analysis.timesteps.append(step.time)
+        _compare(analysis, previous, step, conditions, foreground)
+        for name, share in foreground_shares(denoiser, step, conditions, foreground).items():
+            analysis.foreground_attention.setdefault(name, []).append(share)
+        previous = step
+    return analysis
 
 
 def _compare(
-    found: Analysis, before: StepRecord | None, seen: StepRecord, conditions: Conditions, foreground: Tensor
+    analysis: Analysis,
+    previous: StepRecord | None,
+    step: StepRecord,
+    conditions: Conditions,
+    foreground: Tensor,
 ) -> None:
     unknown = float("nan")
-    pairs = [] if before is None else [(before.kept.f_u31, seen.kept.f_u31)]
-    found.feature_distance.append(distance(*pairs[0]) if pairs else unknown)
-    found.feature_cosine.append(cosine(*pairs[0]) if pairs else unknown)
-    found.latents_distance.append(unknown if before is None else distance(before.latents, seen.latents))
-    found.noise_distance.append(unknown if before is None else distance(before.direction, seen.direction))
+    pairs = [] if previous is None else [(previous.key_step.f_u31, step.key_step.f_u31)]
+    analysis.feature_distance.append(relative_distance(*pairs[0]) if pairs else unknown)
+    analysis.feature_cosine.append(cosine_similarity(*pairs[0]) if pairs else unknown)
+    analysis.latents_distance.append(
+        unknown if previous is None else relative_distance(previous.latents, step.latents)
+    )
+    analysis.noise_distance.append(
+        unknown if previous is None else relative_distance(previous.direction, step.direction)
+    )
     for kind in KINDS:
         change = unknown
-        if before is not None:
-            old, new = (_outside(each.kept.background, kind, foreground) for each in (before, seen))
+        if previous is not None:
+            old, new = (_outside(each.key_step.background, kind, foreground) for each in (previous, step))
             change = float((new - old).abs().mean() / old.abs().mean())
-        found.background_change.setdefault(kind, []).append(change)
+        analysis.background_change.setdefault(kind, []).append(change)
 
 
 def _outside(outputs: object, kind: str, foreground: Tensor) -> Tensor:
-    """Attention outputs of the tokens that are not the face's."""
+    """Return the attention outputs (B, N - L, C) of the tokens outside the face."""
     assert isinstance(outputs, AttentionOutputs)
     value = outputs.temporal[-1] if kind == "temporal" else getattr(outputs, kind)
     tokens = value.shape[1]
@@ -94,13 +116,20 @@ def _outside(outputs: object, kind: str, foreground: Tensor) -> Tensor:
 
 
 def foreground_shares(
-    denoiser: Denoiser, seen: StepRecord, conditions: Conditions, foreground: Tensor
+    denoiser: Denoiser, step: StepRecord, conditions: Conditions, foreground: Tensor
 ) -> dict[str, float]:
-    """Where the face's tokens look in the last layer's reference attention: shares that add up to 1.
+    """Return shares of the face tokens' attention in the last reference attention, which add up to 1.
 
-    Of the conditional rows' first frame, which all others resemble, so that the attention fits into memory at any size.
+    Of the first frame of the conditional rows, which the others resemble, so that the attention fits into
+    memory at any size.
+
+    Args:
+        denoiser: The network.
+        step: A recorded step.
+        conditions: Projected conditions.
+        foreground: (L,) indices of the face tokens.
     """
-    attention, normed = denoiser.last_attention(seen.rows, seen.kept.f_u31, seen.time, conditions)
+    attention, normed = denoiser.last_attention(step.rows, step.key_step.f_u31, step.time, conditions)
     layer = conditions.layers[denoiser.layer_names[-1]]
     own = normed[-conditions.frames][None]  # the first frame of the last row
     key = attention.to_k(own)
@@ -121,7 +150,7 @@ def foreground_shares(
 
 
 def _weights(query: Tensor, key: Tensor, heads: int) -> Tensor:
-    """Mean attention that the keys get: (1, L, C), (1, K, C) -> (K,), which add up to 1."""
+    """Return the mean attention to each key, which add up to 1: (1, L, C), (1, K, C) -> (K,)."""
     q, k = (torch.unflatten(x.float(), -1, (heads, -1)).transpose(1, 2) for x in (query, key))
     weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
     return weights.mean(dim=(0, 1, 2))

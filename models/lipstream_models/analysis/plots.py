@@ -1,4 +1,4 @@
-"""Pictures of an `Analysis`: the paper's figures 1, 2, 4 and 5. Needs matplotlib (extra `plots`)."""
+"""Plots of an `Analysis`: figures 1, 2, 4 and 5 of LightningCP. Needs matplotlib (extra `plots`)."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ Frames = NDArray[np.uint8]
 _LABEL = 14  # pixels for a row's name
 
 
-def draw(found: Analysis, folder: Path) -> list[Path]:
-    """Figures 1, 2 and 4 as PNG files. Raises LipstreamError where matplotlib is missing."""
+def plot_analysis(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write figures 1, 2 and 4 as PNG files to a folder and return their paths.
+
+    Raises:
+        LipstreamError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise LipstreamError("drawing needs matplotlib: pip install 'lipstream[plots]'") from error
+        raise LipstreamError(
+            "plots need matplotlib, which is not installed: pip install -e '.[plots]'"
+        ) from error
 
     def figure(name: str, title: str, parts: Mapping[str, Mapping[str, Sequence[float]]]) -> Path:
-        picture = Figure(figsize=(5 * len(parts), 3.6), layout="constrained")
-        picture.suptitle(title)
+        canvas = Figure(figsize=(5 * len(parts), 3.6), layout="constrained")
+        canvas.suptitle(title)
         for axes, (label, lines) in zip(
-            picture.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True
+            canvas.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True
         ):
             _plot(axes, label, lines)
         path = folder / name
-        picture.savefig(path, dpi=100)
+        canvas.savefig(path, dpi=100)
         return path
 
     return [
@@ -43,16 +49,16 @@ def draw(found: Analysis, folder: Path) -> list[Path]:
             "figure1.png",
             "f_U31 from one step to the next: key steps belong where it changes",
             {
-                "relative distance": {"f_U31": found.feature_distance},
-                "cosine similarity": {"f_U31": found.feature_cosine},
+                "relative distance": {"f_U31": analysis.feature_distance},
+                "cosine similarity": {"f_U31": analysis.feature_cosine},
             },
         ),
         figure(
             "figure2.png",
             "The last layer: what the face attends to, and what changes outside it",
             {
-                "share of attention": found.foreground_attention,
-                "relative change outside the face": found.background_change,
+                "share of attention": analysis.foreground_attention,
+                "relative change outside the face": analysis.background_change,
             },
         ),
         figure(
@@ -60,23 +66,29 @@ def draw(found: Analysis, folder: Path) -> list[Path]:
             "Estimate input latents from where they move and the prediction does not (t_thresh)",
             {
                 "relative distance": {
-                    "input latents": found.latents_distance,
-                    "predicted noise": found.noise_distance,
+                    "input latents": analysis.latents_distance,
+                    "predicted noise": analysis.noise_distance,
                 }
             },
         ),
     ]
 
 
-def draw_frames(rows: Mapping[str, Frames], path: Path, count: int = 6) -> Path:
-    """Figure 5: frames (F, H, W, 3) of each preset, one row below the other, evenly spaced in time."""
-    pictures = []
+def plot_frames(rows: Mapping[str, Frames], path: Path, count: int = 6) -> Path:
+    """Write figure 5: a row of frames for each preset, evenly spaced in time.
+
+    Args:
+        rows: Frames (F, H, W, 3) by preset.
+        path: A PNG file.
+        count: Frames of a row.
+    """
+    bands = []
     for name, frames in rows.items():
         chosen = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
         band = Image.new("RGB", (count * frames.shape[2], _LABEL), "white")
         ImageDraw.Draw(band).text((4, 1), name, fill="black")
-        pictures += [np.asarray(band), np.hstack(list(chosen))]
-    Image.fromarray(np.vstack(pictures)).save(path, optimize=True)
+        bands += [np.asarray(band), np.hstack(list(chosen))]
+    Image.fromarray(np.vstack(bands)).save(path, optimize=True)
     return path
 
 

@@ -1,4 +1,8 @@
-"""Any recording that PyAV can decode, as 16 kHz mono."""
+"""Decoding of recordings with PyAV: the one audio decoder of the repository, free of torch.
+
+`iter_audio` gives what the networks hear (16 kHz mono); `AudioFile` gives the frames at the file's own rate, for
+the audio track of a video.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,19 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LipstreamError
-from .sliding import SAMPLE_RATE, Samples
+from .samples import SAMPLE_RATE, Samples
 
 AudioSource = Path | str | bytes | BinaryIO
-LOWEST_RATE = 2000
-"""Below this a file is a joke or an attack: one frame of it could become gigabytes at 16 kHz."""
+MIN_SAMPLE_RATE = 2000
+"""Hz. One frame of a file with a lower rate could become gigabytes at 16 kHz."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,152 +33,225 @@ class AudioError(LipstreamError):
     """A recording cannot be used."""
 
 
+class AudioTooLongError(AudioError):
+    """A recording is longer than the limit."""
+
+
 @dataclass(frozen=True)
 class AudioLimits:
-    """max_seconds: counted while decoding, whatever the header claims.
+    """Limits of `iter_audio`.
 
-    block: samples per piece of `iter_audio`.
+    Attributes:
+        max_seconds: Counted while decoding, whatever the header declares.
+        block_samples: Samples of a block.
     """
 
     max_seconds: float = 4 * 3600
-    block: int = SAMPLE_RATE
+    block_samples: int = SAMPLE_RATE
 
 
-def read_audio(source: AudioSource, limits: AudioLimits | None = None) -> Samples:
-    """The whole recording, (N,) float32 in [-1, 1] at 16 kHz.
+class AudioFile:
+    """The first audio track of a recording; a context manager.
 
-    Channels are averaged, louder floats are clipped.
-
-    Raises AudioError for what is not there, holds no sound, is too long or holds values that are not numbers.
+    Attributes:
+        name: Path or description of the source, for messages.
+        sample_rate: Hz, as the header declares it.
+        channels: Number of channels.
+        declared_seconds: Length by the header; 0 where it does not say.
+        damaged_packets: Packets that could not be decoded and were left out.
+        truncated: Whether reading ended with an error before the end of the file.
     """
-    blocks = list(iter_audio(source, limits))
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+    def __init__(self, source: AudioSource) -> None:
+        """Open a recording.
+
+        The container is read through a file object with every protocol forbidden, so that a playlist which
+        calls itself a recording cannot fetch other files.
+
+        Raises:
+            AudioError: The file is missing, is no recording, or has no audio track.
+        """
+        self.damaged_packets = 0
+        self.truncated = False
+        with ExitStack() as opening:
+            self.name, file = _open_source(source, opening)
+            try:
+                self._container = av.open(
+                    file, "r", metadata_errors="ignore", options={"protocol_whitelist": "none"}
+                )
+            except (av.FFmpegError, OSError) as error:
+                raise AudioError(
+                    f"{self.name}: expected a recording (WAV, MP3, FLAC, M4A, Ogg, a video ...), got another"
+                    " kind of file"
+                ) from error
+            opening.enter_context(self._container)
+            if not self._container.streams.audio:
+                raise AudioError(f"{self.name}: expected a recording, but there is no audio in this file")
+            self._resources = opening.pop_all()
+        self._stream = self._container.streams.audio[0]
+        self.sample_rate = self._stream.rate
+        self.channels = self._stream.channels
+        self.declared_seconds = (self._container.duration or 0) / av.time_base
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._resources.close()
+
+    def frames(self) -> Iterator[av.AudioFrame]:
+        """Yield the decoded frames; damaged packets are left out.
+
+        The last frame is cut where its packet declares that the audio ends: AAC fills up its 1024 samples.
+
+        Raises:
+            AudioError: Nothing can be decoded.
+        """
+        last: av.AudioFrame | None = None
+        length = 0.0  # samples of the last frame, by its packet
+        for packet in self._packets():
+            try:
+                frames = self._stream.decode(packet)
+            except (av.FFmpegError, ValueError):
+                self.damaged_packets += 1
+                continue
+            for frame in frames:
+                if last is not None:
+                    yield last
+                seconds = float(packet.duration * packet.time_base) if packet.duration else 0.0
+                last, length = frame, seconds * frame.sample_rate
+        if last is None:
+            raise AudioError(
+                f"{self.name}: the audio cannot be decoded, {self.damaged_packets} packets are damaged"
+            )
+        resolution = 1.0 + float(self._stream.time_base or 0) * last.sample_rate  # of the packet's clock
+        yield _trim(last, round(length)) if 0 < length < last.samples - resolution else last
+
+    def blocks(self, limits: AudioLimits | None = None) -> Iterator[Samples]:
+        """Yield (n,) float32 blocks at 16 kHz mono in [-1, 1]; see `iter_audio`."""
+        limits = limits or AudioLimits()
+        pending: list[Samples] = []
+        pending_samples = total = 0
+        for piece in self._resampled():
+            if not np.isfinite(piece).all():
+                raise AudioError(f"{self.name}: expected samples between -1 and 1, but some are not numbers")
+            pending.append(piece.clip(-1.0, 1.0))
+            pending_samples += len(piece)
+            total += len(piece)
+            if total > limits.max_seconds * SAMPLE_RATE:
+                raise AudioTooLongError(
+                    f"{self.name}: longer than the {limits.max_seconds:g} seconds that are allowed"
+                )
+            if pending_samples >= limits.block_samples:
+                yield np.concatenate(pending)
+                pending, pending_samples = [], 0
+        if not total:
+            raise AudioError(f"{self.name}: expected a recording, but it has no audio that can be decoded")
+        if self.damaged_packets:
+            _log.warning("%s: left out %d damaged packets of audio", self.name, self.damaged_packets)
+        if total / SAMPLE_RATE < self.declared_seconds - 1.0:
+            _log.warning(
+                "%s: ends after %.1f of %.1f seconds", self.name, total / SAMPLE_RATE, self.declared_seconds
+            )
+        if pending:
+            yield np.concatenate(pending)
+
+    def _packets(self) -> Iterator[av.Packet[av.AudioStream]]:
+        """Yield the packets up to the end of the file, or up to an error."""
+        with suppress(av.FFmpegError):
+            self.truncated = True
+            yield from self._container.demux(self._stream)
+            self.truncated = False
+
+    def _resampled(self) -> Iterator[Samples]:
+        """Yield mono pieces at 16 kHz; mixed before resampling, so that no mixing matrix lowers a channel."""
+        resampler: av.AudioResampler | None = None
+        rate = 0
+        for frame in self.frames():
+            if frame.sample_rate < MIN_SAMPLE_RATE:
+                raise AudioError(
+                    f"{self.name}: expected a rate of at least {MIN_SAMPLE_RATE} Hz, got {frame.sample_rate}"
+                )
+            if resampler is None or frame.sample_rate != rate:  # chained files may change it on the way
+                yield from _flush(resampler)
+                resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+                rate = frame.sample_rate
+            for out in resampler.resample(_mix_to_mono(frame)):
+                yield _samples(out)
+        yield from _flush(resampler)
 
 
 def iter_audio(source: AudioSource, limits: AudioLimits | None = None) -> Iterator[Samples]:
-    """The same in pieces, in memory that does not grow with the recording.
+    """Decode a recording to 16 kHz mono, in memory that does not grow with its length.
 
-    A recording that breaks off gives what it has, and a warning in the log.
+    Channels are averaged, values beyond full scale are clipped. A recording that breaks off gives what there
+    is, and a warning in the log.
+
+    Args:
+        source: A path, bytes or a binary stream.
+        limits: Longest recording, and size of the blocks.
+
+    Yields:
+        (n,) float32 blocks in [-1, 1].
+
+    Raises:
+        AudioError: The file is missing, has no audio, is too long, or has values that are not numbers.
     """
-    limits = limits or AudioLimits()
-    held: list[Samples] = []
-    count = total = 0
-    with ExitStack() as stack:
-        name, container = _opened(source, stack)
-        for piece in _resampled(container, name):
-            if not np.isfinite(piece).all():
-                raise AudioError(f"{name}: expected samples between -1 and 1, but some are not numbers")
-            held.append(piece.clip(-1.0, 1.0))
-            count += len(piece)
-            total += len(piece)
-            if total > limits.max_seconds * SAMPLE_RATE:
-                raise AudioError(f"{name}: longer than the {limits.max_seconds:g} seconds that are allowed")
-            if count >= limits.block:
-                yield np.concatenate(held)
-                held, count = [], 0
-        claimed = (container.duration or 0) / av.time_base
-    if not total:
-        raise AudioError(f"{name}: expected a recording, but it holds no sound that can be decoded")
-    if total / SAMPLE_RATE < claimed - 1.0:
-        _log.warning("%s: breaks off after %.1f of %.1f seconds", name, total / SAMPLE_RATE, claimed)
-    if held:
-        yield np.concatenate(held)
+    with AudioFile(source) as file:
+        yield from file.blocks(limits)
 
 
-def _opened(source: AudioSource, stack: ExitStack) -> tuple[str, av.container.InputContainer]:
-    """The container, read through a file object and with every protocol forbidden.
+def read_audio(source: AudioSource, limits: AudioLimits | None = None) -> Samples:
+    """Decode a whole recording to (N,) float32 at 16 kHz mono; see `iter_audio`."""
+    return np.concatenate(list(iter_audio(source, limits)))
 
-    So a playlist that calls itself a recording cannot fetch other files.
-    """
-    file: BinaryIO
+
+def _open_source(source: AudioSource, opening: ExitStack) -> tuple[str, BinaryIO]:
+    """Return a name for messages, and the file; the stack closes what is opened here."""
     if isinstance(source, bytes):
-        name, file = "the recording", BytesIO(source)
-    elif isinstance(source, str | Path):
-        name = str(source)
-        if not Path(source).is_file():
-            raise AudioError(f"{name}: expected a recording, but there is no such file")
-        try:
-            file = stack.enter_context(Path(source).open("rb"))  # noqa: SIM115 (the stack closes it)
-        except OSError as error:
-            raise AudioError(f"{name}: the file cannot be read: {error.strerror}") from error
-    else:
-        name, file = str(getattr(source, "name", "the recording")), source
+        return "the recording", BytesIO(source)
+    if not isinstance(source, str | Path):
+        return str(getattr(source, "name", "the recording")), source
+    if not Path(source).is_file():
+        raise AudioError(f"{source}: expected a recording, but there is no such file")
     try:
-        container = av.open(file, "r", metadata_errors="ignore", options={"protocol_whitelist": "none"})
-    except (av.FFmpegError, OSError) as error:
-        raise AudioError(
-            f"{name}: expected a recording (WAV, MP3, FLAC, M4A, Ogg, a video ...), but it is none"
-        ) from error
-    stack.enter_context(container)
-    if not container.streams.audio:
-        raise AudioError(f"{name}: expected a recording, but there is no sound in this file")
-    return name, container
+        file = opening.enter_context(Path(source).open("rb"))  # noqa: SIM115 (the stack closes it)
+    except OSError as error:
+        raise AudioError(f"{source}: the file cannot be read: {error.strerror}") from error
+    return str(source), file
 
 
-def _resampled(container: av.container.InputContainer, name: str) -> Iterator[Samples]:
-    """Mono pieces at 16 kHz; averaged before resampling, so that no mixing matrix turns a channel down."""
-    resampler: av.AudioResampler | None = None
-    rate = 0
-    for mono in _decoded(container, name):
-        if mono.sample_rate < LOWEST_RATE:
-            raise AudioError(f"{name}: expected a rate of at least {LOWEST_RATE} Hz, got {mono.sample_rate}")
-        if resampler is None or mono.sample_rate != rate:  # chained files may change it on the way
-            yield from _drained(resampler)
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-            rate = mono.sample_rate
-        for out in resampler.resample(mono):
-            yield _values(out)
-    yield from _drained(resampler)
+def _trim(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+    """Return the first samples of a frame."""
+    values: NDArray[Any] = frame.to_ndarray()
+    width = samples if frame.format.is_planar else samples * frame.layout.nb_channels
+    trimmed = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(values[:, :width]), frame.format.name, frame.layout.name
+    )
+    trimmed.sample_rate, trimmed.pts, trimmed.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return trimmed
 
 
-def _drained(resampler: av.AudioResampler | None) -> Iterator[Samples]:
+def _flush(resampler: av.AudioResampler | None) -> Iterator[Samples]:
     for out in resampler.resample(None) if resampler else ():
-        yield _values(out)
+        yield _samples(out)
 
 
-def _values(frame: av.AudioFrame) -> Samples:
+def _samples(frame: av.AudioFrame) -> Samples:
     return np.asarray(frame.to_ndarray(), np.float32).reshape(-1)
 
 
-def _decoded(container: av.container.InputContainer, name: str) -> Iterator[av.AudioFrame]:
-    """Mono frames. The last is cut where its packet says that the sound ends: AAC fills up its 1024."""
-    stream = container.streams.audio[0]
-    last: av.AudioFrame | None = None
-    length = 0.0  # of the last frame, by its packet
-    damaged = 0
-    for packet in _packets(container, stream):
-        try:
-            frames = stream.decode(packet)
-        except (av.FFmpegError, ValueError):
-            damaged += 1
-            continue
-        for frame in frames:
-            if last is not None:
-                yield _averaged(last)
-            seconds = float(packet.duration * packet.time_base) if packet.duration else 0.0
-            last, length = frame, seconds * frame.sample_rate
-    if last is None:
-        raise AudioError(f"{name}: the sound cannot be decoded, {damaged} packets of it are damaged")
-    if damaged:
-        _log.warning("%s: left out %d damaged packets of sound", name, damaged)
-    coarse = 1.0 + float(stream.time_base or 0) * last.sample_rate  # what the clock cannot resolve
-    yield _averaged(last, round(length) if 0 < length < last.samples - coarse else None)
-
-
-def _packets(
-    container: av.container.InputContainer, stream: av.AudioStream
-) -> Iterator[av.Packet[av.AudioStream]]:
-    """Packets up to where the file ends or breaks off."""
-    with suppress(av.FFmpegError):
-        yield from container.demux(stream)
-
-
-def _averaged(frame: av.AudioFrame, samples: int | None = None) -> av.AudioFrame:
-    """One channel, float32, with no time stamp: pauses in the stamps are not filled."""
+def _mix_to_mono(frame: av.AudioFrame) -> av.AudioFrame:
+    """Average the channels to float32, without a time stamp: gaps in the stamps are not filled."""
     planes: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         planes = planes.reshape(-1, frame.layout.nb_channels).T
-    planes = planes[:, :samples]
     values = planes.astype(np.float32)
     if planes.dtype.kind in "iu":
         full = float(np.iinfo(planes.dtype).max) + 1.0

@@ -1,56 +1,61 @@
-"""What the rest of the program knows of an audio encoder."""
+"""Interfaces of audio encoders, as the rest of the program uses them."""
 
 from __future__ import annotations
 
 from typing import Protocol, Self
 
-from .sliding import (
-    Rows,
-    Samples,
-    SlidingStream,
-    WindowGrid,
-)
+from .samples import FeatureRows, Samples
+from .sliding import SlidingStream, WindowGrid
 
 
 class AudioStream(Protocol):
-    """One recording as it comes. Rows are (m, blocks, channels) float32, one a video frame."""
+    """Features of one recording, computed as its audio arrives: (m, blocks, channels), a row a video frame."""
 
-    def push(self, samples: Samples) -> Rows: ...
+    def push(self, samples: Samples) -> FeatureRows:
+        """Add (n,) samples and return the rows (m, blocks, channels) that they complete."""
 
-    def flush(self) -> Rows: ...
+    def flush(self) -> FeatureRows:
+        """End the recording and return its last rows (m, blocks, channels)."""
 
 
 class AudioEncoder(Protocol):
-    """16 kHz mono in [-1, 1] to features at 25 frames a second: (ceil(N / 640), blocks, channels) float32."""
+    """Encoder of 16 kHz mono audio to features at 25 frames a second."""
 
     @property
-    def fps(self) -> int: ...
+    def fps(self) -> int:
+        """Rows of features per second."""
 
     @property
-    def blocks(self) -> int: ...
+    def blocks(self) -> int:
+        """Blocks (layers) of a row."""
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Channels of a block."""
 
     @property
-    def look_ahead_frames(self) -> float | None:
-        """Most frames of audio past a frame that its row may wait for; None: all of the recording."""
+    def lookahead_frames(self) -> float | None:
+        """Most frames of audio after a frame that its row may need; None: the whole recording."""
 
-    def offline(self, audio: Samples) -> Rows: ...
+    def offline(self, audio: Samples) -> FeatureRows:
+        """Encode a whole recording: (N,) samples -> (ceil(N / 640), blocks, channels) float32."""
 
     def stream(self) -> AudioStream:
-        """Gives in all exactly what `offline` gives, whatever the chunks."""
+        """Return a stream that gives in all what `offline` gives, whatever the chunks."""
 
     def live(self) -> LiveEncoder:
-        """This encoder, or its variant with a short look-ahead, for audio that is still being spoken."""
+        """Return this encoder, or its variant with a short lookahead, for audio that is still arriving."""
 
-    def to(self, device: str) -> Self: ...
+    def to(self, device: str) -> Self:
+        """Move the encoder to a device."""
 
 
 class LiveEncoder(Protocol):
-    """An encoder whose rows follow the audio at a short distance, by a grid of windows."""
+    """An encoder whose rows follow the audio with a short lookahead, on a grid of windows."""
 
     @property
-    def grid(self) -> WindowGrid: ...
+    def grid(self) -> WindowGrid:
+        """The grid of windows that defines the rows."""
 
-    def stream(self) -> SlidingStream: ...
+    def stream(self) -> SlidingStream:
+        """Return a stream for one recording."""

@@ -1,4 +1,4 @@
-"""Short audio windows on an absolute grid: what makes streamed features the same as a whole file's."""
+"""Encoding of audio in short windows on an absolute grid, so that streamed features equal offline ones."""
 
 from __future__ import annotations
 
@@ -6,38 +6,47 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import LipstreamError
-
-SAMPLE_RATE = 16_000
-FPS = 25
-FRAME = SAMPLE_RATE // FPS  # samples per video frame
-
-Samples = NDArray[np.float32]
-Rows = NDArray[np.float32]
+from .samples import SAMPLES_PER_FRAME, FeatureRows, Samples
 
 
 @dataclass(frozen=True)
 class SlidingState:
-    """What a stream remembers: the audio that later windows still need, and where it stands."""
+    """State of a stream between two calls, as a value.
 
-    tail: Samples  # the samples from absolute index `start` on
-    start: int  # negative while the silence before the recording is in the tail
-    hops: int = 0  # windows encoded
-    rows: int = 0  # frames given out
+    Attributes:
+        tail: (n,) samples from absolute index `start` on, which later windows need.
+        start: Negative while the silence before the recording is in the tail.
+        hops: Windows encoded.
+        rows: FeatureRows returned.
+        ended: Whether the stream has been flushed.
+    """
+
+    tail: Samples
+    start: int
+    hops: int = 0
+    rows: int = 0
     ended: bool = False
 
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """The grid of windows that defines features, wherever the audio was cut into chunks.
+    """The grid of windows that defines the features, however the audio is cut into chunks.
 
     Hop k covers the frames hop*k - offset ... hop*(k+1) - offset - 1. Their features come from one window:
-    `left` frames before the hop, the hop, `right` frames after it, and `before`/`after` samples around all
-    that. With offset = 2, hops end where a clip of a multiple of `hop` frames and its two frames of context
-    end, so that a clip never waits for the rest of a hop. Silence surrounds the recording.
-    `batch`: most windows encoded at once.
+    `left` frames before the hop, the hop, `right` frames after it, and `before` and `after` samples around
+    them. With offset = 2, hops end where a window of a multiple of `hop` frames and its two frames of context
+    end, so that a window never waits for the rest of a hop. Silence surrounds the recording.
+
+    Attributes:
+        hop: Frames of a hop.
+        offset: Frames by which the grid starts before the recording.
+        left: Frames before the hop.
+        right: Frames after the hop.
+        before: Samples before the first frame.
+        after: Samples after the last frame.
+        batch: Most windows encoded at once.
     """
 
     hop: int = 4
@@ -59,41 +68,49 @@ class WindowGrid:
 
     @property
     def window_samples(self) -> int:
-        return self.before + self.window * FRAME + self.after
+        """Samples of a window."""
+        return self.before + self.window * SAMPLES_PER_FRAME + self.after
 
     @property
-    def look_ahead(self) -> int:
-        """Samples past the end of a hop that its features need."""
-        return self.right * FRAME + self.after
+    def lookahead(self) -> int:
+        """Samples after the end of a hop that its features need."""
+        return self.right * SAMPLES_PER_FRAME + self.after
 
     def first_sample(self, hop: int) -> int:
-        """Absolute index of the first sample of a window."""
-        return (self.hop * hop - self.offset - self.left) * FRAME - self.before
+        """Return the absolute index of the first sample of a window."""
+        return (self.hop * hop - self.offset - self.left) * SAMPLES_PER_FRAME - self.before
 
     def samples_for(self, rows: int) -> int:
-        """How many samples a recording must have for its first `rows` rows to come out before it ends."""
+        """Return the samples that a recording must have for its first `rows` rows to be returned before it ends."""
         hops = -(-(rows + self.offset) // self.hop)
-        return (hops * self.hop - self.offset) * FRAME + self.look_ahead
+        return (hops * self.hop - self.offset) * SAMPLES_PER_FRAME + self.lookahead
 
-    def begin(self) -> SlidingState:
+    def initial_state(self) -> SlidingState:
+        """Return the state of a stream without audio."""
         start = self.first_sample(0)
         return SlidingState(np.zeros(-start, np.float32), start)
 
 
-Encode = Callable[[Samples], Rows]
+EncodeWindows = Callable[[Samples], FeatureRows]
 """(B, window samples) -> (B, hop, ...) rows of the hops in the windows."""
 
 
 @dataclass(frozen=True)
-class Slider:
-    """A grid and the network that turns its windows into rows."""
+class SlidingEncoder:
+    """A grid, and the network that encodes its windows.
+
+    Attributes:
+        grid: The grid.
+        encode: Encodes a batch of windows.
+        row_shape: Shape of a row of features.
+    """
 
     grid: WindowGrid
-    encode: Encode
+    encode: EncodeWindows
     row_shape: tuple[int, ...]
 
-    def advance(self, state: SlidingState, samples: Samples) -> tuple[SlidingState, Rows]:
-        """(n,) more samples -> the new state and the rows (m, *row_shape) that they complete, m >= 0."""
+    def advance(self, state: SlidingState, samples: Samples) -> tuple[SlidingState, FeatureRows]:
+        """Add (n,) samples; return the new state and the rows (m, *row_shape) that they complete, m >= 0."""
         if state.ended:
             raise LipstreamError("the stream has been flushed; open a new one for more audio")
         samples = np.asarray(samples, np.float32)
@@ -101,64 +118,65 @@ class Slider:
             raise LipstreamError(f"expected mono samples of shape (n,), got {samples.shape}")
         return self._encode_due(replace(state, tail=np.concatenate([state.tail, samples])), None)
 
-    def finish(self, state: SlidingState) -> tuple[SlidingState, Rows]:
-        """Ends the stream: silence follows, and the rows up to ceil(samples / 640) come out."""
+    def flush(self, state: SlidingState) -> tuple[SlidingState, FeatureRows]:
+        """End the stream with silence; return the last rows, up to ceil(samples / 640) in all."""
         if state.ended:
             raise LipstreamError("the stream has been flushed already")
-        frames = -(-(state.start + len(state.tail)) // FRAME)
+        frames = -(-(state.start + len(state.tail)) // SAMPLES_PER_FRAME)
         silence = np.zeros(self.grid.window_samples, np.float32)
         state, rows = self._encode_due(replace(state, tail=np.concatenate([state.tail, silence])), frames)
         return replace(state, tail=state.tail[:0], ended=True), rows
 
-    def offline(self, audio: Samples) -> Rows:
-        """(N,) samples -> (ceil(N / 640), *row_shape)."""
-        state, rows = self.advance(self.grid.begin(), audio)
-        _, rest = self.finish(state)
+    def offline(self, audio: Samples) -> FeatureRows:
+        """Encode a whole recording: (N,) samples -> (ceil(N / 640), *row_shape)."""
+        state, rows = self.advance(self.grid.initial_state(), audio)
+        _, rest = self.flush(state)
         return np.concatenate([rows, rest])
 
     def stream(self) -> SlidingStream:
+        """Return a stream for one recording."""
         return SlidingStream(self)
 
-    def _encode_due(self, state: SlidingState, frames: int | None) -> tuple[SlidingState, Rows]:
-        """Encodes every window whose audio is there; `frames` cuts the rows at the end of a recording."""
+    def _encode_due(self, state: SlidingState, frames: int | None) -> tuple[SlidingState, FeatureRows]:
+        """Encode every window whose audio is complete; `frames` cuts the rows at the end of a recording."""
         grid = self.grid
-        heard = (state.start + len(state.tail) - grid.look_ahead) // FRAME  # whole frames that can be had
+        complete = (state.start + len(state.tail) - grid.lookahead) // SAMPLES_PER_FRAME
         if frames is not None:
-            heard = min(heard, frames + grid.hop - 1)
-        hops = max((heard + grid.offset) // grid.hop, state.hops)
+            complete = min(complete, frames + grid.hop - 1)
+        hops = max((complete + grid.offset) // grid.hop, state.hops)
         rows = [np.zeros((0, *self.row_shape), np.float32)]
         for first in range(state.hops, hops, grid.batch):
             encoded = self.encode(self._windows(state, first, min(first + grid.batch, hops)))
             rows.append(encoded.reshape(-1, *self.row_shape))
-        done = np.concatenate(rows)
+        encoded_rows = np.concatenate(rows)
         if state.hops == 0 < hops:
-            done = done[grid.offset :]  # the frames of hop 0 that lie before the recording
+            encoded_rows = encoded_rows[grid.offset :]  # frames of hop 0 before the recording
         if frames is not None:
-            done = done[: frames - state.rows]
+            encoded_rows = encoded_rows[: frames - state.rows]
         start = grid.first_sample(hops)
         tail = state.tail[start - state.start :].copy()
-        return SlidingState(tail, start, hops, state.rows + len(done)), done
+        return SlidingState(tail, start, hops, state.rows + len(encoded_rows)), encoded_rows
 
     def _windows(self, state: SlidingState, first: int, last: int) -> Samples:
-        """(last - first, window samples), a copy."""
-        begin = self.grid.first_sample(first) - state.start
-        views = np.lib.stride_tricks.sliding_window_view(state.tail[begin:], self.grid.window_samples)
-        return views[:: self.grid.hop * FRAME][: last - first].copy()
+        """Return a copy of the windows of hops `first` to `last`: (last - first, window samples)."""
+        offset = self.grid.first_sample(first) - state.start
+        views = np.lib.stride_tricks.sliding_window_view(state.tail[offset:], self.grid.window_samples)
+        return views[:: self.grid.hop * SAMPLES_PER_FRAME][: last - first].copy()
 
 
 class SlidingStream:
-    """One recording as it comes: `push` audio, `flush` at its end. `state` can be kept and put back."""
+    """Features of one recording, computed as its audio arrives; `state` can be saved and restored."""
 
-    def __init__(self, slider: Slider) -> None:
-        self._slider = slider
-        self.state = slider.grid.begin()
+    def __init__(self, encoder: SlidingEncoder) -> None:
+        self._encoder = encoder
+        self.state = encoder.grid.initial_state()
 
-    def push(self, samples: Samples) -> Rows:
-        """(n,) samples -> the rows (m, blocks, channels) that they complete."""
-        self.state, rows = self._slider.advance(self.state, samples)
+    def push(self, samples: Samples) -> FeatureRows:
+        """Add (n,) samples and return the rows (m, blocks, channels) that they complete."""
+        self.state, rows = self._encoder.advance(self.state, samples)
         return rows
 
-    def flush(self) -> Rows:
-        """The last rows; with them the stream has given ceil(samples / 640)."""
-        self.state, rows = self._slider.finish(self.state)
+    def flush(self) -> FeatureRows:
+        """End the recording and return its last rows, ceil(samples / 640) in all."""
+        self.state, rows = self._encoder.flush(self.state)
         return rows

@@ -1,4 +1,7 @@
-"""Whisper's audio encoder as a small module that takes windows of any length up to 30 s."""
+"""Whisper's audio encoder for windows of any length up to 30 s.
+
+Kept in place of transformers' WhisperEncoder, which raises for any other length than 30 s.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import LipstreamError
-
-
-class WeightsError(LipstreamError):
-    """The encoder's weight file is missing, damaged or of another shape."""
+from ..errors import LipstreamError, WeightsError
 
 
 @dataclass(frozen=True)
 class WhisperConfig:
-    """Sizes of the encoder; the defaults are tiny.en's."""
+    """Sizes of the encoder; the defaults are those of tiny.en."""
 
     mels: int = 80
     width: int = 384
@@ -28,6 +27,8 @@ class WhisperConfig:
 
 
 class SelfAttention(nn.Module):
+    """Multi-head self-attention; keys have no bias, as in Whisper."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -37,7 +38,7 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, C)."""
+        """Attend over T: (B, T, C) -> (B, T, C)."""
         b, t, c = x.shape
         q, k, v = (
             part(x).view(b, t, self.heads, c // self.heads).transpose(1, 2)  # (B, heads, T, C/heads)
@@ -48,6 +49,8 @@ class SelfAttention(nn.Module):
 
 
 class EncoderLayer(nn.Module):
+    """Pre-norm transformer layer."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.self_attn_layer_norm = nn.LayerNorm(width)
@@ -57,14 +60,15 @@ class EncoderLayer(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply attention and MLP: (B, T, C) -> (B, T, C)."""
         x = x + self.self_attn(self.self_attn_layer_norm(x))
         return x + self.fc2(F.gelu(self.fc1(self.final_layer_norm(x))))  # type: ignore[no-any-return]
 
 
 class WhisperEncoder(nn.Module):
-    """Conv stem, sinusoidal positions, pre-norm transformer; state-dict names are those of transformers.
+    """Convolution stem, sinusoidal positions and pre-norm transformer, with transformers' state-dict names.
 
-    A window shorter than 30 s takes the first positions only and is not padded.
+    A window shorter than 30 s uses the first positions only and is not padded.
     """
 
     def __init__(self, config: WhisperConfig = WhisperConfig()) -> None:
@@ -77,9 +81,11 @@ class WhisperEncoder(nn.Module):
         self.layer_norm = nn.LayerNorm(config.width)
 
     def forward(self, mel: Tensor) -> list[Tensor]:
-        """(B, 80, 2 T) log-mel -> [stem, layer 1, ..., the last layer after the final norm], each (B, T, C).
+        """Encode a log-mel spectrogram (B, 80, 2 T).
 
-        Step s is centred on mel frame 2 s, that is on 20 ms x s of the window.
+        Returns:
+            Stem, layer 1, ..., the last layer after the final norm; each (B, T, C). Step s is centred on mel
+            frame 2 s, which is 20 ms x s of the window.
         """
         frames, limit = mel.shape[-1], 2 * self.config.positions
         steps = frames // 2
@@ -96,12 +102,20 @@ class WhisperEncoder(nn.Module):
 
 
 def bundled_weights() -> Path:
-    """Where the package keeps tiny.en's encoder."""
+    """Return the path of tiny.en's encoder in the package."""
     return Path(__file__).parent.parent / "bundled" / "whisper-tiny-encoder.safetensors"
 
 
 def load_whisper(path: Path | None = None, dtype: torch.dtype = torch.float32) -> WhisperEncoder:
-    """The encoder with its weights, in evaluation mode, on the CPU. Raises WeightsError."""
+    """Load the encoder in evaluation mode on the CPU.
+
+    Args:
+        path: A safetensors file; None for the packaged one.
+        dtype: Number format of the weights.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or of another network.
+    """
     path = path or bundled_weights()
     encoder = WhisperEncoder()
     if not path.is_file():

@@ -1,1 +1,1 @@
-"""Latents to pixels and back: the bundled patch autoencoder and the Stable Diffusion VAE."""
+"""Autoencoders: the bundled patch autoencoder and the Stable Diffusion VAE, behind one codec interface."""

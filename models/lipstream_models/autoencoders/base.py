@@ -1,4 +1,4 @@
-"""Pixels to latents and back, behind one face for Hallo's VAE and the bundled autoencoder."""
+"""Latent codecs: one interface for Hallo's autoencoder and the bundled one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from .sd_vae import StableAutoencoder
 
 
 class LatentCodec(Protocol):
-    """Images (N, 3, H, W) in [-1, 1] and latents (N, C, H/factor, W/factor) of about unit variance."""
+    """Converts images (N, 3, H, W) in [-1, 1] to latents (N, C, H/factor, W/factor) of unit variance, and back."""
 
     @property
-    def factor(self) -> int: ...
+    def factor(self) -> int:
+        """Pixels along each side of a latent token."""
+        ...
 
-    def encode(self, images: Tensor) -> Tensor: ...
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, C, H/factor, W/factor)."""
+        ...
 
-    def decode(self, latents: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, 3, h*factor, w*factor), nominally in [-1, 1]."""
+        ...
 
 
 class VaeCodec:
-    """Stable Diffusion's VAE with Hallo's conventions."""
+    """`LatentCodec` of Stable Diffusion's autoencoder with Hallo's conventions."""
 
     def __init__(self, autoencoder: StableAutoencoder) -> None:
         self.autoencoder = autoencoder
@@ -31,15 +37,17 @@ class VaeCodec:
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, C, H/8, W/8)."""
         return self.autoencoder.encode(images)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, 3, 8h, 8w) in [-1, 1]."""
         return self.autoencoder.decode(latents) * 2 - 1
 
 
 class AutoencoderCodec:
-    """The bundled model's autoencoder."""
+    """`LatentCodec` of the bundled model's autoencoder."""
 
     def __init__(self, autoencoder: Autoencoder) -> None:
         self.autoencoder = autoencoder.eval()
@@ -47,8 +55,10 @@ class AutoencoderCodec:
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> (N, C, H/16, W/16)."""
         return self.autoencoder.encode(images)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, 3, 16h, 16w), nominally in [-1, 1], not clamped."""
         return self.autoencoder.decode(latents)

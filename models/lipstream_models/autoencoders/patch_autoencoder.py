@@ -1,69 +1,69 @@
-"""The bundled model's autoencoder: patches of 16 x 16 pixels, each a token of its strongest linear components.
+"""Autoencoder of the bundled model: each patch of 16 x 16 pixels becomes one latent token.
 
-The encoder is linear: the principal components of patches. The decoder is their inverse and a small convolutional network that adds
-what neighbours tell about what was lost; it can be trained further without touching the latents. There is no global statistic
-anywhere (no normalisation, no attention), so a decoded crop equals the crop of the decoded frame away from its border, and frames
-never influence each other.
+The encoder is linear: the principal components of patches. The decoder is the inverse map plus a small convolutional
+network that restores detail from neighbouring tokens; it can be trained further without changing the latents. There
+is no global statistic (no normalisation, no attention): away from its border, a decoded crop equals the crop of the
+decoded frame, and frames never influence each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FACTOR = 16  # pixels a side of one latent token
+from ..config import JsonConfig
+
+FACTOR = 16  # pixels along each side of a latent token
 PATCH = 3 * FACTOR**2
 
 
 @dataclass(frozen=True)
-class AutoencoderConfig:
-    """Widths of the decoder's network from its finest to its coarsest level.
+class AutoencoderConfig(JsonConfig):
+    """Shape of the autoencoder.
 
-    The coarsest has one position a latent token, each finer one twice as many a side; what is missing from the finest to pixels is
-    shuffled between space and channels.
+    Attributes:
+        latent_channels: channels of a latent token.
+        decoder_channels: width of each level of the decoder network, finest first. The coarsest level has the
+            resolution of the latents, each finer one twice that; pixel shuffle does the rest.
+        decoder_blocks: residual blocks of each level.
     """
+
+    title: ClassVar[str] = "autoencoder"
 
     latent_channels: int = 128
     decoder_channels: tuple[int, ...] = (48, 96, 128)
     decoder_blocks: tuple[int, ...] = (1, 2, 2)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> AutoencoderConfig:
-        """From JSON's or a checkpoint's values, whose tuples may have become lists. Raises TypeError for unknown names."""
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return cls(**plain)
-
     @property
     def shuffle(self) -> int:
-        """Pixels a side of one position of the finest level."""
+        """Pixels along each side of one position of the finest level."""
         return FACTOR >> (len(self.decoder_channels) - 1)
 
 
-class Silent(nn.Conv2d):
-    """A layer that starts with nothing to say, so that what it is added to is heard alone."""
+class ZeroInitConv2d(nn.Conv2d):
+    """Zero-initialised convolution: the residual branch that ends in it starts as zero."""
 
     def reset_parameters(self) -> None:
+        """Set weight and bias to zero."""
         nn.init.zeros_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions on a skip; starts as the identity."""
+    """Two 3x3 convolutions with a skip connection; the identity at initialisation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = Silent(channels, channels, 3, padding=1)
+        self.conv2 = ZeroInitConv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, h, w)."""
         h = self.conv1(F.relu(x))
         out: Tensor = x + self.conv2(F.relu(h))
         return out
@@ -72,8 +72,8 @@ class ResidualBlock(nn.Module):
 class Autoencoder(nn.Module):
     """Images (N, 3, H, W) in [-1, 1] to latents (N, C, H/16, W/16), and back.
 
-    ``latent_mean`` and ``latent_std`` (C,) are measured on the training set, so that the diffusion model sees latents of unit
-    variance over all channels, as Hallo's 0.18215 does for its own autoencoder.
+    ``latent_mean`` and ``latent_std`` (C,) are measured on the training set. They give the diffusion model latents of
+    unit variance over all channels, as the factor 0.18215 does for Hallo's autoencoder.
     """
 
     latent_mean: Tensor
@@ -98,11 +98,13 @@ class Autoencoder(nn.Module):
         return self.decode_raw(latents * self.latent_std[:, None, None] + self.latent_mean[:, None, None])
 
     def encode_raw(self, images: Tensor) -> Tensor:
-        # The same as the encoder of `pixel_unshuffle`, which on a CPU takes longer to lay out patches than to multiply them.
+        """(N, 3, H, W) in [-1, 1] -> latents (N, C, H/16, W/16) before normalisation."""
+        # Equal to `encoder` after `pixel_unshuffle`, whose copies take longer on a CPU than the products.
         kernel = self.encoder.weight.reshape(-1, 3, FACTOR, FACTOR)
         return F.conv2d(images, kernel, self.encoder.bias, stride=FACTOR)
 
     def decode_raw(self, latents: Tensor) -> Tensor:
+        """Latents before normalisation (N, C, h, w) -> images (N, 3, 16h, 16w)."""
         latents = latents.contiguous(memory_format=torch.channels_last)
         linear = F.pixel_shuffle(self.inverse(latents), FACTOR)
         return linear + F.pixel_shuffle(self.decoder(latents), self.config.shuffle)
@@ -120,5 +122,5 @@ def _decoder(config: AutoencoderConfig) -> nn.Sequential:
                 nn.Upsample(scale_factor=2, mode="nearest"),
                 nn.Conv2d(widths[level - 1], widths[level - 1], 3, padding=1),
             ]
-    layers += [nn.ReLU(), Silent(widths[0], 3 * config.shuffle**2, 3, padding=1)]
+    layers += [nn.ReLU(), ZeroInitConv2d(widths[0], 3 * config.shuffle**2, 3, padding=1)]
     return nn.Sequential(*layers)

@@ -1,4 +1,4 @@
-"""The model, avatars and recording that ship with the package."""
+"""The model, avatars and recording that are part of the package."""
 
 from .bundle import (
     BundledWeights,
@@ -7,7 +7,7 @@ from .bundle import (
     bundled_model_path,
     load_bundled,
     read_bundled,
-    read_shape,
+    read_bundled_configs,
     recording_path,
     save_bundled,
 )
@@ -19,7 +19,7 @@ __all__ = [
     "bundled_model_path",
     "load_bundled",
     "read_bundled",
-    "read_shape",
+    "read_bundled_configs",
     "recording_path",
     "save_bundled",
 ]

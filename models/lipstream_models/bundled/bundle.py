@@ -1,15 +1,15 @@
-"""One safetensors file with the five networks and the autoencoder in fp16, its configuration in the metadata."""
+"""The bundled model: one fp16 safetensors file of networks and autoencoder, with configurations in its metadata."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -23,10 +23,10 @@ from ..errors import LipstreamError
 from ..model import Model, SamplingDefaults
 from ..networks import Network
 from ..portrait import PortraitSettings
-from ..warping.flow_warp import Warp
+from ..warping.flow_warp import FlowWarp
 
 M = TypeVar("M", bound=torch.nn.Module)
-SIDE = 256
+FRAME_SIZE = 256
 _ROOT = files(__package__)
 MODEL_FILE = "model.safetensors"
 
@@ -36,126 +36,123 @@ def save_bundled(
     network: Network,
     autoencoder: Autoencoder,
     defaults: SamplingDefaults,
-    spread: float,
-    hearing: FeatureConfig | None = None,
-    warp: Warp | None = None,
+    residual_scale: float,
+    feature_config: FeatureConfig | None = None,
+    warp: FlowWarp | None = None,
 ) -> None:
-    """Writes everything that training made as one fp16 file.
+    """Write a trained model as one fp16 file.
 
-    spread, warp: see `Model`; hearing: how the audio features were made.
+    ``residual_scale`` and ``warp``: see `Model`; ``feature_config``: how the audio features were computed.
     """
     tensors = {f"net.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"autoencoder.{name}": value for name, value in autoencoder.state_dict().items()}
     if warp is not None:
         tensors |= {f"warp.{name}": value for name, value in warp.state_dict().items()}
+    # The keys "hearing" and "spread" are part of the file format.
     metadata = {
         "network": network.config.to_json(),
-        "autoencoder": json.dumps(asdict(autoencoder.config)),
-        "defaults": json.dumps(asdict(defaults)),
+        "autoencoder": autoencoder.config.to_json(),
+        "defaults": defaults.to_json(),
         "scheduler": SchedulerConfig(prediction_type="sample").to_json(),
-        "hearing": json.dumps(asdict(hearing or FeatureConfig())),
-        "spread": json.dumps(spread),
+        "hearing": json.dumps(asdict(feature_config or FeatureConfig())),
+        "spread": json.dumps(residual_scale),
     }
     save_file({name: value.half().contiguous() for name, value in tensors.items()}, path, metadata)
 
 
 @dataclass(frozen=True)
 class BundledWeights:
-    """What a bundled model's file holds, in float32 on the CPU."""
+    """Content of a bundled model's file, in float32 on the CPU."""
 
     network: Network
     autoencoder: Autoencoder
     defaults: SamplingDefaults
     scheduler: SchedulerConfig
-    hearing: FeatureConfig
-    spread: float
-    warp: Warp | None = None
+    feature_config: FeatureConfig
+    residual_scale: float
+    warp: FlowWarp | None = None
 
 
 def read_bundled(path: Path | None = None) -> BundledWeights:
-    """Reads such a file, by default the package's own. Raises LipstreamError when it is missing or is not such a file."""
+    """Read a bundled model's file, by default the one in the package. Raises LipstreamError if it is missing or invalid."""
     path = path or bundled_model_path()
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = Network(NetworkConfig.from_json(metadata["network"]))
-        autoencoder = Autoencoder(AutoencoderConfig.from_dict(json.loads(metadata["autoencoder"])))
-        network.load_state_dict(_part(tensors, "net."))
-        autoencoder.load_state_dict(_part(tensors, "autoencoder."))
+        autoencoder = Autoencoder(AutoencoderConfig.from_json(metadata["autoencoder"]))
+        network.load_state_dict(_select(tensors, "net."))
+        autoencoder.load_state_dict(_select(tensors, "autoencoder."))
         warp = None
         if network.config.flow_channels:
-            warp = Warp(network.config.flow_channels)
-            warp.load_state_dict(_part(tensors, "warp."))
-        hearing = json.loads(metadata["hearing"])
+            warp = FlowWarp(network.config.flow_channels)
+            warp.load_state_dict(_select(tensors, "warp."))
         return BundledWeights(
             network=network,
             autoencoder=autoencoder,
-            defaults=_defaults(metadata),
+            defaults=SamplingDefaults.from_json(metadata["defaults"]),
             scheduler=SchedulerConfig.from_json(metadata["scheduler"]),
-            hearing=FeatureConfig(**{**hearing, "layers": tuple(hearing["layers"])}),
-            spread=float(json.loads(metadata["spread"])),
+            feature_config=TypeAdapter(FeatureConfig).validate_json(metadata["hearing"]),
+            residual_scale=float(json.loads(metadata["spread"])),
             warp=warp,
         )
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
 
 
-def read_shape(path: Path | None = None) -> tuple[NetworkConfig, SamplingDefaults, SchedulerConfig]:
-    """What such a file says of its networks and their sampling, without reading weights. Raises LipstreamError likewise."""
+def read_bundled_configs(
+    path: Path | None = None,
+) -> tuple[NetworkConfig, SamplingDefaults, SchedulerConfig]:
+    """Read the configurations in a bundled model's file, without weights. Raises LipstreamError as `read_bundled` does."""
     path = path or bundled_model_path()
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
         return (
             NetworkConfig.from_json(metadata["network"]),
-            _defaults(metadata),
+            SamplingDefaults.from_json(metadata["defaults"]),
             SchedulerConfig.from_json(metadata["scheduler"]),
         )
     except (OSError, KeyError, TypeError, SafetensorError) as error:
         raise LipstreamError(f"{path}: expected a bundled Lipstream model: {error}") from error
 
 
-def _defaults(metadata: Mapping[str, str]) -> SamplingDefaults:
-    values = json.loads(metadata["defaults"])
-    return SamplingDefaults(**{**values, "motion_scale": tuple(values["motion_scale"])})
-
-
 def load_bundled(
     device: torch.device | str = "cpu", dtype: torch.dtype | None = None, path: Path | None = None
 ) -> Model:
-    """The bundled model on a device, by default in the format that is fastest there.
+    """Load the bundled model on a device, by default in the fastest number format of the device.
 
-    Raises LipstreamError when the file is missing or is not such a file.
+    Raises LipstreamError if the file is missing or invalid.
     """
     weights = read_bundled(path)
     dtype = dtype or fast_dtype(device)
     device = torch.device(device)
-    side = SIDE // FACTOR
+    side = FRAME_SIZE // FACTOR
     return Model(
         name="bundled",
-        network=_placed(weights.network, device, dtype),
-        codec=AutoencoderCodec(_placed(weights.autoencoder, device, dtype)),
-        audio=WhisperFeatures.bundled(weights.hearing).to(device),
+        network=_to_device(weights.network, device, dtype),
+        codec=AutoencoderCodec(_to_device(weights.autoencoder, device, dtype)),
+        audio=WhisperFeatures.bundled(weights.feature_config).to(device),
         scheduler=weights.scheduler,
         portrait=PortraitSettings(
-            SIDE, tuple(side >> level for level in range(weights.network.config.levels))
+            FRAME_SIZE, tuple(side >> level for level in range(weights.network.config.levels))
         ),
         defaults=weights.defaults,
         device=device,
         dtype=dtype,
-        spread=weights.spread,
-        warp=None if weights.warp is None else _placed(weights.warp, device, torch.float32),
+        residual_scale=weights.residual_scale,
+        warp=None if weights.warp is None else _to_device(weights.warp, device, torch.float32),
     )
 
 
 def bundled_model_path() -> Path:
-    """Where the package keeps its weights."""
+    """Return the path of the bundled weights."""
     return Path(str(_ROOT / MODEL_FILE))
 
 
 def avatar_names() -> tuple[str, ...]:
-    """Names of the bundled portraits."""
+    """Return the names of the bundled avatars."""
     return tuple(
         sorted(
             Path(entry.name).stem for entry in (_ROOT / "avatars").iterdir() if entry.name.endswith(".png")
@@ -164,20 +161,21 @@ def avatar_names() -> tuple[str, ...]:
 
 
 def avatar_path(name: str) -> Path:
-    """The picture of a bundled avatar. Raises LipstreamError for a name that is not among ``avatar_names``."""
+    """Return the portrait file of a bundled avatar. Raises LipstreamError for a name not in `avatar_names`."""
     if name not in avatar_names():
         raise LipstreamError(f"no bundled avatar {name!r}: expected one of {', '.join(avatar_names())}")
     return Path(str(_ROOT / "avatars" / f"{name}.png"))
 
 
 def recording_path() -> Path:
-    """A short public-domain recording of a human voice."""
+    """Return the path of a short public-domain recording of a human voice."""
     return Path(str(_ROOT / "audio" / "reading.flac"))
 
 
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _select(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the tensors whose names have this prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _placed(module: M, device: torch.device, dtype: torch.dtype) -> M:
+def _to_device(module: M, device: torch.device, dtype: torch.dtype) -> M:
     return channels_last(module.to(device, dtype)).eval().requires_grad_(False)

@@ -1,1 +1,1 @@
-"""Reading, checking, converting and writing network weights."""
+"""Checkpoints: reading, checking, converting and writing network weights."""

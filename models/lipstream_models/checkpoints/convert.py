@@ -1,4 +1,4 @@
-"""Rewrite a Hallo model directory as half-precision safetensors that `--model` loads again."""
+"""Conversion of a Hallo model directory to half-precision safetensors that `--model` loads."""
 
 import shutil
 from collections.abc import Callable
@@ -23,7 +23,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 class ConvertError(LipstreamError):
-    """The conversion cannot be written where or as asked."""
+    """The output directory or number format is not valid."""
 
 
 def convert(
@@ -32,11 +32,19 @@ def convert(
     dtype: torch.dtype = torch.float16,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> CheckedModel:
-    """Write `source` to the new directory `out`, networks and autoencoder in `dtype` (fp16 or bf16).
+    """Convert the model directory ``source`` to the new directory ``out``.
 
-    wav2vec2 (run in fp32) and the face models are copied. `progress` is called with file name, tensors
-    written and tensors in all. Memory stays flat: tensors pass through one at a time. Raises
-    ModelDirectoryError or ConvertError before anything is written.
+    Memory use is constant: tensors are converted one at a time. wav2vec 2.0, which runs in fp32, and the face models
+    are copied.
+
+    Args:
+        source: directory in Hallo's layout.
+        out: new or empty directory.
+        dtype: number format of networks and autoencoder, fp16 or bf16.
+        progress: called with file name, tensors written, and number of tensors.
+
+    Raises:
+        ModelDirectoryError, ConvertError: before anything is written.
     """
     if dtype not in HALF:
         raise ConvertError(f"dtype {dtype}: expected one of {[DTYPES[d] for d in HALF]}")
@@ -51,7 +59,7 @@ def convert(
         shutil.copyfile(source / path, out / path)
     _rewrite(checked.vae_weights, out / VAE_WEIGHTS, dtype, progress)
     _rewrite(checked.network_weights, out / NETWORK_FILES[0], dtype, progress)
-    # Last, because a directory with it looks complete.
+    # Written last: a directory with this file counts as complete.
     (out / NETWORK_CONFIG).write_text(checked.config.to_json() + "\n", encoding="utf-8")
     return check_model(out)
 

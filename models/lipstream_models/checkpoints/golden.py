@@ -1,6 +1,7 @@
 """`python -m lipstream_models.checkpoints.golden FILE [--json]`: print the largest difference of every output.
 
-Exit status 0: all within tolerance; 1: not; 2: the file cannot be run. fp32 on the CPU.
+Runs in fp32 on the CPU. Exit status 0: all differences are within tolerance; 1: some are not; 2: the file cannot be
+run.
 """
 
 import argparse
@@ -41,7 +42,7 @@ Report = dict[str, dict[str, float | bool]]
 
 @torch.no_grad()
 def run_golden(golden: GoldenFile, *, project: bool = True) -> dict[str, Tensor]:
-    """All outputs that a golden file may hold, computed from its inputs; project False: at the released cost."""
+    """Compute all outputs of a golden file from its inputs. ``project`` False: with unprojected conditions."""
     network, vae = build_network(golden), build_vae(golden)
     guidance = float(golden.settings["guidance_scale"])
     guided = guidance > 1.0
@@ -60,17 +61,21 @@ def run_golden(golden: GoldenFile, *, project: bool = True) -> dict[str, Tensor]
         project=project,
     )
     conditions = build_window_conditions(network, session, audio_tokens, motion)
-    uncut = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
-    outputs, final = _denoise(network, golden, conditions, guidance, uncut)
+    leading_motion = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
+    outputs, final = _denoise(network, golden, conditions, guidance, leading_motion)
     outputs["audio_tokens"] = audio_tokens
     outputs["video"] = vae.decode(final.transpose(1, 2)).transpose(1, 2)
     return outputs
 
 
 def _denoise(
-    network: Network, golden: GoldenFile, conditions: Conditions, guidance: float, uncut: Tensor | None
+    network: Network,
+    golden: GoldenFile,
+    conditions: Conditions,
+    guidance: float,
+    leading_motion: Tensor | None,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The whole DDIM loop: what the first and the last step saw, and the final latents."""
+    """Run the DDIM loop. Return inputs and outputs of the first and last step, and the final latents (B, L, F, h, w)."""
     denoiser = network.denoising_unet
     scheduler: Any = cast(Any, DDIMScheduler)(**dataclasses.asdict(scheduler_config(golden)))
     scheduler.set_timesteps(int(golden.settings["steps"]))
@@ -80,7 +85,7 @@ def _denoise(
     for index, t in enumerate(steps):
         z = latents.repeat(conditions.rows, 1, 1, 1, 1)
         if index == 0:
-            outputs["f_u31.first"] = denoiser.trunk(z, t, conditions, uncut).transpose(1, 2)
+            outputs["f_u31.first"] = denoiser.trunk(z, t, conditions, leading_motion).transpose(1, 2)
         prediction = denoiser.whole(z, t, conditions)
         for name in ["first"] * (index == 0) + ["last"] * (index == len(steps) - 1):
             outputs[f"latents_in.{name}"] = z
@@ -93,15 +98,16 @@ def _denoise(
 
 
 def compare(golden: GoldenFile, outputs: dict[str, Tensor]) -> Report:
-    """Largest absolute difference per output of the file; an output that is missing or shaped otherwise, or
-    not finite, counts as infinitely far.
+    """Return the largest absolute difference of every output of the file.
+
+    The difference of an output that is missing, has another shape or is not finite is infinite.
     """
     report: Report = {}
     for name, expected in golden.outputs.items():
-        got = outputs.get(name)
+        actual = outputs.get(name)
         difference = torch.inf
-        if got is not None and got.shape == expected.shape:
-            largest = (got.double() - expected.double()).abs().max().item()
+        if actual is not None and actual.shape == expected.shape:
+            largest = (actual.double() - expected.double()).abs().max().item()
             difference = largest if largest == largest else torch.inf
         tolerance = TOLERANCES.get(name, TOLERANCE)
         report[name] = {"difference": difference, "tolerance": tolerance, "passed": difference <= tolerance}
@@ -109,6 +115,7 @@ def compare(golden: GoldenFile, outputs: dict[str, Tensor]) -> Report:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m lipstream_models.checkpoints.golden", description=__doc__
     )
@@ -134,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def print_report(report: Report) -> None:
+    """Print one line for each output."""
     for name, row in sorted(report.items()):
         print(
             f"output.{name:<22} max abs diff {row['difference']:.3g}  "

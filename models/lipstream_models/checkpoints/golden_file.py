@@ -1,4 +1,4 @@
-"""Reading a golden file: the network that its metadata describes, weights, inputs and expected outputs."""
+"""Golden files: a network's metadata, weights, inputs and expected outputs."""
 
 import json
 from collections.abc import Mapping
@@ -34,12 +34,12 @@ SETTINGS = (
 
 
 class GoldenError(LipstreamError):
-    """The file is not a golden file that can be run."""
+    """The file is not a valid golden file."""
 
 
 @dataclass(frozen=True)
 class GoldenFile:
-    """Metadata, and the tensors of each group without the group's prefix."""
+    """Metadata, and tensors by group, without the prefix of the group."""
 
     settings: Mapping[str, Any]
     weights: Mapping[str, Tensor]
@@ -48,7 +48,7 @@ class GoldenFile:
     outputs: Mapping[str, Tensor]
 
     def masks(self) -> list[Tensor]:
-        """Per level (1, frames, tokens, 3): whole picture, face, lips."""
+        """Return the masks of each level (1, frames, h*w, 3): full frame, face, lips."""
         levels = len(self.settings["block_out_channels"])
         return [
             torch.stack([self.inputs[f"{m}.{level}"] for m in MASKS], dim=-1)[None] for level in range(levels)
@@ -56,7 +56,7 @@ class GoldenFile:
 
 
 def read_golden(path: Path) -> GoldenFile:
-    """Raises GoldenError that says what is wrong: no file, not safetensors, metadata or tensors missing."""
+    """Read a golden file. Raises GoldenError for a missing or invalid file."""
     if not path.is_file():
         raise GoldenError(f"{path}: no such file; expected a golden .safetensors file")
     try:
@@ -74,11 +74,11 @@ def read_golden(path: Path) -> GoldenFile:
         return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
     golden = GoldenFile(settings, group("net."), group("vae."), group("input."), group("output."))
-    _check(path, golden)
+    _check_complete(path, golden)
     return golden
 
 
-def _check(path: Path, golden: GoldenFile) -> None:
+def _check_complete(path: Path, golden: GoldenFile) -> None:
     if not isinstance(golden.settings, dict):
         raise GoldenError(f"{path}: metadata `config` must be a JSON object")
     missing = [f"metadata {key}" for key in SETTINGS if key not in golden.settings]
@@ -94,7 +94,7 @@ def _check(path: Path, golden: GoldenFile) -> None:
 
 
 def network_config(golden: GoldenFile) -> NetworkConfig:
-    """The network that the metadata describes; widths that it does not mention are read off the weights."""
+    """Return the configuration that the metadata describes; widths it does not state come from the weights' shapes."""
     settings = golden.settings
     shapes = {key: tuple(value.shape) for key, value in golden.weights.items()}
     cross = int(settings["cross_attention_dim"])
@@ -118,27 +118,27 @@ def network_config(golden: GoldenFile) -> NetworkConfig:
 
 
 def empty_network(golden: GoldenFile) -> Network:
-    """The network on the meta device, without weights."""
+    """Return the network on the meta device, without weights."""
     with torch.device("meta"):
         return Network(network_config(golden))
 
 
 def build_network(golden: GoldenFile) -> Network:
-    """Network with the file's weights, strictly, fp32, evaluation mode."""
+    """Return the network with the file's weights, loaded strictly, in fp32 and evaluation mode."""
     network = empty_network(golden)
     _load(network, golden.weights)
     return network.eval().requires_grad_(False)
 
 
 def build_vae(golden: GoldenFile) -> StableAutoencoder:
-    """The autoencoder with the file's weights."""
+    """Return the autoencoder with the file's weights."""
     vae = empty_vae(golden)
     _load(vae, golden.vae_weights)
     return StableAutoencoder(vae.eval().requires_grad_(False), float(golden.settings["vae"]["scaling"]))
 
 
 def empty_vae(golden: GoldenFile) -> Any:
-    """diffusers' AutoencoderKL as the metadata describes it, on the meta device."""
+    """Return the AutoencoderKL that the metadata describes, on the meta device."""
     settings = golden.settings["vae"]
     widths = tuple(settings["block_out_channels"])
     build = cast(Any, AutoencoderKL)
@@ -155,6 +155,7 @@ def empty_vae(golden: GoldenFile) -> Any:
 
 
 def scheduler_config(golden: GoldenFile) -> SchedulerConfig:
+    """Return the scheduler configuration in the metadata."""
     return SchedulerConfig.from_dict(golden.settings["scheduler"])
 
 

@@ -1,4 +1,4 @@
-"""Hallo at full size from a directory of its published weights."""
+"""Loading of Hallo at full size from a directory of its published weights."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from .network_weights import load_model
 
 
 def load_hallo(root: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Model:
-    """The model of a directory in Hallo's layout, or one that `lipstream convert` wrote.
+    """Load a directory in Hallo's layout, or one that `lipstream convert` wrote.
 
-    dtype: by default the format that is fastest there, half precision on a GPU. Raises ModelDirectoryError with
-    every problem of the directory.
+    ``dtype`` defaults to the fastest number format of the device. Raises ModelDirectoryError that lists every problem.
     """
     device = torch.device(device)
     dtype = dtype or fast_dtype(device)
@@ -29,8 +28,8 @@ def load_hallo(root: Path, device: torch.device | str = "cpu", dtype: torch.dtyp
     identifier = FaceIdentifier(loaded.directory.detector, loaded.directory.recogniser)
 
     def identify(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        found = identifier.identify(image)
-        return np.zeros(512, np.float32) if found is None else found.embedding
+        face = identifier.identify(image)
+        return np.zeros(512, np.float32) if face is None else face.embedding
 
     return Model(
         name="hallo",

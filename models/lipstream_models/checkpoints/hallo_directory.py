@@ -1,13 +1,13 @@
-"""Directories that `--model` takes: Hallo's published layout, and what `convert` writes.
+"""Layout of model directories that `--model` accepts: Hallo's published one, and that of `lipstream convert`.
 
-    hallo/net.pth                        or  net.safetensors (converted)
-    stable-diffusion-v1-5/unet/config.json   or  config.json (ours, see NetworkConfig)
+    hallo/net.pth                            or  net.safetensors (converted)
+    stable-diffusion-v1-5/unet/config.json   or  config.json (a NetworkConfig)
     sd-vae-ft-mse/{config.json, diffusion_pytorch_model.safetensors}
     wav2vec/wav2vec2-base-960h/{config.json, preprocessor_config.json, model.safetensors}
     face_analysis/models/{scrfd_10g_bnkps.onnx, glintr100.onnx}
 
-The other files of Hallo's download (separator, motion module, UNet weights) are not needed: net.pth
-overwrites them.
+The other files of Hallo's download (separator, motion module, UNet weights) are not needed: net.pth contains their
+weights.
 """
 
 import json
@@ -46,7 +46,7 @@ UNET_KEYS = {
 
 
 class ModelDirectoryError(LipstreamError):
-    """A model directory cannot be used; the message lists every problem found."""
+    """A model directory is not usable. The message lists every problem."""
 
     def __init__(self, root: Path, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -57,35 +57,39 @@ class ModelDirectoryError(LipstreamError):
 
 @dataclass(frozen=True)
 class HalloDirectory:
-    """Where everything is. Only `network` depends on whether the directory was converted."""
+    """Paths in a model directory. Only ``network`` depends on whether it was converted."""
 
     root: Path
     network: Path
 
     @property
     def vae_config(self) -> Path:
+        """Configuration of the autoencoder."""
         return self.root / VAE_CONFIG
 
     @property
     def vae_weights(self) -> Path:
+        """Weights of the autoencoder."""
         return self.root / VAE_WEIGHTS
 
     @property
     def wav2vec(self) -> Path:
-        """Folder of the wav2vec2 model, for transformers."""
+        """Folder of the wav2vec 2.0 model, for transformers."""
         return self.root / WAV2VEC
 
     @property
     def detector(self) -> Path:
+        """Face detector (ONNX)."""
         return self.root / DETECTOR
 
     @property
     def recogniser(self) -> Path:
+        """Face recognition network (ONNX)."""
         return self.root / RECOGNISER
 
 
-def locate(root: Path) -> tuple[HalloDirectory, list[str]]:
-    """Find the network's file and list what is missing, each with what belongs there."""
+def locate_files(root: Path) -> tuple[HalloDirectory, list[str]]:
+    """Return the paths of a directory, and a message for each missing file. Raises ModelDirectoryError if it does not exist."""
     if not root.is_dir():
         raise ModelDirectoryError(
             root, ["no such directory; expected Hallo's pretrained_models or a converted model"]
@@ -94,7 +98,7 @@ def locate(root: Path) -> tuple[HalloDirectory, list[str]]:
         (root / path for path in NETWORK_FILES if (root / path).is_file()), root / NETWORK_FILES[-1]
     )
     directory = HalloDirectory(root, network)
-    wanted = [
+    required = [
         (network, "network weights (hallo/net.pth as published, or net.safetensors as converted)"),
         (directory.vae_config, "autoencoder configuration (diffusers AutoencoderKL)"),
         (directory.vae_weights, "autoencoder weights"),
@@ -102,7 +106,7 @@ def locate(root: Path) -> tuple[HalloDirectory, list[str]]:
         (directory.detector, "face detector (insightface antelopev2)"),
         (directory.recogniser, "face recogniser (insightface antelopev2)"),
     ]
-    missing = [f"{path}: missing; expected the {what}" for path, what in wanted if not path.is_file()]
+    missing = [f"{path}: missing; expected the {what}" for path, what in required if not path.is_file()]
     if not (root / NETWORK_CONFIG).is_file() and not (root / UNET_CONFIG).is_file():
         missing.append(
             f"{root / UNET_CONFIG}: missing; expected the UNet's configuration (or {NETWORK_CONFIG}, ours)"
@@ -111,9 +115,10 @@ def locate(root: Path) -> tuple[HalloDirectory, list[str]]:
 
 
 def read_network_config(root: Path, shapes: Shapes) -> NetworkConfig:
-    """Our config.json if there is one, else Hallo's networks as the UNet's and the speech encoder's
-    configurations and, for what these leave open, the shapes of the weights describe them. Raises
-    ConfigError naming the file.
+    """Read the configuration of the networks.
+
+    It is the directory's config.json if there is one. Otherwise it follows from the configurations of the UNet and of
+    wav2vec 2.0 and, for what these do not state, from the shapes of the weights. Raises ConfigError with the file.
     """
     own, unet, wav2vec = root / NETWORK_CONFIG, root / UNET_CONFIG, root / WAV2VEC / WAV2VEC_FILES[0]
     path = own if own.is_file() else unet
@@ -126,16 +131,17 @@ def read_network_config(root: Path, shapes: Shapes) -> NetworkConfig:
 
 
 def config_from_unet(unet: Mapping[str, Any], wav2vec: Mapping[str, Any], shapes: Shapes) -> NetworkConfig:
-    """Hallo at the widths of a Stable Diffusion UNet (whose `attention_head_dim` is the number of heads)
-    and a wav2vec2.
+    """Return Hallo's configuration at the widths of an SD-1.5 UNet and a wav2vec 2.0 model.
+
+    The UNet's ``attention_head_dim`` is the number of heads. Raises ConfigError.
     """
     missing = [key for key in UNET_KEYS if key not in unet]
     if missing:
         raise ConfigError(f"not a UNet configuration: {missing} missing")
-    usual = AudioProjectionConfig()
+    defaults = AudioProjectionConfig()
     blocks, channels = (
-        wav2vec.get("num_hidden_layers", usual.blocks),
-        wav2vec.get("hidden_size", usual.channels),
+        wav2vec.get("num_hidden_layers", defaults.blocks),
+        wav2vec.get("hidden_size", defaults.channels),
     )
     if not all(
         isinstance(value, int) and value > 0 for value in (blocks, channels, unet["cross_attention_dim"])
@@ -158,7 +164,7 @@ def config_from_unet(unet: Mapping[str, Any], wav2vec: Mapping[str, Any], shapes
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises ConfigError naming the file."""
+    """Read a JSON object. Raises ConfigError with the file."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Widths that no configuration file of Hallo states, read off the shapes of its weights."""
+"""Widths that Hallo's configuration files do not state, inferred from the shapes of its weights."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def face_locator_channels(shapes: Shapes) -> tuple[int, ...]:
-    """The first convolution's width, then that of every second block (the strided ones)."""
+    """Return the widths of the face locator: first convolution, then every second block (the strided ones)."""
     first = shapes.get("face_locator.conv_in.weight")
     if first is None:
         return NetworkConfig().face_locator_channels
@@ -19,12 +19,13 @@ def face_locator_channels(shapes: Shapes) -> tuple[int, ...]:
 
 
 def max_positions(shapes: Shapes) -> int:
-    """Length of the position table of the motion modules."""
+    """Return the length of the position table in the motion modules."""
     tables = (shape[1] for key, shape in shapes.items() if key.endswith("pos_encoder.pe") and len(shape) == 3)
     return next(tables, NetworkConfig().max_positions)
 
 
 def identity_projection(shapes: Shapes, cross_attention_dim: int) -> IdentityProjectionConfig:
+    """Return the shape of the identity projection; Hallo's own if the weights do not tell."""
     shape = shapes.get("imageproj.proj.weight")
     if shape is None or len(shape) != 2 or shape[0] % cross_attention_dim or not shape[0]:
         return IdentityProjectionConfig()
@@ -32,21 +33,22 @@ def identity_projection(shapes: Shapes, cross_attention_dim: int) -> IdentityPro
 
 
 def audio_projection(shapes: Shapes, blocks: int, channels: int) -> AudioProjectionConfig:
-    """`blocks` and `channels` are the speech encoder's layers and width. Hallo's own values where the
-    shapes say nothing sensible.
+    """Return the shape of the audio projection; Hallo's own values where the weights do not tell.
+
+    ``blocks`` and ``channels``: layers and width of the audio encoder.
     """
-    usual = AudioProjectionConfig()
-    norm = shapes.get("audioproj.norm.weight", (usual.output_dim,))
+    defaults = AudioProjectionConfig()
+    norm = shapes.get("audioproj.norm.weight", (defaults.output_dim,))
     first = shapes.get("audioproj.proj1.weight", ())
     last = shapes.get("audioproj.proj3.weight", ())
     if len(first) != 2 or len(last) != 2 or not norm or not norm[0]:
         return AudioProjectionConfig(blocks=blocks, channels=channels)
     frame = blocks * channels
     return AudioProjectionConfig(
-        seq_len=usual.seq_len if first[1] % frame or not first[1] else first[1] // frame,
+        seq_len=defaults.seq_len if first[1] % frame or not first[1] else first[1] // frame,
         blocks=blocks,
         channels=channels,
         intermediate_dim=first[0],
         output_dim=norm[0],
-        context_tokens=usual.context_tokens if last[0] % norm[0] or not last[0] else last[0] // norm[0],
+        context_tokens=defaults.context_tokens if last[0] % norm[0] or not last[0] else last[0] // norm[0],
     )

@@ -1,4 +1,4 @@
-"""Loading a Hallo model directory, with every problem in one error."""
+"""Loading of a Hallo model directory, with all its problems in one error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,30 +11,29 @@ from torch import Tensor, nn
 
 from ..autoencoders.sd_vae import StableAutoencoder
 from ..config import ConfigError, NetworkConfig, SchedulerConfig
-from ..errors import LipstreamError
+from ..errors import LipstreamError, WeightsError
 from ..networks import Network
 from .hallo_directory import (
     VAE_WEIGHTS,
     HalloDirectory,
     ModelDirectoryError,
-    locate,
+    locate_files,
     read_json,
     read_network_config,
 )
 from .weights_file import (
-    WeightsError,
     WeightsFile,
-    misfits,
+    find_mismatches,
     open_weights,
 )
 
-# Attention names of diffusers before 0.15, which sd-vae-ft-mse's file still has.
+# Attention names of diffusers before 0.15, as in the file of sd-vae-ft-mse.
 OLD_VAE_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
 
 
 @dataclass(frozen=True)
 class HalloModel:
-    """A loaded directory. wav2vec2 and the face models are loaded by those who use them, from `directory`."""
+    """Networks of a loaded directory. wav2vec 2.0 and the face models are loaded separately, from ``directory``."""
 
     directory: HalloDirectory
     network: Network
@@ -44,7 +43,7 @@ class HalloModel:
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """A directory whose files are all there and fit, before any weight is read."""
+    """A complete directory whose weights have the right names and shapes; no weight has been read yet."""
 
     directory: HalloDirectory
     config: NetworkConfig
@@ -55,8 +54,8 @@ class CheckedModel:
 
 
 def check_model(root: Path) -> CheckedModel:
-    """Look at every file by name and shape. Raises ModelDirectoryError that lists all problems."""
-    directory, problems = locate(root)
+    """Check all files, and names and shapes of all weights. Raises ModelDirectoryError that lists every problem."""
+    directory, problems = locate_files(root)
     config = network = vae = None
     weights = _open(directory.network, problems) if directory.network.is_file() else None
     vae_weights = _open(directory.vae_weights, problems) if directory.vae_weights.is_file() else None
@@ -78,13 +77,15 @@ def check_model(root: Path) -> CheckedModel:
 def load_model(
     root: Path, dtype: torch.dtype = torch.float16, device: torch.device | str = "cpu"
 ) -> HalloModel:
-    """Load networks and autoencoder in `dtype` on `device`, in evaluation mode.
+    """Load networks and autoencoder in ``dtype`` on ``device``, in evaluation mode.
 
-    Raises ModelDirectoryError that lists every problem; DeviceError if the device cannot hold or run them.
+    Raises:
+        ModelDirectoryError: lists every problem of the directory.
+        DeviceError: the device is missing or too small.
     """
     checked = check_model(root)
-    network = _fill(checked.network, checked.network_weights, dtype, device)
-    vae = _fill(checked.vae, checked.vae_weights, dtype, device)
+    network = _load_weights(checked.network, checked.network_weights, dtype, device)
+    vae = _load_weights(checked.vae, checked.vae_weights, dtype, device)
     return HalloModel(
         checked.directory,
         network,
@@ -94,7 +95,7 @@ def load_model(
 
 
 class DeviceError(LipstreamError):
-    """The weights do not fit the device, or the device is not there."""
+    """The weights do not fit on the device, or the device does not exist."""
 
 
 def _open(path: Path, problems: list[str]) -> WeightsFile | None:
@@ -107,21 +108,21 @@ def _open(path: Path, problems: list[str]) -> WeightsFile | None:
 
 
 def _compare(file: WeightsFile | None, module: nn.Module | None) -> list[str]:
-    """Problems of a weight file with the module that it is for."""
+    """Return the mismatches of a weight file with its module."""
     if file is None or module is None:
         return []
-    return misfits(file, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+    return find_mismatches(file, {key: tuple(value.shape) for key, value in module.state_dict().items()})
 
 
 def _rename(file: WeightsFile) -> WeightsFile:
-    """Give old autoencoder files today's names."""
+    """Rename the keys of old autoencoder files to current names."""
 
-    def today(key: str) -> str:
+    def current_name(key: str) -> str:
         for old, new in OLD_VAE_NAMES.items():
             key = key.replace(old, new) if ".attentions." in key else key
         return key
 
-    originals: Mapping[str, str] = {today(key): key for key in file.shapes}
+    originals: Mapping[str, str] = {current_name(key): key for key in file.shapes}
     shapes = {key: file.shapes[original] for key, original in originals.items()}
     return WeightsFile(file.path, shapes, lambda key: file.read(originals[key]))
 
@@ -141,16 +142,16 @@ def _empty_vae(path: Path, problems: list[str]) -> Any:
 M = TypeVar("M", bound=nn.Module)
 
 
-def _fill(module: M, weights: WeightsFile, dtype: torch.dtype, device: torch.device | str) -> M:
-    """Read tensor by tensor straight into the wanted type and place; convolutions in channels-last order."""
+def _load_weights(module: M, weights: WeightsFile, dtype: torch.dtype, device: torch.device | str) -> M:
+    """Load tensors one by one in their final type, device and layout (channels last for convolutions)."""
 
-    def place(tensor: Tensor) -> Tensor:
+    def convert(tensor: Tensor) -> Tensor:
         layout = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
         return tensor.to(device=device, dtype=dtype).contiguous(memory_format=layout)
 
     try:
-        state = {key: place(weights.read(key)) for key in weights.shapes}
+        state = {key: convert(weights.read(key)) for key in weights.shapes}
     except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f"{weights.path}: cannot be put on {device} as {dtype} ({error})") from error
+        raise DeviceError(f"{weights.path}: cannot be loaded on {device} as {dtype} ({error})") from error
     module.load_state_dict(state, strict=True, assign=True)
     return module.eval().requires_grad_(False)

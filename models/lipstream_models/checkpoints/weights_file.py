@@ -1,6 +1,7 @@
-"""Weight files as streams: tensors are looked at by name and shape first and read one at a time.
+"""Weight files: names and shapes of all tensors, which are read one at a time.
 
-`.safetensors` and torch's `.pth` (memory-mapped, tensors only: no object in it is ever unpickled).
+Supports `.safetensors` and torch's `.pth`. The latter is memory-mapped and may contain tensors only: no object in it
+is ever unpickled.
 """
 
 import json
@@ -17,16 +18,12 @@ import safetensors
 import torch
 from torch import Tensor
 
-from ..errors import LipstreamError
-
-
-class WeightsError(LipstreamError):
-    """A weight file cannot be read, or its tensors do not fit."""
+from ..errors import WeightsError
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Names and shapes of a weight file, and how to read one tensor."""
+    """Names and shapes of the tensors in a file, and a function that reads one of them."""
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
@@ -34,9 +31,7 @@ class WeightsFile:
 
 
 def open_weights(path: Path) -> WeightsFile:
-    """Raises WeightsError for a file that is missing, truncated, of another kind, or holds more than
-    tensors.
-    """
+    """Open a weight file. Raises WeightsError if it is missing, truncated, or contains anything but tensors."""
     if not path.is_file():
         raise WeightsError(f"{path}: missing")
     return _open_safetensors(path) if path.suffix == ".safetensors" else _open_torch(path)
@@ -56,10 +51,10 @@ def _open_safetensors(path: Path) -> WeightsFile:
 def _open_torch(path: Path) -> WeightsFile:
     size = path.stat().st_size
     try:
-        # Files of torch before 1.6 are no zip archives and cannot be mapped.
+        # Files of torch before 1.6 are not zip archives and cannot be memory-mapped.
         mapped = zipfile.is_zipfile(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of files that are refused anyway
+            warnings.simplefilter("ignore")  # warns of the pickle protocol of files that are refused anyway
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
@@ -74,10 +69,8 @@ def _open_torch(path: Path) -> WeightsFile:
     return WeightsFile(path, {key: tuple(value.shape) for key, value in state.items()}, state.__getitem__)
 
 
-def misfits(file: WeightsFile, expected: Mapping[str, tuple[int, ...]], limit: int = 5) -> list[str]:
-    """What keeps the file from being loaded strictly: missing and unexpected keys, wrong shapes; empty if
-    nothing.
-    """
+def find_mismatches(file: WeightsFile, expected: Mapping[str, tuple[int, ...]], limit: int = 5) -> list[str]:
+    """Return a message for missing keys, for unexpected keys and for wrong shapes; empty if the file loads strictly."""
     missing = [f"{key} {list(shape)}" for key, shape in expected.items() if key not in file.shapes]
     unexpected = [key for key in file.shapes if key not in expected]
     wrong = [
@@ -86,14 +79,14 @@ def misfits(file: WeightsFile, expected: Mapping[str, tuple[int, ...]], limit: i
         if key in file.shapes and file.shapes[key] != shape
     ]
     return [
-        f"{file.path}: {len(found)} of {total} {kind}: {'; '.join(found[:limit])}"
-        + (f"; and {len(found) - limit} more" if len(found) > limit else "")
-        for found, total, kind in (
+        f"{file.path}: {len(keys)} of {total} {kind}: {'; '.join(keys[:limit])}"
+        + (f"; and {len(keys) - limit} more" if len(keys) > limit else "")
+        for keys, total, kind in (
             (missing, len(expected), "expected keys missing"),
             (unexpected, len(file.shapes), "keys not expected"),
             (wrong, len(expected), "keys of a wrong shape"),
         )
-        if found
+        if keys
     ]
 
 
@@ -109,10 +102,15 @@ DTYPES: Mapping[torch.dtype, str] = {
 def write_safetensors(
     path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype, tensors: Iterator[Tensor]
 ) -> None:
-    """Write tensors, in the order of `shapes`, one at a time, so that memory stays flat however large the
-    file.
+    """Write a safetensors file, one tensor at a time, so that memory use does not grow with the file.
 
-    The file appears under its name only when it is complete.
+    The file gets its name when it is complete.
+
+    Args:
+        path: the file.
+        shapes: shape of each tensor, by name.
+        dtype: number format of all tensors.
+        tensors: the tensors, in the order of ``shapes``.
     """
     item = torch.empty((), dtype=dtype).element_size()
     header: dict[str, object] = {}

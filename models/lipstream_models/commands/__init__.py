@@ -1,1 +1,1 @@
-"""The `lipstream` commands of this room, each a plain function."""
+"""Commands of `lipstream` that work on models: analyse, convert, evaluate, plan and tune."""

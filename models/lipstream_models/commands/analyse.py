@@ -1,4 +1,4 @@
-"""`lipstream analyse`: pictures and numbers to choose key steps, threshold and layers of a plan by."""
+"""`lipstream analyse`: plots and numbers for the choice of key steps, threshold and layers of a plan."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import typer
 from numpy.typing import NDArray
 
 from ..analysis.analysis import Analysis, analyse
-from ..analysis.plots import Frames, draw, draw_frames
-from ..audio import iter_audio, windowed
+from ..analysis.plots import Frames, plot_analysis, plot_frames
+from ..audio.decode import iter_audio
+from ..audio.windows import iter_windows
 from ..bundled import (
     avatar_names,
     avatar_path,
@@ -31,60 +32,76 @@ _PRESETS = ("base", "deepcache", "fasterdiffusion", "lightningcp", "paper", "bal
 
 
 def analyse_command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="folder for the pictures and analysis.json")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the plots and analysis.json.")],
     portrait: Annotated[
-        str, typer.Option(help="a picture of a face, or the name of a bundled avatar")
+        str, typer.Option(help="Image of a face, or the name of a bundled avatar.")
     ] = "amara",
-    audio: Annotated[Path | None, typer.Option(help="a recording; the bundled one without it")] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
+    audio: Annotated[
+        Path | None, typer.Option(help="Recording of speech. Without it, the bundled one.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale; the model's own without it")] = None,
-    start: Annotated[float, typer.Option(help="a second of the recording that the clip holds", min=0)] = 0.0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    model: Annotated[
+        Path | None, typer.Option(help="Directory of Hallo weights. Without it, the bundled model.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of DDIM steps. Without it, the model's own number.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale of classifier-free guidance. Without it, the model's own."),
+    ] = None,
+    start: Annotated[
+        float,
+        typer.Option(help="Time in seconds; the window of the recording that has it is analysed.", min=0),
+    ] = 0.0,
+    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
-    """What features and attentions do over the steps of a clip (the paper's figures 1, 2, 4 and 5), as PNG and JSON."""
+    """Plot features and attentions over the steps of a window (figures 1, 2, 4 and 5 of LightningCP)."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling.of(loaded, "exact", steps, guidance)
+    sampling = Sampling.for_model(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (
         avatar_path(portrait)
         if portrait in avatar_names() and not Path(portrait).exists()
         else Path(portrait)
     )
-    engine = TalkingHeadPipeline(loaded)
-    avatar = engine.encode_portrait(prepare_portrait(source, FaceLandmarker(), loaded.portrait))
+    pipeline = TalkingHeadPipeline(loaded)
+    encoded_portrait = pipeline.encode_portrait(prepare_portrait(source, FaceLandmarker(), loaded.portrait))
     out.mkdir(parents=True, exist_ok=True)
-    case = engine.sampling_inputs(engine.initial_state(avatar, sampling), window)
-    found = analyse(
+    inputs = pipeline.sampling_inputs(pipeline.initial_state(encoded_portrait, sampling), window)
+    analysis = analyse(
         loaded.network.denoising_unet,
-        case.schedule,
-        case.noise,
-        case.conditions,
+        inputs.schedule,
+        inputs.noise,
+        inputs.conditions,
         sampling.guidance,
-        avatar.foreground,
+        encoded_portrait.foreground,
     )
     rows: dict[str, Frames] = {}
     for name in _PRESETS:
-        stream = engine.initial_state(avatar, Sampling.of(loaded, name, steps, guidance))
-        rows[name] = engine.generate_windows([(stream, window)])[0][1]
-    (out / "analysis.json").write_text(json.dumps(as_dict(found, loaded.name, sampling), indent=2) + "\n")
-    for path in [*draw(found, out), draw_frames(rows, out / "figure5.png"), out / "analysis.json"]:
+        state = pipeline.initial_state(encoded_portrait, Sampling.for_model(loaded, name, steps, guidance))
+        rows[name] = pipeline.generate_windows([(state, window)])[0][1]
+    (out / "analysis.json").write_text(json.dumps(as_dict(analysis, loaded.name, sampling), indent=2) + "\n")
+    for path in [
+        *plot_analysis(analysis, out),
+        plot_frames(rows, out / "figure5.png"),
+        out / "analysis.json",
+    ]:
         typer.echo(str(path))
 
 
-def as_dict(found: Analysis, model: str, sampling: Sampling) -> dict[str, object]:
-    """JSON values; null where there is no step before the first."""
-    numbers = json.loads(json.dumps(asdict(found)).replace("NaN", "null"))
+def as_dict(analysis: Analysis, model: str, sampling: Sampling) -> dict[str, object]:
+    """Return JSON values; null where the first step has no previous one."""
+    numbers = json.loads(json.dumps(asdict(analysis)).replace("NaN", "null"))
     return {"model": model, "steps": sampling.steps, "guidance": sampling.guidance, **numbers}
 
 
 def _window(model: Model, audio: Path, start: float) -> NDArray[np.float32]:
-    """Audio features (F, 5, blocks, channels) of the clip window of the recording that holds this second."""
-    windows = windowed(model.audio.stream(), iter_audio(audio), model.defaults.window)
+    """Return audio features (F, 5, blocks, channels) of the window of a recording at a time in seconds."""
+    windows = iter_windows(model.audio.stream(), iter_audio(audio), model.defaults.window)
     number = int(start * model.fps / model.defaults.window)
-    found = next(islice(windows, number, None), None)
-    if found is None:
-        raise LipstreamError(f"{audio}: expected sound at {start:g} s, but the recording ends before")
-    return found
+    window = next(islice(windows, number, None), None)
+    if window is None:
+        raise LipstreamError(
+            f"{audio}: expected audio at {start:g} s, but the recording ends before; lower --start"
+        )
+    return window

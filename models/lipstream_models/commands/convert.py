@@ -1,4 +1,4 @@
-"""`lipstream convert DIR OUT`."""
+"""`lipstream convert`: Hallo's weights as safetensors in half precision."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def convert_command(
-    directory: Annotated[Path, typer.Argument(help="a directory in Hallo's layout")],
-    out: Annotated[Path, typer.Argument(help="a new directory, for --model")],
-    dtype: Annotated[Literal["fp16", "bf16"], typer.Option(help="half precision of the weights")] = "fp16",
+    directory: Annotated[Path, typer.Argument(help="Directory in Hallo's layout.")],
+    out: Annotated[Path, typer.Argument(help="New directory, for --model.")],
+    dtype: Annotated[Literal["fp16", "bf16"], typer.Option(help="Number format of the weights.")] = "fp16",
 ) -> None:
-    """Hallo's weights as safetensors in half precision."""
-    convert(directory, out, DTYPES[dtype], _report)
+    """Convert Hallo's weights to safetensors in half precision."""
+    convert(directory, out, DTYPES[dtype], _print_progress)
     typer.echo(f"{out}: converted; use it with --model {out}")
 
 
-def _report(name: str, done: int, total: int) -> None:
+def _print_progress(name: str, done: int, total: int) -> None:
     if done == total or done % 200 == 0:
         typer.echo(f"{name}: {done}/{total} tensors", err=True)

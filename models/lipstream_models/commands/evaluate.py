@@ -1,4 +1,4 @@
-"""`lipstream evaluate`: presets on a folder of videos, as HDTF or MEAD have them."""
+"""`lipstream evaluate`: presets on a folder of videos, such as HDTF or MEAD."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..bundled import load_bundled
 from ..checkpoints.hallo import load_hallo
 from ..device.allocator import keep_freed_memory
 from ..errors import LipstreamError
-from ..evaluation.runner import Evaluation, Judges, evaluate
+from ..evaluation.runner import Evaluation, MetricNetworks, evaluate
 from ..evaluation.table import as_table, as_values
 from ..model import Model
 from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
-from ..quality.feature_networks import CLIP, frame_features, video_features
-from ..quality.fidelity import TrueClip
-from ..quality.image_quality import require_similarity
+from ..quality.feature_networks import CLIP_FRAMES, frame_features, video_features
+from ..quality.fidelity import ReferenceClip
+from ..quality.image_quality import require_ssim
 from ..quality.syncnet import load_syncnet
 from ..quality.video_clip import find_videos, read_clip
 
@@ -32,34 +32,51 @@ _PRESETS = "base,fasterdiffusion,deepcache,lightningcp,paper,realtime"
 
 def evaluate_command(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="videos, each with its sound; folders in it are searched")
+        Path,
+        typer.Argument(metavar="DIR", help="Folder of videos with audio; its subfolders are searched too."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="folder for evaluation.json and evaluation.md")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for evaluation.json and evaluation.md.")],
     presets: Annotated[
-        str, typer.Option(help="names or plans' JSON files, with commas between; or all; base comes first")
+        str,
+        typer.Option(
+            help="Names of presets or JSON files of plans, separated by commas, or `all`. Base is always included."
+        ),
     ] = _PRESETS,
     model: Annotated[
-        Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
+        Path | None, typer.Option(help="Directory of Hallo weights. Without it, the bundled model.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale; the model's own without it")] = None,
-    seed: Annotated[int, typer.Option(help="of the noise, the same for all presets")] = 0,
-    seconds: Annotated[float, typer.Option(help="at most this much of each video", min=0.1)] = 8.0,
-    limit: Annotated[int | None, typer.Option(help="at most this many videos", min=1)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of DDIM steps. Without it, the model's own number.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale of classifier-free guidance. Without it, the model's own."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise, the same for all presets.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Longest part of each video in seconds.", min=0.1)] = 8.0,
+    limit: Annotated[int | None, typer.Option(help="Most videos. Without it, all.", min=1)] = None,
     inception: Annotated[
-        Path | None, typer.Option(help="for FID: inception-2015-12-05.pt of StyleGAN's metrics")
+        Path | None,
+        typer.Option(
+            help="Network for FID: inception-2015-12-05.pt of StyleGAN's metrics. Without it, no FID."
+        ),
     ] = None,
-    i3d: Annotated[Path | None, typer.Option(help="for FVD: i3d_torchscript.pt of StyleGAN-V")] = None,
-    syncnet: Annotated[Path | None, typer.Option(help="for Sync: syncnet_v2.model of SyncNet")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    i3d: Annotated[
+        Path | None,
+        typer.Option(help="Network for FVD: i3d_torchscript.pt of StyleGAN-V. Without it, no FVD."),
+    ] = None,
+    syncnet: Annotated[
+        Path | None, typer.Option(help="Network for Sync: syncnet_v2.model of SyncNet. Without it, no Sync.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
-    """Presets on real videos: first frame and sound go in; what comes out is compared with base and with the video."""
-    require_similarity()
+    """Evaluate presets on real videos: animate the first frame by the audio, compare with base and video."""
+    require_ssim()
     videos = find_videos(_folder(directory))
     keep_freed_memory()
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
     samplings = _samplings(loaded, presets, steps, guidance, seed)
-    judges = Judges(
+    networks = MetricNetworks(
         None if inception is None else frame_features(inception, loaded.device),
         None if i3d is None else video_features(i3d, loaded.device),
         None if syncnet is None else load_syncnet(syncnet, loaded.device),
@@ -67,7 +84,7 @@ def evaluate_command(
     out.mkdir(parents=True, exist_ok=True)
     skipped: dict[str, str] = {}
     clips = islice(_clips(videos, directory, loaded, seconds, skipped), limit)
-    found = evaluate(TalkingHeadPipeline(loaded), clips, samplings, judges)
+    evaluation = evaluate(TalkingHeadPipeline(loaded), clips, samplings, networks)
     settings = {
         "model": loaded.name,
         "device": str(loaded.device),
@@ -76,10 +93,10 @@ def evaluate_command(
         "seed": seed,
         "seconds": seconds,
     }
-    notes = _notes(found, judges, skipped)
-    values = {"settings": settings, "skipped": skipped, "notes": notes, **as_values(found)}
+    notes = _notes(evaluation, networks, skipped)
+    values = {"settings": settings, "skipped": skipped, "notes": notes, **as_values(evaluation)}
     (out / "evaluation.json").write_text(json.dumps(values, indent=2) + "\n")
-    text = "\n\n".join([as_table(found), "\n".join(f"- {note}" for note in notes)])
+    text = "\n\n".join([as_table(evaluation), "\n".join(f"- {note}" for note in notes)])
     (out / "evaluation.md").write_text(text + "\n")
     typer.echo(text)
 
@@ -87,10 +104,16 @@ def evaluate_command(
 def _samplings(
     model: Model, names: str, steps: int | None, guidance: float | None, seed: int
 ) -> dict[str, Sampling]:
-    """By name, base first. Raises SamplingError for a preset that does not exist."""
-    asked = PRESETS if names.strip() == "all" else [name for name in names.replace(",", " ").split() if name]
-    ordered = dict.fromkeys(["base", *asked])
-    samplings = {name: Sampling.of(model, name, steps, guidance, seed) for name in ordered}
+    """Return samplings by name, base first.
+
+    Raises:
+        SamplingError: A preset does not exist.
+    """
+    requested = (
+        PRESETS if names.strip() == "all" else [name for name in names.replace(",", " ").split() if name]
+    )
+    ordered = dict.fromkeys(["base", *requested])
+    samplings = {name: Sampling.for_model(model, name, steps, guidance, seed) for name in ordered}
     for sampling in samplings.values():
         sampling.plan()
     return samplings
@@ -98,8 +121,8 @@ def _samplings(
 
 def _clips(
     videos: Sequence[Path], directory: Path, model: Model, seconds: float, skipped: dict[str, str]
-) -> Iterator[TrueClip]:
-    """Those that can be used; why the others cannot is said and noted."""
+) -> Iterator[ReferenceClip]:
+    """Yield the usable videos; print and record why others are skipped."""
     landmarker = FaceLandmarker()
     for number, path in enumerate(videos, 1):
         name = path.relative_to(directory).as_posix()
@@ -113,21 +136,23 @@ def _clips(
         yield clip
 
 
-def _notes(found: Evaluation, judges: Judges, skipped: dict[str, str]) -> list[str]:
-    """What the figures rest on, and what was left out."""
-    notes = [f"videos: {len(found.videos)}, frames: {found.frames}, skipped: {len(skipped)}"]
-    if judges.inception is None:
+def _notes(evaluation: Evaluation, networks: MetricNetworks, skipped: dict[str, str]) -> list[str]:
+    """Return remarks on the basis of the metrics, and on those left out."""
+    notes = [f"videos: {len(evaluation.videos)}, frames: {evaluation.frames}, skipped: {len(skipped)}"]
+    if networks.inception is None:
         notes.append("FID left out: --inception FILE supplies its network (inception-2015-12-05.pt)")
     else:
-        notes.append(f"FID over {found.frames} frames; below some thousand it says little")
-    if judges.i3d is None:
+        notes.append(f"FID over {evaluation.frames} frames; below some thousands it is not meaningful")
+    if networks.i3d is None:
         notes.append("FVD left out: --i3d FILE supplies its network (i3d_torchscript.pt)")
     else:
-        notes.append(f"FVD over {found.clips} clips of {CLIP} frames; below some thousand it says little")
-    if judges.syncnet is None:
+        notes.append(
+            f"FVD over {evaluation.clips} clips of {CLIP_FRAMES} frames; below some thousands it is not meaningful"
+        )
+    if networks.syncnet is None:
         notes.append("Sync left out: --syncnet FILE supplies its network (syncnet_v2.model)")
     else:
-        notes.append(f"Sync of the videos themselves: {found.video_sync:.2f}")
+        notes.append(f"Sync of the videos themselves: {evaluation.video_sync:.2f}")
     return notes
 
 

@@ -1,4 +1,4 @@
-"""`lipstream plan PRESET`: how a preset samples, and what it costs at full size."""
+"""`lipstream plan`: the steps of a preset, and its cost at full size."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_text import describe_plan
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import Price
 
 from ..analysis.meta_models import (
     FACE_SHARE,
-    FullSize,
-    compare,
-    full_size,
+    MetaModel,
+    compare_costs,
+    meta_model,
 )
 from ..errors import LipstreamError
 from ..pipeline import read_plan
@@ -26,26 +26,30 @@ from ..pipeline import read_plan
 
 def plan_command(
     name: Annotated[
-        str, typer.Argument(metavar="PRESET", help=f"{', '.join(PRESETS)}; or a plan's JSON file")
+        str, typer.Argument(metavar="PRESET", help=f"Preset ({', '.join(PRESETS)}) or JSON file of a plan.")
     ],
-    model: Annotated[Literal["hallo", "bundled"], typer.Option(help="at whose full size")] = "hallo",
+    model: Annotated[
+        Literal["hallo", "bundled"], typer.Option(help="Model at whose full size the cost is counted.")
+    ] = "hallo",
     steps: Annotated[
-        int | None, typer.Option(help="sampling steps; the model's own number without it")
+        int | None, typer.Option(help="Number of sampling steps. Without it, the model's own.")
     ] = None,
-    face: Annotated[float, typer.Option(help="share of the picture that is foreground (DFA)")] = FACE_SHARE,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    face: Annotated[
+        float, typer.Option(help="Share of the frame that the face covers (DFA), 0 to 1.")
+    ] = FACE_SHARE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """How a preset samples, and how many FLOPs a clip takes: counted, not timed, at the model's full size."""
-    size = full_size(model)
+    """Print how a preset samples, and the FLOPs of a window, counted at the model's full size."""
+    size = meta_model(model)
     try:
         plan = _plan(name, steps, size)
-        prices = compare(plan, size, face)
+        prices = compare_costs(plan, size, face)
     except ValueError as error:
         raise LipstreamError(str(error)) from error
     typer.echo(json.dumps(as_dict(plan, size, prices), indent=2) if as_json else as_text(plan, size, prices))
 
 
-def _plan(name: str, steps: int | None, size: FullSize) -> Plan:
+def _plan(name: str, steps: int | None, size: MetaModel) -> Plan:
     if not name.endswith(".json"):
         return preset(name, size.defaults.steps_for(name) if steps is None else steps)
     plan = read_plan(Path(name))
@@ -54,9 +58,9 @@ def _plan(name: str, steps: int | None, size: FullSize) -> Plan:
     return plan
 
 
-def as_dict(plan: Plan, size: FullSize, prices: dict[str, Price]) -> dict[str, Any]:
-    """Everything that is printed, as JSON values; TFLOP are 1e12 FLOPs, two for a multiplication and an addition."""
-    own = prices["exact" if plan.exact else "as released"]
+def as_dict(plan: Plan, size: MetaModel, prices: dict[str, Price]) -> dict[str, Any]:
+    """Return plan and costs as JSON values; a multiplication and an addition are two FLOPs."""
+    own = prices["exact" if plan.project_once else "as released"]
     return {
         "plan": asdict(plan),
         "keys": list(plan.keys),
@@ -72,16 +76,16 @@ def as_dict(plan: Plan, size: FullSize, prices: dict[str, Price]) -> dict[str, A
     }
 
 
-def as_text(plan: Plan, size: FullSize, prices: dict[str, Price]) -> str:
-    """The plan, and a line for each kind of evaluation."""
-    own = prices["exact" if plan.exact else "as released"]
+def as_text(plan: Plan, size: MetaModel, prices: dict[str, Price]) -> str:
+    """Return the plan as text, with a line for each kind of evaluation."""
+    own = prices["exact" if plan.project_once else "as released"]
     kinds = [
         f"  {kind.times:>3} x {kind.name}, {kind.rows} rows: {kind.flops / 1e12:.4g} TFLOP each"
         for kind in own.evaluations
     ]
     return "\n".join(
         [
-            describe(plan),
+            describe_plan(plan),
             f"{own.tflop:.5g} TFLOP per clip of {size.defaults.window} frames ({size.name} at full size, guidance "
             f"{size.defaults.guidance:g}), {prices['base'].flops / own.flops:.2f}x less than base",
             *kinds,

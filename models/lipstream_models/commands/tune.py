@@ -1,4 +1,4 @@
-"""`lipstream tune`: a plan for a model, found by search against a budget of fidelity."""
+"""`lipstream tune`: search for the cheapest plan within a fidelity budget."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import typer
 from torch import Tensor
 
 from lipstream_accel.plan import Plan
-from lipstream_accel.plan_json import to_json
-from lipstream_accel.plan_text import describe
+from lipstream_accel.plan_json import plan_to_json
+from lipstream_accel.plan_text import describe_plan
 
-from ..analysis.meta_models import full_size, price_plan
+from ..analysis.meta_models import meta_model, price_plan
 from ..analysis.tuning import tune
-from ..audio import iter_audio, windowed
+from ..audio.decode import iter_audio
+from ..audio.windows import iter_windows
 from ..bundled import (
     avatar_names,
     avatar_path,
@@ -29,36 +30,47 @@ from ..portrait import FaceLandmarker, prepare_portrait
 
 
 def tune_command(
-    out: Annotated[Path, typer.Option("--out", "-o", help="the plan, a JSON file for --preset")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file for the plan, which --preset takes.")],
     model: Annotated[
-        Path | None, typer.Option(help="directory of Hallo weights; the bundled model without it")
+        Path | None, typer.Option(help="Directory of Hallo weights. Without it, the bundled model.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
-    guidance: Annotated[float | None, typer.Option(help="guidance scale; the model's own without it")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Number of DDIM steps. Without it, the model's own number.")
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Guidance scale of classifier-free guidance. Without it, the model's own."),
+    ] = None,
     budget: Annotated[
-        float, typer.Option(help="least signal-to-noise ratio against full sampling, in the face, dB")
+        float, typer.Option(help="Lowest signal-to-noise ratio to full sampling in the face, in dB.")
     ] = 15.0,
     foreground: Annotated[
-        bool, typer.Option(help="steps between key steps attend inside the face only")
+        bool, typer.Option(help="Whether steps between key steps attend inside the face only.")
     ] = True,
     forecast: Annotated[
-        bool, typer.Option(help="also try forecasts of f_U31, which takes twice as long")
+        bool, typer.Option(help="Whether to try forecasts of f_U31 too, which takes twice as long.")
     ] = False,
-    portraits: Annotated[int, typer.Option(help="bundled avatars to judge plans on", min=1)] = 2,
-    frames: Annotated[int, typer.Option(help="of each avatar that plans are judged on", min=1)] = 4,
-    audio: Annotated[Path | None, typer.Option(help="a recording; the bundled one without it")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    portraits: Annotated[
+        int, typer.Option(help="Number of bundled avatars that plans are rated on.", min=1)
+    ] = 2,
+    frames: Annotated[
+        int, typer.Option(help="Number of frames of each avatar that plans are rated on.", min=1)
+    ] = 4,
+    audio: Annotated[
+        Path | None, typer.Option(help="Recording of speech. Without it, the bundled one.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device that runs the model: cpu, cuda, cuda:1 ...")] = "cpu",
 ) -> None:
-    """Leaves out key steps and guidance, piece by piece, where it costs the least, and writes the plan that is left."""
+    """Remove key steps and guidance step by step where it costs least fidelity, and write the final plan."""
     loaded = load_bundled(device) if model is None else load_hallo(model, device)
-    sampling = Sampling.of(loaded, "exact", steps, guidance)
-    size = full_size("bundled" if model is None else "hallo")
+    sampling = Sampling.for_model(loaded, "exact", steps, guidance)
+    size = meta_model("bundled" if model is None else "hallo")
 
     def cost(plan: Plan) -> float:
         return price_plan(plan, size).tflop
 
     cases = _cases(TalkingHeadPipeline(loaded), audio or recording_path(), sampling, portraits, frames)
-    found = None
+    rated = None
     search = tune(
         loaded.network.denoising_unet,
         cases,
@@ -67,21 +79,21 @@ def tune_command(
         budget,
         foreground=foreground,
         forecast=forecast,
-        judged=_Count(),
+        on_rated=_RatedPlanCounter(),
     )
-    for found in search:
-        keys = len(found.plan.segments)
-        typer.echo(f"{keys:3} key steps, {found.fidelity:6.2f} dB, {found.cost:.4g} TFLOP a clip", err=True)
-    if found is None:
+    for rated in search:
+        keys = len(rated.plan.segments)
+        typer.echo(f"{keys:3} key steps, {rated.fidelity:6.2f} dB, {rated.cost:.4g} TFLOP a clip", err=True)
+    if rated is None:
         raise LipstreamError(
-            f"nothing can be left out within {budget:g} dB; a lower --budget allows more (5 to 30 are usual)"
+            f"no step can be left out within {budget:g} dB; lower --budget (5 to 30 are usual)"
         )
-    out.write_text(to_json(found.plan) + "\n")
-    typer.echo(f"{describe(found.plan)}\n{out}: {found.fidelity:.2f} dB, {found.cost:.4g} TFLOP a clip")
+    out.write_text(plan_to_json(rated.plan) + "\n")
+    typer.echo(f"{describe_plan(rated.plan)}\n{out}: {rated.fidelity:.2f} dB, {rated.cost:.4g} TFLOP a clip")
 
 
-class _Count:
-    """Says now and then how many plans were judged: the first round takes the longest and ends in one line."""
+class _RatedPlanCounter:
+    """Prints the number of rated plans now and then, because the first round takes long."""
 
     every = 10
 
@@ -91,23 +103,23 @@ class _Count:
     def __call__(self) -> None:
         self._plans += 1
         if self._plans % self.every == 0:
-            typer.echo(f"{self._plans} plans judged", err=True)
+            typer.echo(f"{self._plans} plans rated", err=True)
 
 
 def _cases(
-    engine: TalkingHeadPipeline, audio: Path, sampling: Sampling, portraits: int, frames: int
+    pipeline: TalkingHeadPipeline, audio: Path, sampling: Sampling, portraits: int, frames: int
 ) -> list[tuple[SamplingInputs, Tensor]]:
-    """A window of the recording, so many frames long, for each of some bundled avatars, one after the other."""
+    """Return inputs for each of some bundled avatars: consecutive windows of a recording, with face tokens."""
     landmarker = FaceLandmarker()
-    windows = windowed(engine.model.audio.stream(), iter_audio(audio), frames)
+    windows = iter_windows(pipeline.model.audio.stream(), iter_audio(audio), frames)
     cases = []
     for name, window in zip(avatar_names()[:portraits], islice(windows, 1, None), strict=False):
-        avatar = engine.encode_portrait(
-            prepare_portrait(avatar_path(name), landmarker, engine.model.portrait)
+        avatar = pipeline.encode_portrait(
+            prepare_portrait(avatar_path(name), landmarker, pipeline.model.portrait)
         )
         cases.append(
-            (engine.sampling_inputs(engine.initial_state(avatar, sampling), window), avatar.foreground)
+            (pipeline.sampling_inputs(pipeline.initial_state(avatar, sampling), window), avatar.foreground)
         )
     if not cases:
-        raise LipstreamError(f"{audio}: expected at least {2 * frames} frames of sound")
+        raise LipstreamError(f"{audio}: expected at least {2 * frames} frames of audio")
     return cases

@@ -1,1 +1,1 @@
-"""What a compute device needs: precision, memory format, allocator settings, timing."""
+"""Device support: number formats, memory layout, allocator, out-of-memory detection, stage times."""

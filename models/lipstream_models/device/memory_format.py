@@ -1,4 +1,4 @@
-"""Channels last: the layout in which convolutions are fast."""
+"""Channels-last memory format, in which convolutions are fast."""
 
 from typing import TypeVar
 
@@ -8,7 +8,7 @@ M = TypeVar("M", bound=torch.nn.Module)
 
 
 def channels_last(module: M) -> M:
-    """The module itself, its convolution weights laid out anew."""
-    # nn.Module.to takes a memory format, but its types do not say so.
+    """Convert the convolution weights (out, in, kh, kw) of a module to channels last, in place, and return it."""
+    # nn.Module.to accepts a memory format, but its type hints do not.
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module

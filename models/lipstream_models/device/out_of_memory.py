@@ -1,4 +1,4 @@
-"""When a device has no room for a computation: one error, however the library says it."""
+"""Out-of-memory detection across backends."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import torch
 
 from ..errors import LipstreamError
 
-_CPU_ALLOCATOR = "DefaultCPUAllocator"  # it raises a RuntimeError that nothing but its text tells apart
+_CPU_ALLOCATOR = "DefaultCPUAllocator"  # raises a plain RuntimeError, recognisable by its text only
 
 
 class DeviceMemoryError(LipstreamError):
-    """The device has no room for this; fewer streams at once, or a smaller window, may fit."""
+    """The device is out of memory. Fewer streams at once, or a smaller window, may fit."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, or PyTorch on any device, found no room."""
+    """Return whether Python, or PyTorch on any device, is out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError | DeviceMemoryError):
         return True
     return isinstance(error, RuntimeError) and _CPU_ALLOCATOR in str(error)

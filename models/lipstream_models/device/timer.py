@@ -1,4 +1,4 @@
-"""How long the parts of a computation take, in the time of the device that does them."""
+"""Stage timer: durations of the parts of a computation, in device time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import time
 import torch
 
 
-class Stopwatch:
-    """Marks the ends of stages. On a GPU, which works behind the program's back, its own events are recorded and nothing waits
-    until the figures are asked for.
-    """
+class StageTimer:
+    """Records the ends of stages. On a GPU, which works asynchronously, it records events and does not wait for them."""
 
     def __init__(self, device: torch.device | str) -> None:
         self._cuda = torch.device(device).type == "cuda"
@@ -18,17 +16,17 @@ class Stopwatch:
         self._marks = [self._now()]
 
     def mark(self, stage: str) -> None:
-        """The stage of this name ends here; it began where the one before it ended."""
+        """End a stage. It began where the stage before it ended."""
         self._names.append(stage)
         self._marks.append(self._now())
 
     def seconds(self) -> dict[str, float]:
-        """Of each stage; stages of one name are added up. Waits for the device."""
+        """Return the seconds of each stage; stages of one name are added up. Waits for the device."""
         if self._cuda:
             torch.cuda.synchronize()
         total: dict[str, float] = {}
         for name, begin, end in zip(self._names, self._marks, self._marks[1:], strict=False):
-            total[name] = total.get(name, 0.0) + _between(begin, end)
+            total[name] = total.get(name, 0.0) + _elapsed_seconds(begin, end)
         return total
 
     def _now(self) -> torch.cuda.Event | float:
@@ -39,7 +37,7 @@ class Stopwatch:
         return event
 
 
-def _between(begin: torch.cuda.Event | float, end: torch.cuda.Event | float) -> float:
+def _elapsed_seconds(begin: torch.cuda.Event | float, end: torch.cuda.Event | float) -> float:
     if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
         return float(begin.elapsed_time(end)) / 1000
     assert isinstance(begin, float)

@@ -1,1 +1,1 @@
-"""Presets evaluated on videos: speed and fidelity."""
+"""Evaluation of presets on videos: speed and fidelity."""

@@ -1,4 +1,4 @@
-"""Presets on videos: time, fidelity to base and to the video and, with the networks for it, FID, FVD and Sync."""
+"""Evaluation of presets on videos: time, fidelity and, where networks are given, FID, FVD and Sync."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from statistics import median
 from ..errors import LipstreamError
 from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
-from ..quality.feature_networks import Features
+from ..quality.feature_networks import FeatureExtractor
 from ..quality.fidelity import (
     Fidelity,
-    TrueClip,
+    ReferenceClip,
     compare_presets,
-    known_mean,
     mean_fidelity,
+    mean_of_known,
 )
-from ..quality.frechet import Moments, frechet_distance
+from ..quality.frechet import FeatureMoments, frechet_distance
 from ..quality.image_quality import Frames
 from ..quality.lip_sync import face_track
 from ..quality.syncnet import SyncNet, sync_confidence
@@ -27,18 +27,31 @@ UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True, eq=False)
-class Judges:
-    """Networks that look at frames; a figure whose network is missing is left out."""
+class MetricNetworks:
+    """Networks of metrics; a metric without its network is left out.
 
-    inception: Features | None = None
-    i3d: Features | None = None
+    Attributes:
+        inception: Features of frames, for FID.
+        i3d: Features of clips, for FVD.
+        syncnet: For Sync.
+    """
+
+    inception: FeatureExtractor | None = None
+    i3d: FeatureExtractor | None = None
     syncnet: SyncNet | None = None
 
 
 @dataclass(frozen=True)
-class PresetFigures:
-    """denoising: seconds of a window, median; ratio: base's time over this preset's, window by window, median. fid, fvd: to the
-    frames of the videos; sync: mean confidence. NaN for what was not measured.
+class PresetMetrics:
+    """Metrics of one preset; NaN where not measured.
+
+    Attributes:
+        denoising: Seconds of denoising of a window, median.
+        ratio: Base's time over this preset's, window by window, median.
+        fidelity: Fidelity to base and to the videos, means.
+        fid: FID to the frames of the videos.
+        fvd: FVD to the clips of the videos.
+        sync: Mean confidence of SyncNet.
     """
 
     denoising: float
@@ -51,9 +64,17 @@ class PresetFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """figures: by preset, base first. frames, clips: of the videos, as FID and FVD counted them; video_sync: of the videos."""
+    """Result of an evaluation.
 
-    figures: Mapping[str, PresetFigures]
+    Attributes:
+        metrics: By preset, base first.
+        videos: Names of the videos.
+        frames: Frames of the videos, for FID.
+        clips: Clips of the videos, for FVD.
+        video_sync: Confidence of SyncNet for the videos themselves.
+    """
+
+    metrics: Mapping[str, PresetMetrics]
     videos: tuple[str, ...]
     frames: int
     clips: int
@@ -61,59 +82,82 @@ class Evaluation:
 
 
 @dataclass(eq=False)
-class _Set:
-    """What was gathered of one preset, or of the videos themselves."""
+class _Accumulator:
+    """Sums over one preset's frames, or over the videos themselves."""
 
     denoising: list[float] = field(default_factory=list)
     rows: list[Fidelity] = field(default_factory=list)
-    frames: Moments = field(default_factory=Moments)
-    clips: Moments = field(default_factory=Moments)
+    frames: FeatureMoments = field(default_factory=FeatureMoments)
+    clips: FeatureMoments = field(default_factory=FeatureMoments)
     sync: list[float] = field(default_factory=list)
-    shown: int = 0
+    frame_count: int = 0
 
-    def look(self, frames: Frames, clip: TrueClip, judges: Judges, landmarker: FaceLandmarker) -> None:
-        self.shown += len(frames)
-        if judges.inception is not None:
-            self.frames.add(judges.inception(frames))
-        if judges.i3d is not None and len(clips := judges.i3d(frames)):
+    def add(
+        self, frames: Frames, clip: ReferenceClip, networks: MetricNetworks, landmarker: FaceLandmarker
+    ) -> None:
+        """Add frames (T, H, W, 3) of a clip."""
+        self.frame_count += len(frames)
+        if networks.inception is not None:
+            self.frames.add(networks.inception(frames))
+        if networks.i3d is not None and len(clips := networks.i3d(frames)):
             self.clips.add(clips)
-        if judges.syncnet is not None:
+        if networks.syncnet is not None:
             boxes = face_boxes(face_track(frames, landmarker))
-            self.sync.append(sync_confidence(judges.syncnet, frames, boxes, clip.audio))
+            self.sync.append(sync_confidence(networks.syncnet, frames, boxes, clip.audio))
 
 
 def evaluate(
-    engine: TalkingHeadPipeline, clips: Iterable[TrueClip], samplings: Mapping[str, Sampling], judges: Judges
+    pipeline: TalkingHeadPipeline,
+    clips: Iterable[ReferenceClip],
+    samplings: Mapping[str, Sampling],
+    networks: MetricNetworks,
 ) -> Evaluation:
-    """The first sampling is base. Clips are asked for one at a time and forgotten. Raises LipstreamError if there is none."""
+    """Evaluate samplings on clips, of which one at a time is in memory.
+
+    Args:
+        pipeline: Generates the frames.
+        clips: Real videos.
+        samplings: By name; the first one is base.
+        networks: Networks of further metrics.
+
+    Raises:
+        LipstreamError: There is no clip.
+    """
     landmarker = FaceLandmarker()
-    truth, made = _Set(), {name: _Set() for name in samplings}
+    true_videos = _Accumulator()
+    presets = {name: _Accumulator() for name in samplings}
     videos = []
     for clip in clips:
-        for found in compare_presets(engine, clip, samplings, landmarker):
-            own, shown = made[found.preset], len(found.frames)
-            own.denoising += found.denoising
-            own.rows.append(found.fidelity)
-            own.look(found.frames, clip, judges, landmarker)
-        truth.look(clip.frames[:shown], clip, judges, landmarker)
+        for result in compare_presets(pipeline, clip, samplings, landmarker):
+            own, frame_count = presets[result.preset], len(result.frames)
+            own.denoising += result.denoising
+            own.rows.append(result.fidelity)
+            own.add(result.frames, clip, networks, landmarker)
+        true_videos.add(clip.frames[:frame_count], clip, networks, landmarker)
         videos.append(clip.name)
     if not videos:
-        raise LipstreamError("not one of the videos can be used")
-    base = next(iter(made.values())).denoising
-    figures = {name: _figures(name, own, base, truth) for name, own in made.items()}
-    return Evaluation(figures, tuple(videos), truth.shown, truth.clips.count, known_mean(truth.sync))
-
-
-def _figures(name: str, own: _Set, base: Sequence[float], truth: _Set) -> PresetFigures:
-    return PresetFigures(
-        denoising=median(own.denoising),
-        ratio=median(b / a for a, b in zip(own.denoising, base, strict=True)),
-        fidelity=mean_fidelity(name, own.rows),
-        fid=_distance(own.frames, truth.frames),
-        fvd=_distance(own.clips, truth.clips),
-        sync=known_mean(own.sync),
+        raise LipstreamError("none of the videos can be used; the messages above say why")
+    base = next(iter(presets.values())).denoising
+    metrics = {name: _metrics(name, own, base, true_videos) for name, own in presets.items()}
+    return Evaluation(
+        metrics,
+        tuple(videos),
+        true_videos.frame_count,
+        true_videos.clips.count,
+        mean_of_known(true_videos.sync),
     )
 
 
-def _distance(a: Moments, b: Moments) -> float:
+def _metrics(name: str, own: _Accumulator, base: Sequence[float], true_videos: _Accumulator) -> PresetMetrics:
+    return PresetMetrics(
+        denoising=median(own.denoising),
+        ratio=median(b / a for a, b in zip(own.denoising, base, strict=True)),
+        fidelity=mean_fidelity(name, own.rows),
+        fid=_distance(own.frames, true_videos.frames),
+        fvd=_distance(own.clips, true_videos.clips),
+        sync=mean_of_known(own.sync),
+    )
+
+
+def _distance(a: FeatureMoments, b: FeatureMoments) -> float:
     return frechet_distance(a.gaussian(), b.gaussian()) if a.count and b.count else UNKNOWN

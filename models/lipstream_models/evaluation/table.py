@@ -1,4 +1,4 @@
-"""An evaluation as a Markdown table and as JSON values."""
+"""Output of an evaluation as a Markdown table and as JSON values."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import asdict
 from math import isnan
 from typing import Any
 
-from ..quality.markdown import markdown
-from .runner import Evaluation, PresetFigures
+from ..quality.markdown import markdown_table
+from .runner import Evaluation, PresetMetrics
 
-_COLUMNS: Mapping[str, Callable[[PresetFigures], str]] = {
+_COLUMNS: Mapping[str, Callable[[PresetMetrics], str]] = {
     "denoising a window, s": lambda row: f"{row.denoising:.3f}",
     "times base": lambda row: f"{row.ratio:.2f}",
     "PSNR to base, dB": lambda row: row.fidelity.decibels,
@@ -21,35 +21,41 @@ _COLUMNS: Mapping[str, Callable[[PresetFigures], str]] = {
     "lag, frames": lambda row: f"{row.fidelity.lag_frames:.1f}",
     "face PSNR, dB": lambda row: f"{row.fidelity.face_db:.1f}",
 }
-_NETWORK_COLUMNS: Mapping[str, Callable[[PresetFigures], float]] = {
+_NETWORK_COLUMNS: Mapping[str, Callable[[PresetMetrics], float]] = {
     "FID": lambda row: row.fid,
     "FVD": lambda row: row.fvd,
     "Sync": lambda row: row.sync,
 }
 
 
-def as_table(found: Evaluation) -> str:
-    """A row for each preset; FID, FVD and Sync have columns where they were measured."""
-    rows = found.figures.values()
-    judged = {name: of for name, of in _NETWORK_COLUMNS.items() if not all(isnan(of(row)) for row in rows)}
+def as_table(evaluation: Evaluation) -> str:
+    """Return a Markdown table with a row for each preset; FID, FVD and Sync only where measured."""
+    rows = evaluation.metrics.values()
+    measured = {
+        name: value for name, value in _NETWORK_COLUMNS.items() if not all(isnan(value(row)) for row in rows)
+    }
     lines = [
-        [f"`{name}`", *(of(row) for of in _COLUMNS.values()), *(f"{of(row):.2f}" for of in judged.values())]
-        for name, row in found.figures.items()
+        [
+            f"`{name}`",
+            *(value(row) for value in _COLUMNS.values()),
+            *(f"{value(row):.2f}" for value in measured.values()),
+        ]
+        for name, row in evaluation.metrics.items()
     ]
-    return markdown(["preset", *_COLUMNS, *judged], lines)
+    return markdown_table(["preset", *_COLUMNS, *measured], lines)
 
 
-def as_values(found: Evaluation) -> dict[str, Any]:
-    """JSON values, null for what was not measured."""
+def as_values(evaluation: Evaluation) -> dict[str, Any]:
+    """Return JSON values; null where not measured."""
     presets = []
-    for name, row in found.figures.items():
+    for name, row in evaluation.metrics.items():
         numbers = asdict(row)
         presets.append(numbers.pop("fidelity") | {"preset": name} | numbers)
     values = {
-        "videos": list(found.videos),
-        "frames": found.frames,
-        "clips": found.clips,
-        "video_sync": found.video_sync,
+        "videos": list(evaluation.videos),
+        "frames": evaluation.frames,
+        "clips": evaluation.clips,
+        "video_sync": evaluation.video_sync,
         "presets": presets,
     }
     known: dict[str, Any] = json.loads(json.dumps(values), parse_constant=lambda _: None)

@@ -1,1 +1,1 @@
-"""Identity embeddings: InsightFace networks, and the bundled model's geometric embedding."""
+"""Identity embeddings from InsightFace's networks."""

@@ -1,18 +1,15 @@
-"""Arithmetic around insightface's face models: decoding boxes, suppressing doubles, aligning faces. numpy
-and torch only.
-"""
+"""Pre- and post-processing of insightface's models: letterbox, box decoding, suppression, face alignment."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-Floats = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
+from ..portrait.region import Floats, Pixels
+from ..portrait.similarity_transform import fit_similarity
 
-# Where eyes, nose and mouth corners go in an aligned face of 112 x 112 pixels (ArcFace).
+# Positions of eyes, nose and mouth corners in ArcFace's aligned face of 112 x 112 pixels.
 ARCFACE_POINTS = (
     (38.2946, 51.6963),
     (73.5318, 51.5014),
@@ -25,7 +22,13 @@ ALIGNED_SIZE = 112
 
 @dataclass(frozen=True)
 class DetectedFace:
-    """In pixels of the original picture: box (4,) left, top, right, bottom; points (5, 2) x, y."""
+    """A detected face in pixels of the original image.
+
+    Attributes:
+        score: 0..1.
+        box: (4,) left, top, right, bottom.
+        points: (5, 2) x, y of eyes, nose and mouth corners.
+    """
 
     score: float
     box: Floats
@@ -37,8 +40,10 @@ class DetectedFace:
 
 
 def letterbox(image: Pixels, size: int) -> tuple[Pixels, float]:
-    """Fit a picture (H, W, 3) into the upper left of a black square, keeping proportions; returns it and
-    the scale.
+    """Fit an image (H, W, 3) into the upper left of a black square (size, size, 3), keeping proportions.
+
+    Returns:
+        The square, and the scale of the image in it.
     """
     height, width = image.shape[:2]
     tall = height > width
@@ -54,11 +59,18 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, float]:
 def decode_level(
     scores: Floats, boxes: Floats, points: Floats, stride: int, width: int, threshold: float
 ) -> tuple[Floats, Floats, Floats]:
-    """One level of the detector: scores (N,), distances to the box's sides (N, 4) and to the points (N,
-    10), in strides.
+    """Decode one level of the detector, whose anchors lie on a grid, row by row.
 
-    Anchors lie on a grid of `width` columns, row by row, each cell the same number of times.
-    Returns scores (n,), boxes (n, 4) and points (n, 5, 2) above the threshold.
+    Args:
+        scores: (N,), the same number for each cell.
+        boxes: (N, 4) distances from the anchor to the box's sides, in strides.
+        points: (N, 10) distances to the five points, in strides.
+        stride: Pixels from one cell to the next.
+        width: Columns of the grid.
+        threshold: Lowest score.
+
+    Returns:
+        Scores (n,), boxes (n, 4) and points (n, 5, 2) of the detections above the threshold.
     """
     anchors = max(1, len(scores) // (width * width))
     chosen = np.flatnonzero(scores >= threshold)
@@ -66,51 +78,35 @@ def decode_level(
     centre = np.stack([cell % width, cell // width], axis=1).astype(np.float32) * stride
     distance = boxes[chosen] * stride
     corners = np.concatenate([centre - distance[:, :2], centre + distance[:, 2:]], axis=1)
-    places = centre[:, None] + points[chosen].reshape(-1, 5, 2) * stride
-    return scores[chosen], corners.astype(np.float32), places.astype(np.float32)
+    landmarks = centre[:, None] + points[chosen].reshape(-1, 5, 2) * stride
+    return scores[chosen], corners.astype(np.float32), landmarks.astype(np.float32)
 
 
-def suppress(boxes: Floats, scores: Floats, overlap: float) -> list[int]:
-    """Greedy non-maximum suppression; indices of the boxes that stay, best first."""
+def suppress_overlaps(boxes: Floats, scores: Floats, overlap: float) -> list[int]:
+    """Return the indices of boxes (N, 4) after greedy non-maximum suppression, best first; scores (N,)."""
     sizes = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
-    waiting = np.argsort(-scores, kind="stable")
-    kept = []
-    while waiting.size:
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(int(best))
-        low = np.maximum(boxes[best, :2], boxes[waiting, :2])
-        high = np.minimum(boxes[best, 2:], boxes[waiting, 2:])
+    remaining = np.argsort(-scores, kind="stable")
+    selected = []
+    while remaining.size:
+        best, remaining = remaining[0], remaining[1:]
+        selected.append(int(best))
+        low = np.maximum(boxes[best, :2], boxes[remaining, :2])
+        high = np.minimum(boxes[best, 2:], boxes[remaining, 2:])
         shared = np.prod(np.maximum(high - low + 1, 0), axis=1)
-        waiting = waiting[shared / (sizes[best] + sizes[waiting] - shared) <= overlap]
-    return kept
+        remaining = remaining[shared / (sizes[best] + sizes[remaining] - shared) <= overlap]
+    return selected
 
 
-def similarity(source: Floats, target: Floats) -> npt.NDArray[np.float64]:
-    """The (2, 3) matrix of rotation, uniform scale and shift that brings source (n, 2) closest to target
-    (Umeyama 1991).
-    """
-    a, b = source.astype(np.float64), target.astype(np.float64)
-    centre_a, centre_b = a.mean(axis=0), b.mean(axis=0)
-    a, b = a - centre_a, b - centre_b
-    left, values, right = np.linalg.svd(b.T @ a / len(a))
-    signs = np.array([1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
-    rotation = left @ np.diag(signs) @ right
-    scale = (values * signs).sum() / np.square(a).sum(axis=1).mean()
-    return np.concatenate([scale * rotation, (centre_b - scale * rotation @ centre_a)[:, None]], axis=1)
-
-
-def align(image: Pixels, points: Floats, size: int = ALIGNED_SIZE) -> Pixels:
-    """Warp a picture (H, W, 3) so that the five points come to ArcFace's places; black outside, (size,
-    size, 3).
-    """
+def align_face(image: Pixels, points: Floats, size: int = ALIGNED_SIZE) -> Pixels:
+    """Warp (H, W, 3) to (size, size, 3) so that the points (5, 2) come to ArcFace's; black outside."""
     target = np.array(ARCFACE_POINTS, dtype=np.float32) * (size / ALIGNED_SIZE)
-    matrix = np.vstack([similarity(points, target), [0, 0, 1]])
-    back = np.linalg.inv(matrix)[:2]
+    matrix = np.vstack([fit_similarity(points, target).matrix, [0, 0, 1]])
+    inverse = np.linalg.inv(matrix)[:2]
     rows, columns = np.mgrid[:size, :size]
-    places = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ back.T  # (size, size, 2) x, y
+    source = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ inverse.T  # (size, size, 2) x, y
     height, width = image.shape[:2]
     # grid_sample counts from the outer pixel edges, -1 to 1.
-    grid = (2 * places + 1) / np.array([width, height]) - 1
+    grid = (2 * source + 1) / np.array([width, height]) - 1
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
     warped = F.grid_sample(
         pixels,

@@ -1,7 +1,8 @@
-"""Who the portrait shows: insightface's antelopev2 models on onnxruntime, as Hallo uses them (facts 1.1,
-row 3).
+"""Identity embeddings by insightface's antelopev2 models on onnxruntime, as Hallo uses them.
 
-onnxruntime is an optional extra; the models (scrfd_10g_bnkps, glintr100) come with a Hallo download.
+The models (scrfd_10g_bnkps, glintr100) come with a Hallo download; onnxruntime is in the extra `hallo`. The
+insightface package is not used, because it builds from source and requires OpenCV, albumentations and more
+for these 130 lines.
 """
 
 import importlib
@@ -13,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import LipstreamError
+from ..portrait.region import Floats, Pixels
 from .geometry import (
     ALIGNED_SIZE,
     DetectedFace,
-    Floats,
-    Pixels,
-    align,
+    align_face,
     decode_level,
     letterbox,
-    suppress,
+    suppress_overlaps,
 )
 
 DETECTION_SIZE = 640
@@ -32,12 +32,18 @@ EMBEDDING = 512
 
 
 class FaceModelError(LipstreamError):
-    """A face model cannot be run, or gives something else than expected."""
+    """A face model cannot be run, or its output has an unexpected shape."""
 
 
 @dataclass(frozen=True)
 class FaceIdentity:
-    """The largest face and its embedding (512,), not normalised. `faces` counts all faces found."""
+    """The largest face of an image.
+
+    Attributes:
+        embedding: (512,), not normalised.
+        face: Position of the face.
+        faces: Number of all faces found.
+    """
 
     embedding: Floats
     face: DetectedFace
@@ -45,13 +51,17 @@ class FaceIdentity:
 
 
 class FaceIdentifier:
-    """Detector and recogniser, loaded once."""
+    """Face detector and recogniser, loaded once."""
 
     def __init__(self, detector: Path, recogniser: Path) -> None:
-        """Raises FaceModelError if onnxruntime or a model is missing or unusable."""
+        """Load both ONNX models.
+
+        Raises:
+            FaceModelError: onnxruntime is not installed, or a model is missing or unusable.
+        """
         runtime = _onnxruntime()
-        self._detector = _session(runtime, detector)
-        self._recogniser = _session(runtime, recogniser)
+        self._detector = _load_session(runtime, detector)
+        self._recogniser = _load_session(runtime, recogniser)
         outputs = len(self._detector.get_outputs())
         if outputs != 3 * len(STRIDES):
             raise FaceModelError(
@@ -59,9 +69,11 @@ class FaceIdentifier:
             )
 
     def detect(self, image: Pixels) -> list[DetectedFace]:
-        """Faces in an RGB picture (H, W, 3), largest first."""
+        """Return the faces of an RGB image (H, W, 3) uint8, largest first."""
         square, scale = letterbox(_checked(image), DETECTION_SIZE)
-        outputs = [np.asarray(o, dtype=np.float32) for o in _run(self._detector, _blob(square, 128.0))]
+        outputs = [
+            np.asarray(o, dtype=np.float32) for o in _infer(self._detector, _network_input(square, 128.0))
+        ]
         levels = []
         for level, stride in enumerate(STRIDES):
             scores, boxes, points = (outputs[kind * len(STRIDES) + level] for kind in range(3))
@@ -77,37 +89,35 @@ class FaceIdentifier:
             )
         scores, boxes, points = (np.concatenate(parts) for parts in zip(*levels, strict=True))
         boxes, points = boxes / np.float32(scale), points / np.float32(scale)
-        kept = suppress(boxes, scores, OVERLAP_THRESHOLD)
-        faces = [DetectedFace(float(scores[i]), boxes[i], points[i]) for i in kept]
+        selected = suppress_overlaps(boxes, scores, OVERLAP_THRESHOLD)
+        faces = [DetectedFace(float(scores[i]), boxes[i], points[i]) for i in selected]
         return sorted(faces, key=lambda face: -face.area)
 
     def embed(self, image: Pixels, face: DetectedFace) -> Floats:
-        """Embedding (512,) of one face, not normalised."""
-        aligned = align(_checked(image), face.points, ALIGNED_SIZE)
-        embedding = np.asarray(_run(self._recogniser, _blob(aligned, 127.5))[0], dtype=np.float32).reshape(-1)
+        """Return the embedding (512,) of one face of an image (H, W, 3) uint8, not normalised."""
+        aligned = align_face(_checked(image), face.points, ALIGNED_SIZE)
+        embedding = np.asarray(
+            _infer(self._recogniser, _network_input(aligned, 127.5))[0], dtype=np.float32
+        ).reshape(-1)
         if embedding.shape != (EMBEDDING,):
             raise FaceModelError(f"face recogniser: expected {EMBEDDING} numbers, got {embedding.size}")
         return embedding
 
     def identify(self, image: Pixels) -> FaceIdentity | None:
-        """The largest face of an RGB picture (H, W, 3) and its embedding; None without a face (Hallo then
-        uses zeros).
-        """
+        """Embed the largest face of an RGB image (H, W, 3) uint8; None without a face (Hallo then uses zeros)."""
         faces = self.detect(image)
         return FaceIdentity(self.embed(image, faces[0]), faces[0], len(faces)) if faces else None
 
 
 def _checked(image: Pixels) -> Pixels:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise FaceModelError(
-            f"expected an RGB picture (H, W, 3) of uint8, got {image.shape} of {image.dtype}"
-        )
+        raise FaceModelError(f"expected an RGB image (H, W, 3) of uint8, got {image.shape} of {image.dtype}")
     return image
 
 
-def _blob(image: Pixels, spread: float) -> Floats:
-    """(H, W, 3) of 0..255 -> (1, 3, H, W) centred on 127.5. The models take RGB."""
-    return np.ascontiguousarray(((image.astype(np.float32) - 127.5) / spread).transpose(2, 0, 1)[None])
+def _network_input(image: Pixels, scale: float) -> Floats:
+    """Convert (H, W, 3) uint8 RGB to (1, 3, H, W) float32, minus 127.5 and divided by `scale`."""
+    return np.ascontiguousarray(((image.astype(np.float32) - 127.5) / scale).transpose(2, 0, 1)[None])
 
 
 def _onnxruntime() -> ModuleType:
@@ -115,19 +125,19 @@ def _onnxruntime() -> ModuleType:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
         raise FaceModelError(
-            "Hallo's face models need onnxruntime, which is not installed: pip install 'lipstream[hallo]'"
+            "Hallo's face models need onnxruntime, which is not installed: pip install -e '.[hallo]'"
         ) from error
 
 
-def _session(runtime: ModuleType, path: Path) -> Any:
+def _load_session(runtime: ModuleType, path: Path) -> Any:
     if not path.is_file():
         raise FaceModelError(f"{path}: missing; expected insightface's {path.name}")
     try:
         return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises its own exceptions, which have no common base
+    except Exception as error:  # onnxruntime's exceptions have no common base
         raise FaceModelError(f"{path}: not a usable ONNX model ({error})") from error
 
 
-def _run(session: Any, blob: Floats) -> list[Any]:
-    outputs: list[Any] = session.run(None, {session.get_inputs()[0].name: blob})
+def _infer(session: Any, values: Floats) -> list[Any]:
+    outputs: list[Any] = session.run(None, {session.get_inputs()[0].name: values})
     return outputs

@@ -1,6 +1,4 @@
-"""Hallo's networks: state-dict names are Hallo's, the code is ours. Images are (rows*frames, C, h, w),
-channels last.
-"""
+"""Networks of the Hallo family. State-dict names are Hallo's. Images are (rows*frames, C, h, w), channels last."""
 
 from .blocks import AttentionOutputs
 from .denoiser import Denoiser, KeyStep

@@ -1,4 +1,4 @@
-"""Multi-head attention whose parts can be used separately, so that constants are projected once."""
+"""Multi-head attention with separately usable parts, so that constant keys and values are projected once."""
 
 import torch
 from torch import Tensor, nn
@@ -6,39 +6,42 @@ from torch.nn import functional as F
 
 from .conditions import KeyValue
 
-FEW_KEYS = 512
-FEWER_KEYS = 128
+# Up to this many keys, two matrix products are faster than the fused kernel on a CPU.
+MAX_KEYS_UNFUSED = 512
+# Up to this many keys, softmax over columns is faster than softmax over rows on a CPU.
+MAX_KEYS_TRANSPOSED = 128
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Softmax attention on unsplit tensors: (B, N, C), (B, M, C), (B, M, C) -> (B, N, C)."""
+    """Softmax attention before the split into heads: (B, N, C), (B, M, C), (B, M, C) -> (B, N, C)."""
     q, k, v = (torch.unflatten(x, -1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-    if key.shape[1] > FEW_KEYS or key.device.type != "cpu":
-        # Always four dimensions (B, heads, N, d): other ranks leave the fast CPU kernel.
+    if key.shape[1] > MAX_KEYS_UNFUSED or key.device.type != "cpu":
+        # Always four dimensions (B, heads, N, d): other ranks do not reach the fast CPU kernel.
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-    # Two products are faster than the fused kernel here, forward (1.2 to 1.9 times, 4 to 512 keys) and backward (4 times).
-    mixed = _mix(*(x.flatten(0, 1) for x in (q, k, v)))
+    # 1.2 to 1.9 times as fast forward (4 to 512 keys), 4 times as fast backward.
+    mixed = _unfused_attention(*(x.flatten(0, 1) for x in (q, k, v)))
     return torch.unflatten(mixed, 0, q.shape[:2]).transpose(1, 2).flatten(2)
 
 
-def _mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _unfused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B*heads, N, d), (B*heads, M, d), (B*heads, M, d) -> (B*heads, N, d)."""
     scale: float = q.shape[-1] ** -0.5
-    if k.shape[1] > FEWER_KEYS:
+    if k.shape[1] > MAX_KEYS_TRANSPOSED:
         return torch.softmax((q * scale) @ k.mT, dim=-1) @ v
-    # Softmax handles many short rows slowly, one by one (378 us for 24 x 256 x 8), and short columns side by side (36 us).
+    # Many short rows are processed one by one (378 us for 24 x 256 x 8), short columns side by side (36 us).
     return torch.softmax((k * scale) @ q.mT, dim=-2).mT @ v
 
 
 def project(x: Tensor, *layers: nn.Linear) -> Tensor:
-    """What linear layers without bias make of the same x (..., C), side by side, in one product: cheaper than several (132 us
-    instead of 170 for three of 1024 x 64), and far cheaper for a few tokens.
+    """Apply linear layers without bias to x (..., C) in one product -> (..., sum of their widths).
+
+    Cheaper than several products: 132 us instead of 170 for three of 1024 x 64, and more so for few tokens.
     """
     return F.linear(x, torch.cat([layer.weight for layer in layers]))
 
 
 class Attention(nn.Module):
-    """Projections without bias, output projection with bias; names as in diffusers."""
+    """Attention with input projections without bias and an output projection with bias. Names as in diffusers."""
 
     def __init__(self, channels: int, heads: int, context_channels: int | None = None) -> None:
         super().__init__()
@@ -59,26 +62,29 @@ class Attention(nn.Module):
         return query, key, value
 
     def forward(self, x: Tensor, context: KeyValue | None = None) -> Tensor:
-        """Attend from x (B, N, C) to the context, or to x itself."""
+        """Attend from x (B, N, C) to the context, or to x itself -> (B, N, C)."""
         if context is None:
             return self.output(attend(*self.queries_keys_values(x), self.heads))
         return self.output(attend(self.to_q(x), context.key, context.value, self.heads))
 
     def output(self, x: Tensor) -> Tensor:
+        """Project the attention output: (..., C) -> (..., C)."""
         result: Tensor = self.linear_out(x)
         return result
 
     @property
     def linear_out(self) -> nn.Linear:
+        """The output projection."""
         linear = self.to_out[0]
         assert isinstance(linear, nn.Linear)
         return linear
 
 
 class GatedGelu(nn.Module):
-    """Linear to twice the width, one half gates the other.
+    """GEGLU: a linear layer to twice the width, one half of which gates the other.
 
-    As two products: the halves of one product's output are not contiguous, and on a CPU what follows took twice as long for it.
+    Computed as two products: the halves of one product are not contiguous, which doubles the time of the next layer
+    on a CPU.
     """
 
     def __init__(self, channels: int, inner: int) -> None:
@@ -86,6 +92,7 @@ class GatedGelu(nn.Module):
         self.proj = nn.Linear(channels, 2 * inner)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., inner)."""
         (value_weight, gate_weight), (value_bias, gate_bias) = (
             self.proj.weight.chunk(2),
             self.proj.bias.chunk(2),
@@ -94,7 +101,7 @@ class GatedGelu(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """GEGLU with four times the width inside."""
+    """Feed-forward network with GEGLU and an inner width of 4 C."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,6 +110,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
         for layer in self.net:
             x = layer(x)
         return x

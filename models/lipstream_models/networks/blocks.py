@@ -1,4 +1,4 @@
-"""The blocks of both UNets: which layers they have, and how one layer runs."""
+"""Blocks of both UNets: their shapes, their layers, and the evaluation of one layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,25 @@ from torch import Tensor, nn
 from ..config import NetworkConfig
 from .audio_module import AudioModule
 from .conditions import LayerConditions, SessionLayer
-from .layouts import spread_rows
+from .layouts import expand_rows
 from .motion_module import MotionModule
 from .resnet import Downsample, Resnet, Upsample
 from .spatial_transformer import SpatialTransformer
-from .unprojected_conditions import RawLayer
+from .unprojected_conditions import UnprojectedLayer
 
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Widths of one block: `resnets` as (in, out), `audio` the inner width of each layer's audio module.
+    """Shape of one block.
 
-    `level` is the depth in the mask pyramid. A block without attention runs resnets only.
+    Attributes:
+        name: prefix of its names in the state dict.
+        level: depth in the mask pyramid; 0 is the finest.
+        resnets: (in, out) channels of each residual block.
+        attention: whether layers have attention; otherwise only the resnets run.
+        audio: inner width of the audio module of each layer.
+        downsample: whether the block ends with downsampling.
+        upsample: whether the block ends with upsampling.
     """
 
     name: str
@@ -33,6 +40,7 @@ class BlockShape:
 
     @property
     def out_channels(self) -> int:
+        """Channels after the block."""
         return self.resnets[-1][1]
 
     @property
@@ -42,7 +50,7 @@ class BlockShape:
 
 
 def down_shapes(config: NetworkConfig) -> list[BlockShape]:
-    """Encoder blocks D0.. (facts 1.2)."""
+    """Return the shapes of the encoder blocks D0, D1, ..."""
     shapes = []
     inner = config.block_out_channels[0]
     for level, outer in enumerate(config.block_out_channels):
@@ -63,14 +71,15 @@ def down_shapes(config: NetworkConfig) -> list[BlockShape]:
 
 
 def mid_shape(config: NetworkConfig) -> BlockShape:
-    """Two resnets around one layer of attention."""
+    """Return the shape of the mid block: two resnets around one layer of attention."""
     width = config.block_out_channels[-1]
     return BlockShape("mid_block", config.levels - 1, ((width, width), (width, width)), True, (width,))
 
 
 def up_shapes(config: NetworkConfig) -> list[BlockShape]:
-    """Decoder blocks U0..; each layer's resnet takes [hidden, skip]. Audio modules are as narrow as the
-    next finer level.
+    """Return the shapes of the decoder blocks U0, U1, ...
+
+    The resnet of each layer takes [hidden, skip]. Audio modules have the width of the next finer level.
     """
     widths = config.block_out_channels[::-1]
     shapes = []
@@ -93,9 +102,7 @@ def up_shapes(config: NetworkConfig) -> list[BlockShape]:
 
 
 class ReferenceBlock(nn.Module):
-    """Resnets, spatial attention and resampling: all that the reference net has, and the base of the
-    denoiser's blocks.
-    """
+    """Resnets, spatial attention and resampling: a block of the reference network, and base of the denoiser's blocks."""
 
     def __init__(self, shape: BlockShape, config: NetworkConfig) -> None:
         super().__init__()
@@ -113,11 +120,13 @@ class ReferenceBlock(nn.Module):
         )
 
     def attention(self, index: int) -> SpatialTransformer:
+        """Return the spatial transformer of a layer."""
         module = self.attentions[index]
         assert isinstance(module, SpatialTransformer)
         return module
 
     def resample(self, x: Tensor) -> Tensor:
+        """Down- or upsample images (N, C, h, w) where the block does so."""
         for sampler in (*self.downsamplers, *self.upsamplers):
             x = sampler(x)
         return x
@@ -125,25 +134,29 @@ class ReferenceBlock(nn.Module):
 
 @dataclass(frozen=True)
 class AttentionOutputs:
-    """Outputs of the attentions of one layer, kept so that a later step can reuse them outside the face
-    (paper, section 3).
+    """Attention outputs of one layer, which later steps reuse outside the face (DFA, LightningCP section 3).
+
+    Attributes:
+        reference: (rows*frames, h*w, C).
+        audio: (rows*frames, h*w, inner).
+        temporal: (rows, h*w, frames, C) of both temporal attentions; the first includes the motion frames.
     """
 
-    reference: Tensor  # (rows*frames, h*w, C)
-    audio: Tensor  # (rows*frames, h*w, inner)
-    temporal: tuple[Tensor, ...]  # (rows, h*w, frames with or without motion frames, C)
+    reference: Tensor
+    audio: Tensor
+    temporal: tuple[Tensor, ...]
 
     def for_rows(self, rows: int, frames: int) -> "AttentionOutputs":
-        """The same outputs for a batch of more rows, each of these rows serving several in turn."""
+        """Return the outputs for a batch of more rows; each row here serves as many adjacent rows of the batch."""
 
         def images(x: Tensor) -> Tensor:
-            return spread_rows(torch.unflatten(x, 0, (-1, frames)), rows).flatten(0, 2)
+            return expand_rows(torch.unflatten(x, 0, (-1, frames)), rows).flatten(0, 2)
 
-        temporal = tuple(spread_rows(x, rows).flatten(0, 1) for x in self.temporal)
+        temporal = tuple(expand_rows(x, rows).flatten(0, 1) for x in self.temporal)
         return AttentionOutputs(images(self.reference), images(self.audio), temporal)
 
     def last_rows(self, rows: int, frames: int) -> "AttentionOutputs":
-        """Only the last rows: the conditional ones, for steps that reuse the guidance of an earlier step."""
+        """Return the outputs of the last rows (the conditional ones)."""
         images = rows * frames
         temporal = tuple(x[-rows:] for x in self.temporal)
         return AttentionOutputs(self.reference[-images:], self.audio[-images:], temporal)
@@ -162,8 +175,7 @@ class DenoisingBlock(ReferenceBlock):
                 if shape.attention
             ]
         )
-        # In Hallo's checkpoint the blocks without attention have motion modules too, which never run (facts
-        # 0, trap 2).
+        # Blocks without attention have motion modules in Hallo's checkpoint, which never run (models/README.md, trap 2).
         motion = shape.layers or (len(shape.resnets) if config.unused_motion_modules else 0)
         self.motion_modules = nn.ModuleList(
             [
@@ -173,75 +185,88 @@ class DenoisingBlock(ReferenceBlock):
         )
 
     def audio_module(self, index: int) -> AudioModule:
+        """Return the audio module of a layer."""
         module = self.audio_modules[index]
         assert isinstance(module, AudioModule)
         return module
 
     def motion_module(self, index: int) -> MotionModule:
+        """Return the motion module of a layer."""
         module = self.motion_modules[index]
         assert isinstance(module, MotionModule)
         return module
 
-    def session_layer(
+    def project_session_layer(
         self, index: int, source: Tensor, identity: Tensor, masks: Tensor, scale: Sequence[float]
     ) -> SessionLayer:
-        """Project what a portrait fixes of one layer; arguments as in `Denoiser.prepare_session`."""
+        """Project the conditions of one layer that a portrait fixes; arguments as in `Denoiser.prepare_session`."""
         spatial = self.attention(index).block
         return SessionLayer(
             reference=spatial.attn1.keys_values(source),
             identity=spatial.attn2.keys_values(identity),
-            audio_mix=self.audio_module(index).mix(masks, scale),
+            audio_mix=self.audio_module(index).fold_regions(masks, scale),
         )
 
-    def clip_layer(
+    def project_window_layer(
         self, index: int, session: SessionLayer, audio: Tensor, motion: Tensor | None
     ) -> LayerConditions:
-        """Add the projections of a clip's audio tokens and motion features."""
+        """Add projections of audio tokens (rows, frames, T, C) and motion features (rows, M, h*w, C)."""
         return LayerConditions(
             reference=session.reference,
             identity=session.identity,
             audio_mix=session.audio_mix,
             audio=self.audio_module(index).keys_values(audio),
-            motion=None if motion is None else self.motion_module(index).remember(motion),
+            motion=None if motion is None else self.motion_module(index).project_motion_frames(motion),
         )
 
-    def layer(
+    def run_layer(
         self,
         index: int,
         x: Tensor,
         time: Tensor,
-        conditions: LayerConditions | RawLayer | None,
+        conditions: LayerConditions | UnprojectedLayer | None,
         frames: int,
         unconditional: int,
         *,
         foreground: Tensor | None = None,
         background: AttentionOutputs | None = None,
-        uncut: Tensor | None = None,
+        leading_motion: Tensor | None = None,
     ) -> tuple[Tensor, AttentionOutputs | None]:
-        """One layer: resnet -> spatial attention -> audio -> motion. x: (images, C, h, w); `unconditional`
-        counts images.
+        """Run one layer: resnet, spatial attention, audio module, motion module.
 
-        Without conditions (blocks without attention) only the resnet runs.
+        Args:
+            index: number of the layer.
+            x: images (rows*frames, C, h, w).
+            time: activated time embedding (1|rows, T).
+            conditions: the layer's conditions; None in blocks without attention, where only the resnet runs.
+            frames: frames of a row.
+            unconditional: images at the front without reference tokens.
+            foreground: token indices (L,) of the face, for attention inside the face.
+            background: attention outputs outside the face.
+            leading_motion: unprojected motion features (rows, M, h*w, C), to keep motion frames in front.
+
+        Returns:
+            Images (rows*frames, C', h, w), and the attention outputs.
         """
         x = self.resnets[index](x, time)
         if conditions is None:
             return x, None
         rows = x.shape[0] // frames
-        own = conditions.for_batch(rows) if isinstance(conditions, RawLayer) else conditions
-        kept = None if background is None else background.for_rows(rows, frames)
+        batch = conditions.for_batch(rows) if isinstance(conditions, UnprojectedLayer) else conditions
+        cached = None if background is None else background.for_rows(rows, frames)
         reference, audio, temporal = (
-            (None, None, None) if kept is None else (kept.reference, kept.audio, kept.temporal)
+            (None, None, None) if cached is None else (cached.reference, cached.audio, cached.temporal)
         )
         x, reference = self.attention(index)(
-            x, own.identity, own.reference, unconditional, foreground, reference
+            x, batch.identity, batch.reference, unconditional, foreground, reference
         )
-        x, audio = self.audio_module(index)(x, own.audio, own.audio_mix, foreground, audio)
+        x, audio = self.audio_module(index)(x, batch.audio, batch.audio_mix, foreground, audio)
         x, temporal = self.motion_module(index)(
-            x, frames, own.motion, uncut=uncut, foreground=foreground, background=temporal
+            x, frames, batch.motion, leading_motion=leading_motion, foreground=foreground, background=temporal
         )
         return x, AttentionOutputs(reference, audio, temporal)
 
 
-def names(shapes: Sequence[BlockShape]) -> list[str]:
-    """Layer names of blocks with attention, in order."""
+def attention_layer_names(shapes: Sequence[BlockShape]) -> list[str]:
+    """Return the names of layers with attention, in order of execution."""
     return [f"{shape.name}.{j}" for shape in shapes for j in range(shape.layers)]

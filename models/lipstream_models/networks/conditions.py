@@ -1,8 +1,8 @@
-"""Everything that stays constant while a clip is denoised, projected once.
+"""Conditions: everything that is constant while a window is denoised, projected once.
 
-Rows are clips times guidance branches, unconditional rows first. A batch given to the denoiser may have k
-times as many rows as its conditions (several time steps evaluated at once); condition row r then serves
-batch rows r*k .. r*k+k-1, without copies.
+Rows are streams times guidance branches, unconditional rows first. A batch of the denoiser may have k times as many
+rows as its conditions (several timesteps at once): row r of the conditions then serves rows r*k .. r*k+k-1 of the
+batch, without copies.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from .unprojected_conditions import (
-    RawLayer,
-    RawSessionLayer,
-    TakeRows,
-    merge_raw,
+    SelectRows,
+    UnprojectedLayer,
+    UnprojectedSessionLayer,
+    merge_unprojected,
 )
 
 
@@ -27,16 +27,19 @@ class KeyValue:
     value: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "KeyValue":
+        """Return changed keys and values."""
         return KeyValue(change(self.key), change(self.value))
 
 
 @dataclass(frozen=True)
 class AudioMix:
-    """The three region branches of an audio module folded into one (see `AudioModule.mix`).
+    """The three regions of an audio module folded into one (`AudioModule.fold_regions`).
 
-    query: (3C, C) the three query projections. output: (C, 3C) each branch's output projection followed by
-    its 1x1 convolution. weights: (rows|1, frames|1, tokens, 3, 1) region masks times motion scales. bias:
-    (rows|1, frames|1, tokens, C).
+    Attributes:
+        query: (3C, C), the three query projections.
+        output: (C, 3C), the output projection of each region followed by its 1x1 convolution.
+        weights: (rows|1, frames|1, h*w, 3, 1), region masks times motion scales.
+        bias: (rows|1, frames|1, h*w, C).
     """
 
     query: Tensor
@@ -46,9 +49,10 @@ class AudioMix:
 
 
 @dataclass(frozen=True)
-class MotionMemory:
-    """Motion frames inside a motion module: hidden state, and queries, keys, values of the first attention,
-    each (rows, tokens, motion, C).
+class MotionProjections:
+    """Motion frames in a motion module: hidden state, and queries, keys and values of the first attention.
+
+    Each is (rows, h*w, M, C).
     """
 
     hidden: Tensor
@@ -56,16 +60,22 @@ class MotionMemory:
     key: Tensor
     value: Tensor
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "MotionMemory":
-        return MotionMemory(change(self.hidden), change(self.query), change(self.key), change(self.value))
+    def map(self, change: Callable[[Tensor], Tensor]) -> "MotionProjections":
+        """Return changed tensors."""
+        return MotionProjections(
+            change(self.hidden), change(self.query), change(self.key), change(self.value)
+        )
 
 
 @dataclass(frozen=True)
 class SessionLayer:
-    """What one layer keeps for a whole session.
+    """Conditions of one layer that are constant over a stream.
 
-    `reference` is (conditional rows, variants, h*w, C): frame f reads variant f modulo variants (one
-    variant unless `tiled_identity`); None: no reference tokens.
+    Attributes:
+        reference: (conditional rows, variants, h*w, C). Frame f reads variant f modulo variants; there is one
+            variant unless `tiled_identity`. None: no reference tokens.
+        identity: (rows, T, C).
+        audio_mix: folded regions.
     """
 
     reference: KeyValue | None
@@ -75,22 +85,24 @@ class SessionLayer:
 
 @dataclass(frozen=True)
 class LayerConditions(SessionLayer):
-    """What one layer keeps for a clip. `audio` is (rows, frames, tokens, 3C); `motion` is None without
-    motion frames.
-    """
+    """Conditions of one layer for a window: audio (rows, frames, T, 3C), and motion frames if there are any."""
 
     audio: KeyValue
-    motion: MotionMemory | None
+    motion: MotionProjections | None
 
 
 @dataclass(frozen=True)
 class SessionConditions:
-    """The part of the conditions that a portrait fixes. `face`: (rows|1, frames|1, C, h, w) face-locator
-    feature. Layers are
-    projected, or raw (see `raw_conditions`).
+    """Conditions that a portrait fixes.
+
+    Attributes:
+        layers: by layer name, projected or unprojected (`unprojected_conditions`).
+        face: face-locator feature (rows|1, frames|1, C, h, w).
+        rows: number of rows.
+        unconditional: number of unconditional rows, which come first.
     """
 
-    layers: Mapping[str, SessionLayer | RawSessionLayer]
+    layers: Mapping[str, SessionLayer | UnprojectedSessionLayer]
     face: Tensor | None
     rows: int
     unconditional: int
@@ -98,39 +110,35 @@ class SessionConditions:
 
 @dataclass(frozen=True)
 class Conditions:
-    """All conditions of a clip, by layer name (`down_blocks.0.0`, `mid_block.0`, `up_blocks.3.2`), projected or raw."""
+    """Conditions of a window, by layer name (`down_blocks.0.0`, `mid_block.0`, `up_blocks.3.2`); see `SessionConditions`."""
 
-    layers: Mapping[str, LayerConditions | RawLayer]
+    layers: Mapping[str, LayerConditions | UnprojectedLayer]
     face: Tensor | None
     rows: int
     unconditional: int
     frames: int
 
     def without_reference(self, names: Collection[str]) -> "Conditions":
-        """The same conditions with the reference tokens removed from the named layers (reference feature
-        removal).
-        """
+        """Return conditions without reference tokens in these layers (reference feature removal, LightningCP)."""
         unknown = sorted(set(names) - set(self.layers))
         if unknown:
-            raise KeyError(f"unknown layers {unknown}; known are {sorted(self.layers)}")
+            raise KeyError(f"unknown layers {unknown}; expected some of {sorted(self.layers)}")
         layers = {n: replace(c, reference=None) if n in names else c for n, c in self.layers.items()}
         return replace(self, layers=layers)
 
     def conditional(self) -> "Conditions":
-        """Only the conditional rows, as if there were no guidance."""
+        """Return the conditional rows only, as if there were no guidance."""
         if not self.unconditional:
             return self
         return _merge([self], rows=lambda parts: parts[0][self.unconditional :], unconditional=0)
 
 
-def join(parts: Sequence[Conditions]) -> Conditions:
-    """Conditions of several clips as one batch: all unconditional rows, then all conditional rows, clips in
-    order.
-    """
+def join_conditions(parts: Sequence[Conditions]) -> Conditions:
+    """Join conditions of several windows in one batch: all unconditional rows, then all conditional rows."""
     if not parts:
-        raise ValueError("join needs at least one clip's conditions")
+        raise ValueError("join_conditions needs at least one window")
     if len({(p.frames, p.unconditional == 0, p.face is None) for p in parts}) != 1:
-        raise ValueError("clips of one batch must agree in frames, guidance and face locator")
+        raise ValueError("windows of one batch must agree in frames, guidance and face locator")
     cuts = [p.unconditional for p in parts]
 
     def rows(tensors: Sequence[Tensor]) -> Tensor:
@@ -144,11 +152,11 @@ def join(parts: Sequence[Conditions]) -> Conditions:
     return _merge(parts, rows=rows, unconditional=sum(cuts))
 
 
-def _merge(parts: Sequence[Conditions], rows: TakeRows, unconditional: int) -> Conditions:
-    """Rebuild conditions with `rows` deciding which rows of the parts' tensors are taken, in which order."""
+def _merge(parts: Sequence[Conditions], rows: SelectRows, unconditional: int) -> Conditions:
+    """Build conditions of which ``rows`` selects and orders the rows of the parts' tensors."""
 
     def shared(tensors: Sequence[Tensor]) -> Tensor:
-        """Tensors that may have one row for all rows stay so when they are one and the same."""
+        """Merge tensors that may have one row for all rows; one and the same tensor stays as it is."""
         first = tensors[0]
         same = first.shape[0] == 1 and all(t is first for t in tensors)
         return first if same else rows(tensors)
@@ -166,18 +174,20 @@ def _merge(parts: Sequence[Conditions], rows: TakeRows, unconditional: int) -> C
 
 
 def _merge_layer(
-    values: Sequence[LayerConditions | RawLayer], rows: TakeRows, shared: TakeRows
-) -> LayerConditions | RawLayer:
-    raw = [v for v in values if isinstance(v, RawLayer)]
-    if len(raw) == len(values):
-        return merge_raw(raw, rows, shared)
-    if raw:
-        raise ValueError("clips of one batch must agree in whether their conditions are projected")
+    values: Sequence[LayerConditions | UnprojectedLayer], rows: SelectRows, shared: SelectRows
+) -> LayerConditions | UnprojectedLayer:
+    unprojected = [v for v in values if isinstance(v, UnprojectedLayer)]
+    if len(unprojected) == len(values):
+        return merge_unprojected(unprojected, rows, shared)
+    if unprojected:
+        raise ValueError("windows of one batch must all have projected or all unprojected conditions")
     return _merge_projected([v for v in values if isinstance(v, LayerConditions)], rows, shared)
 
 
-def _merge_projected(values: Sequence[LayerConditions], rows: TakeRows, shared: TakeRows) -> LayerConditions:
-    def key_value(pairs: Sequence[KeyValue], take: TakeRows) -> KeyValue:
+def _merge_projected(
+    values: Sequence[LayerConditions], rows: SelectRows, shared: SelectRows
+) -> LayerConditions:
+    def key_value(pairs: Sequence[KeyValue], take: SelectRows) -> KeyValue:
         return KeyValue(take([p.key for p in pairs]), take([p.value for p in pairs]))
 
     references = [v.reference for v in values if v.reference is not None]
@@ -190,7 +200,7 @@ def _merge_projected(values: Sequence[LayerConditions], rows: TakeRows, shared: 
             mixes[0], weights=shared([m.weights for m in mixes]), bias=shared([m.bias for m in mixes])
         ),
         audio=key_value([v.audio for v in values], rows),
-        motion=MotionMemory(
+        motion=MotionProjections(
             rows([m.hidden for m in motions]),
             rows([m.query for m in motions]),
             rows([m.key for m in motions]),

@@ -1,4 +1,4 @@
-"""The layers of the denoising UNet and how they follow each other, on images."""
+"""Layers of the denoising UNet and the stretches between its cut points, on images (rows*frames, C, h, w)."""
 
 from dataclasses import dataclass
 
@@ -11,38 +11,36 @@ from ..errors import LipstreamError
 from .blocks import (
     AttentionOutputs,
     DenoisingBlock,
+    attention_layer_names,
     down_shapes,
     mid_shape,
-    names,
     up_shapes,
 )
 from .conditions import Conditions
 from .layers import GroupNorm
-from .layouts import spread_rows
+from .layouts import expand_rows
 from .timestep_embedding import TimestepEmbedding
 
 
 class ConditionsError(LipstreamError):
-    """Latents and conditions do not fit together."""
+    """Latents and conditions do not match."""
 
 
 @dataclass(frozen=True)
 class EncoderFeatures:
-    """What the encoder hands to the decoder: skips from coarse to fine order of creation, and the mid
-    block's output.
-    """
+    """Input of the decoder: skips in order of creation, finest first, and the output of the mid block."""
 
     skips: tuple[Tensor, ...]
     middle: Tensor
 
     def last_rows(self, rows: int) -> "EncoderFeatures":
-        """Only the last rows: the conditional ones."""
+        """Return the last rows (the conditional ones)."""
         return EncoderFeatures(tuple(skip[-rows:] for skip in self.skips), self.middle[-rows:])
 
 
 @dataclass(frozen=True)
-class Run:
-    """One call: activated time embedding, conditions, batch rows."""
+class EvaluationContext:
+    """One evaluation: activated time embedding (1|rows, T), conditions, and number of batch rows."""
 
     time: Tensor
     conditions: Conditions
@@ -50,20 +48,21 @@ class Run:
 
     @property
     def unconditional(self) -> int:
-        """Images at the front that see no reference tokens."""
-        c = self.conditions
-        return c.unconditional * (self.rows // c.rows) * c.frames
+        """Number of images at the front without reference tokens."""
+        conditions = self.conditions
+        return conditions.unconditional * (self.rows // conditions.rows) * conditions.frames
 
     def images(self, feature: Tensor) -> Tensor:
-        """(r, frames, C, h, w) -> (rows*frames, C, h, w), rows repeated as needed."""
-        return spread_rows(feature, self.rows).flatten(0, 2)
+        """(r, frames, C, h, w) -> (rows*frames, C, h, w), each row repeated rows/r times."""
+        return expand_rows(feature, self.rows).flatten(0, 2)
 
     def feature(self, images: Tensor) -> Tensor:
+        """(rows*frames, C, h, w) -> (rows, frames, C, h, w)."""
         return torch.unflatten(images, 0, (self.rows, -1))
 
 
 class DenoiserLayers(nn.Module):
-    """Modules under Hallo's names, and the stretches between the cut points that `Denoiser` offers."""
+    """Modules under Hallo's names, and the stretches between the cut points of `Denoiser`."""
 
     input_gain: Tensor | None
 
@@ -83,11 +82,11 @@ class DenoiserLayers(nn.Module):
         )
 
     def set_input_gain(self, alphas_cumprod: Tensor) -> None:
-        """Latents are scaled by the root of how much of them is signal, (1000,): what a linear estimate would make of them.
+        """Set the gain of latents at each timestep to sqrt(alphas_cumprod), given as (1000,).
 
-        Where nearly everything is noise the first features are then those of the conditions, which is what a network has to go by
-        there; with latents of variance one at all timesteps, as Hallo has them, it must first learn to look past the noise. Karras
-        et al. (2022) call such a factor c_in.
+        At high noise the first features then come from the conditions, the only information there. With latents of
+        unit variance at all timesteps, as in Hallo, a network must first learn to ignore the noise. EDM calls such a
+        factor c_in.
         """
         if self.input_gain is None:
             raise ConditionsError("this network's configuration has no input gain")
@@ -95,21 +94,23 @@ class DenoiserLayers(nn.Module):
 
     @property
     def layer_names(self) -> list[str]:
-        """Layers with attention, in the order of execution."""
-        return names([block.shape for block in self._all_blocks()])
+        """Names of layers with attention, in order of execution."""
+        return attention_layer_names([block.shape for block in self._all_blocks()])
 
-    def _run(self, t: Tensor | float, conditions: Conditions, rows: int, device: torch.device) -> Run:
+    def _context(
+        self, t: Tensor | float, conditions: Conditions, rows: int, device: torch.device
+    ) -> EvaluationContext:
         if rows % conditions.rows:
             raise ConditionsError(
                 f"{rows} rows of latents are not a multiple of {conditions.rows} rows of conditions"
             )
         steps = torch.as_tensor(t, device=device).reshape(-1)
         if steps.numel() not in (1, rows):
-            raise ConditionsError(f"expected 1 or {rows} time steps, got {steps.numel()}")
-        return Run(self.time_embedding(steps), conditions, rows)
+            raise ConditionsError(f"expected 1 or {rows} timesteps, got {steps.numel()}")
+        return EvaluationContext(self.time_embedding(steps), conditions, rows)
 
-    def _start(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> tuple[Run, Tensor]:
-        """conv_in plus the face-locator feature: the first skip."""
+    def _stem(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> tuple[EvaluationContext, Tensor]:
+        """Return the context, and conv_in plus the face-locator feature (the first skip)."""
         rows, channels, frames, height, width = z.shape
         multiple = self.config.size_multiple
         if channels != self.config.sample_channels or height % multiple or width % multiple:
@@ -119,7 +120,7 @@ class DenoiserLayers(nn.Module):
             )
         if frames != conditions.frames:
             raise ConditionsError(f"latents have {frames} frames, the conditions {conditions.frames}")
-        run = self._run(t, conditions, rows, z.device)
+        run = self._context(t, conditions, rows, z.device)
         if self.input_gain is not None:
             timesteps = torch.as_tensor(t, device=z.device).reshape(-1, 1, 1, 1, 1).long()
             z = z * self.input_gain[timesteps].to(z.dtype)
@@ -131,7 +132,7 @@ class DenoiserLayers(nn.Module):
             x = x.flatten(0, 2)
         return run, x
 
-    def _encode(self, run: Run, stem: Tensor) -> EncoderFeatures:
+    def _encode(self, run: EvaluationContext, stem: Tensor) -> EncoderFeatures:
         x, skips = stem, [stem]
         for block in self._blocks(self.down_blocks):
             for j in range(len(block.resnets)):
@@ -143,8 +144,8 @@ class DenoiserLayers(nn.Module):
         x = self._layer(run, self.mid_block, 0, x)
         return EncoderFeatures(tuple(skips), self.mid_block.resnets[1](x, run.time))
 
-    def _decode_deep(self, run: Run, encoder: EncoderFeatures) -> Tensor:
-        """All up layers but the last two."""
+    def _decode_deep(self, run: EvaluationContext, encoder: EncoderFeatures) -> Tensor:
+        """Run all up layers but the last two -> f_U30."""
         x, skips = encoder.middle, list(encoder.skips)
         blocks = self._blocks(self.up_blocks)
         for block in blocks:
@@ -154,22 +155,24 @@ class DenoiserLayers(nn.Module):
             x = block.resample(x)
         return x
 
-    def _second_last(self, run: Run, f_u30: Tensor, d00: Tensor, uncut: Tensor | None = None) -> Tensor:
+    def _layer_u31(
+        self, run: EvaluationContext, f_u30: Tensor, d00: Tensor, leading_motion: Tensor | None = None
+    ) -> Tensor:
         block = self._blocks(self.up_blocks)[-1]
-        return self._layer(run, block, len(block.resnets) - 2, torch.cat([f_u30, d00], dim=1), uncut)
+        return self._layer(run, block, len(block.resnets) - 2, torch.cat([f_u30, d00], dim=1), leading_motion)
 
-    def _finish(
+    def _last_layer(
         self,
-        run: Run,
+        run: EvaluationContext,
         f_u31: Tensor,
         stem: Tensor,
         foreground: Tensor | None,
         background: AttentionOutputs | None,
     ) -> tuple[Tensor, AttentionOutputs]:
-        """The last layer and the output convolution."""
+        """Run U_32 and the output convolution -> prediction and attention outputs."""
         block = self._blocks(self.up_blocks)[-1]
         index = len(block.resnets) - 1
-        x, outputs = block.layer(
+        x, outputs = block.run_layer(
             index,
             torch.cat([f_u31, stem], dim=1),
             run.time,
@@ -184,11 +187,22 @@ class DenoiserLayers(nn.Module):
         return run.feature(x).transpose(1, 2), outputs
 
     def _layer(
-        self, run: Run, block: DenoisingBlock, index: int, x: Tensor, uncut: Tensor | None = None
+        self,
+        run: EvaluationContext,
+        block: DenoisingBlock,
+        index: int,
+        x: Tensor,
+        leading_motion: Tensor | None = None,
     ) -> Tensor:
         conditions = run.conditions.layers.get(f"{block.shape.name}.{index}")
-        return block.layer(
-            index, x, run.time, conditions, run.conditions.frames, run.unconditional, uncut=uncut
+        return block.run_layer(
+            index,
+            x,
+            run.time,
+            conditions,
+            run.conditions.frames,
+            run.unconditional,
+            leading_motion=leading_motion,
         )[0]
 
     def _all_blocks(self) -> list[DenoisingBlock]:

@@ -1,4 +1,4 @@
-"""Where the face is: an image of its rectangle becomes a feature that is added after conv_in."""
+"""Face locator: an image of the face rectangle becomes a feature that is added after conv_in."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ from .layers import zero_
 
 
 class FaceLocator(nn.Module):
-    """(images, 3, H, W) in 0..1 -> (images, out, H/s, W/s), s = 2 ** (len(channels) - 1)."""
+    """Strided convolutions with SiLU; the output starts as zero."""
 
     def __init__(self, channels: Sequence[int], out_channels: int) -> None:
         super().__init__()
@@ -23,6 +23,7 @@ class FaceLocator(nn.Module):
         zero_(self.conv_out)
 
     def forward(self, region: Tensor) -> Tensor:
+        """(images, 3, H, W) in [0, 1] -> (images, out, H/s, W/s) with s = 2 ** (len(channels) - 1)."""
         x = F.silu(self.conv_in(region))
         for block in self.blocks:
             x = F.silu(block(x))

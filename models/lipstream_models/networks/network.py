@@ -1,4 +1,4 @@
-"""The five networks under the names of Hallo's `net.pth`."""
+"""The five networks, under the names in Hallo's `net.pth`."""
 
 from torch import nn
 
@@ -10,8 +10,9 @@ from .reference_net import ReferenceNet
 
 
 class Network(nn.Module):
-    """Reference net, denoiser, face locator, identity and audio projections. Build under
-    `torch.device("meta")` to load without a copy.
+    """Reference network, denoiser, face locator, identity and audio projections.
+
+    Build it under ``torch.device("meta")`` to load weights without a copy.
     """
 
     def __init__(self, config: NetworkConfig) -> None:

@@ -1,4 +1,4 @@
-"""Face embedding and audio features become tokens."""
+"""Projections of face embeddings and audio features to tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,7 @@ from ..config import AudioProjectionConfig, IdentityProjectionConfig
 
 
 class IdentityProjection(nn.Module):
-    """(rows, 512) face embedding -> (rows, 4, cross channels). The unconditional branch projects the zero
-    vector.
-    """
+    """Projects face embeddings to identity tokens. The unconditional branch projects the zero vector."""
 
     def __init__(self, config: IdentityProjectionConfig, cross_channels: int) -> None:
         super().__init__()
@@ -19,14 +17,15 @@ class IdentityProjection(nn.Module):
         self.norm = nn.LayerNorm(cross_channels)
 
     def forward(self, embedding: Tensor) -> Tensor:
+        """(rows, embedding_dim) -> (rows, T, cross)."""
         result: Tensor = self.norm(torch.unflatten(self.proj(embedding), -1, (self.tokens, -1)))
         return result
 
 
 class AudioProjection(nn.Module):
-    """(..., window, blocks, channels) audio features of each frame -> (..., 32, 768) tokens.
+    """Projects the audio features around a frame to audio tokens.
 
-    The unconditional branch uses zeros in place of the result, not the projection of zeros (facts 0, trap 6).
+    The unconditional branch uses zeros in place of the result, not the projection of zeros (models/README.md, trap 6).
     """
 
     def __init__(self, config: AudioProjectionConfig) -> None:
@@ -38,6 +37,7 @@ class AudioProjection(nn.Module):
         self.norm = nn.LayerNorm(config.output_dim)
 
     def forward(self, audio: Tensor) -> Tensor:
+        """(..., seq_len, blocks, channels) -> (..., T, output_dim)."""
         h = F.relu(self.proj1(audio.flatten(-3)))
         h = F.relu(self.proj2(h))
         result: Tensor = self.norm(torch.unflatten(self.proj3(h), -1, (self.tokens, -1)))

@@ -1,6 +1,4 @@
-"""The reference net: SD-1.5's UNet in 2D, run once at time step 0, read at the first norm of every spatial
-attention.
-"""
+"""Reference network: the 2D UNet of SD-1.5, run at timestep 0, read at the first norm of every spatial attention."""
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +14,7 @@ from .timestep_embedding import TimestepEmbedding
 
 
 class ReferenceNet(nn.Module):
-    """The whole UNet without output convolution; nothing after the last feature is computed, because nobody
-    reads it.
-    """
+    """The UNet without output convolution. Nothing after the last feature is computed, because nothing reads it."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -30,11 +26,11 @@ class ReferenceNet(nn.Module):
         self.up_blocks = nn.ModuleList([ReferenceBlock(shape, config) for shape in up_shapes(config)])
 
     def forward(self, latents: Tensor, identity: Tensor) -> dict[str, Tensor]:
-        """latents: (images, L, h, w) scaled VAE means; identity: (images, T, cross) tokens, one set per
-        image.
+        """Return the reference features: for every layer with attention its normalised tokens (images, h*w, C).
 
-        Returns for every layer with attention, by its name, the normed tokens (images, h*w, C) (facts 1.3,
-        "Write").
+        Args:
+            latents: (images, L, h, w).
+            identity: identity tokens (images, T, cross), one set for each image.
         """
         time = self.time_embedding(torch.zeros(1, device=latents.device))
         features: dict[str, Tensor] = {}
@@ -73,7 +69,7 @@ class ReferenceNet(nn.Module):
             if last:
                 features[name] = block.attention(index).feature(x)[1]
             else:
-                x, features[name] = block.attention(index).write(x, identity)
+                x, features[name] = block.attention(index).forward_reference(x, identity)
         return x
 
     @staticmethod

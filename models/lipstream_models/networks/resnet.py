@@ -1,4 +1,4 @@
-"""Residual blocks and resampling on images."""
+"""Residual blocks and resampling of images."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,7 +7,7 @@ from .layers import GroupNorm
 
 
 class Resnet(nn.Module):
-    """GroupNorm-SiLU-conv, time, GroupNorm-SiLU-conv, with a 1x1 shortcut where the width changes."""
+    """GroupNorm, SiLU, convolution, plus time; the same again; with a 1x1 shortcut if the width changes."""
 
     def __init__(self, in_channels: int, out_channels: int, time_channels: int, groups: int) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Resnet(nn.Module):
         self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """x: (images, C, h, w); time: (1 or rows, T) activated time embedding, rows dividing images."""
+        """(images, in, h, w) -> (images, out, h, w). ``time``: activated embedding (1|rows, T), rows dividing images."""
         shift = self.time_emb_proj(time)
         if shift.shape[0] > 1:
             shift = shift.repeat_interleave(x.shape[0] // shift.shape[0], dim=0)
@@ -31,24 +31,26 @@ class Resnet(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Strided 3x3 convolution, half the size."""
+    """Strided 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, h/2, w/2)."""
         result: Tensor = self.conv(x)
         return result
 
 
 class Upsample(nn.Module):
-    """Nearest neighbour to twice the size, then a 3x3 convolution."""
+    """Nearest neighbour interpolation, then a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C, 2h, 2w)."""
         result: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return result

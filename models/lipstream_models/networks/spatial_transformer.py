@@ -1,6 +1,4 @@
-"""Spatial attention of one layer: itself and the reference tokens, then the identity tokens, then a feed-
-forward.
-"""
+"""Spatial transformer: attention to own and reference tokens, attention to identity tokens, feed-forward."""
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +10,8 @@ from .layouts import to_images, to_tokens
 
 
 class SpatialBlock(nn.Module):
+    """Layers of a spatial transformer under the names of diffusers."""
+
     def __init__(self, channels: int, heads: int, cross_channels: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
@@ -21,9 +21,10 @@ class SpatialBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
         self.ff = FeedForward(channels)
 
-    def rest(self, tokens: Tensor, identity: KeyValue) -> Tensor:
-        """Everything after the first attention. All tokens of an identity row are queries of one attention,
-        so nothing repeats.
+    def after_self_attention(self, tokens: Tensor, identity: KeyValue) -> Tensor:
+        """Run identity attention and feed-forward on tokens (images, h*w, C).
+
+        All tokens of an identity row are queries of one attention, so that identity tokens need not be repeated.
         """
         grouped = self.norm2(tokens).reshape(identity.key.shape[0], -1, tokens.shape[-1])
         tokens = tokens + self.attn2(grouped, identity).view_as(tokens)
@@ -32,7 +33,7 @@ class SpatialBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Used by both UNets: `write` in the reference net, `forward` in the denoiser."""
+    """Used by both UNets: `forward_reference` in the reference network, `forward` in the denoiser."""
 
     def __init__(self, channels: int, heads: int, cross_channels: int, groups: int) -> None:
         super().__init__()
@@ -43,25 +44,28 @@ class SpatialTransformer(nn.Module):
 
     @property
     def block(self) -> SpatialBlock:
+        """The only transformer block."""
         block = self.transformer_blocks[0]
         assert isinstance(block, SpatialBlock)
         return block
 
     def feature(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(images, C, h, w) -> tokens and the normed input of the first attention, which is the reference
-        feature.
-        """
+        """(images, C, h, w) -> tokens, and normalised tokens (the reference feature), both (images, h*w, C)."""
         tokens: Tensor = self.proj_in(to_tokens(self.norm(x)))
         return tokens, self.block.norm1(tokens)
 
-    def write(self, x: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
-        """Reference net: plain self-attention. identity: (images, T, cross). Returns images and the
-        reference feature (images, h*w, C).
+    def forward_reference(self, x: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
+        """Run plain self-attention, for the reference network.
+
+        Images (images, C, h, w) and identity tokens (images, T, cross) -> images (images, C, h, w) and reference
+        feature (images, h*w, C).
         """
         block = self.block
         tokens, feature = self.feature(x)
         tokens = tokens + block.attn1(feature)
-        return self._leave(x, block.rest(tokens, block.attn2.keys_values(identity))), feature
+        return self._project_out(
+            x, block.after_self_attention(tokens, block.attn2.keys_values(identity))
+        ), feature
 
     def forward(
         self,
@@ -72,62 +76,78 @@ class SpatialTransformer(nn.Module):
         foreground: Tensor | None = None,
         background: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Denoiser. identity: (rows, T, C) projected; reference: (conditional rows, variants, h*w, C)
-        projected. Or both raw, one for each image: (images, T, cross) and (images, h*w, C).
+        """Run the transformer in the denoiser.
 
-        The first `unconditional` images see no reference tokens. With `foreground` (token indices) only
-        those tokens attend, among themselves, and the others take their attention output from `background`
-        (images, h*w, C). Returns images and the attention output.
+        Args:
+            x: images (images, C, h, w).
+            identity: projected (rows, T, C), or unprojected (images, T, cross).
+            reference: projected (conditional rows, variants, h*w, C), or unprojected (images, h*w, C), or None.
+            unconditional: number of images at the front without reference tokens.
+            foreground: token indices (L,): only these tokens attend, among themselves.
+            background: attention outputs (images, h*w, C) of all other tokens.
+
+        Returns:
+            Images (images, C, h, w), and the output of the first attention (images, h*w, C).
         """
         tokens, normed = self.feature(x)
         if isinstance(identity, Tensor):
             identity = self.block.attn2.keys_values(identity)
         if foreground is None or background is None:
-            attention = self.read(normed, reference, unconditional)
+            attention = self.self_attend(normed, reference, unconditional)
         else:
-            fresh = self.read(normed[:, foreground], _inside(reference, foreground), unconditional)
+            fresh = self.self_attend(
+                normed[:, foreground], _select_reference(reference, foreground), unconditional
+            )
             attention = background.index_copy(1, foreground, fresh)
-        return self._leave(x, self.block.rest(tokens + attention, identity)), attention
+        return self._project_out(x, self.block.after_self_attention(tokens + attention, identity)), attention
 
-    def read(self, normed: Tensor, reference: KeyValue | Tensor | None, unconditional: int) -> Tensor:
-        """First attention over own and reference tokens; (images, N, C) -> (images, N, C)."""
+    def self_attend(self, normed: Tensor, reference: KeyValue | Tensor | None, unconditional: int) -> Tensor:
+        """Attend to own and reference tokens: (images, N, C) -> (images, N, C)."""
         attn = self.block.attn1
         if reference is None:
             return attn(normed)  # type: ignore[no-any-return]
         if isinstance(reference, Tensor):
-            return self._read_raw(normed, reference, unconditional)
+            return self._self_attend_unprojected(normed, reference, unconditional)
         own = attn.queries_keys_values(normed)
         query, key, value = (x[unconditional:] for x in own)
-        seen = attend(query, _beside(key, reference.key), _beside(value, reference.value), attn.heads)
+        attended = attend(
+            query,
+            _append_reference(key, reference.key),
+            _append_reference(value, reference.value),
+            attn.heads,
+        )
         if unconditional:
             query, key, value = (x[:unconditional] for x in own)
-            seen = torch.cat([attend(query, key, value, attn.heads), seen])
-        return attn.output(seen)
+            attended = torch.cat([attend(query, key, value, attn.heads), attended])
+        return attn.output(attended)
 
-    def _read_raw(self, normed: Tensor, reference: Tensor, unconditional: int) -> Tensor:
-        """The same at the released cost: every image attends to reference tokens that are projected here, and the
-        unconditional ones do it again without them (facts 0, trap 6).
+    def _self_attend_unprojected(self, normed: Tensor, reference: Tensor, unconditional: int) -> Tensor:
+        """Run the same at the released cost, for reference tokens (images, N, C) that are projected here.
+
+        Every image attends to reference tokens; unconditional images attend again without them (models/README.md,
+        trap 6).
         """
         attn = self.block.attn1
-        seen: Tensor = attn(normed, attn.keys_values(torch.cat([normed, reference], dim=1)))
+        attended: Tensor = attn(normed, attn.keys_values(torch.cat([normed, reference], dim=1)))
         if not unconditional:
-            return seen
-        return torch.cat([attn(normed[:unconditional]), seen[unconditional:]])
+            return attended
+        return torch.cat([attn(normed[:unconditional]), attended[unconditional:]])
 
-    def _leave(self, x: Tensor, tokens: Tensor) -> Tensor:
+    def _project_out(self, x: Tensor, tokens: Tensor) -> Tensor:
         return to_images(self.proj_out(tokens), x.shape[2], x.shape[3]) + x
 
 
-def _inside(reference: KeyValue | Tensor | None, foreground: Tensor) -> KeyValue | Tensor | None:
-    """The reference tokens of the face, which the same mask selects as the picture's own."""
+def _select_reference(reference: KeyValue | Tensor | None, foreground: Tensor) -> KeyValue | Tensor | None:
+    """Return the reference tokens of the face; the frame's foreground indices (L,) select them too."""
     if isinstance(reference, Tensor):
         return reference[:, foreground]
     return None if reference is None else reference.map(lambda kv: kv[:, :, foreground])
 
 
-def _beside(own: Tensor, reference: Tensor) -> Tensor:
-    """Put reference tokens (rows, variants, N, C) behind own tokens (images, N, C), the variants in turn:
-    (images, 2N, C).
+def _append_reference(own: Tensor, reference: Tensor) -> Tensor:
+    """Append reference tokens (rows, variants, N, C) to own tokens (images, N, C) -> (images, 2N, C).
+
+    The variants take turns over the images of a row.
     """
     rows, variants = reference.shape[:2]
     grouped = torch.unflatten(own, 0, (rows, -1, variants))

@@ -1,4 +1,4 @@
-"""Sinusoidal time steps through a two-layer perceptron (SD-1.5: cosine half first, no frequency shift)."""
+"""Timestep embedding: sinusoids through a two-layer perceptron, as in SD-1.5 (cosine half first, no frequency shift)."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def sinusoids(timesteps: Tensor, channels: int) -> Tensor:
-    """(rows,) time steps -> (rows, channels) float32."""
+    """Timesteps (rows,) -> (rows, channels) float32."""
     half = channels // 2
     exponents = torch.arange(half, dtype=torch.float32, device=timesteps.device) / half
     angles = timesteps.to(torch.float32)[:, None] * torch.exp(-math.log(10000.0) * exponents)
@@ -16,9 +16,7 @@ def sinusoids(timesteps: Tensor, channels: int) -> Tensor:
 
 
 class TimestepEmbedding(nn.Module):
-    """(rows,) time steps -> (rows, 4*channels), already through the SiLU that every resnet starts its time
-    branch with.
-    """
+    """Embeds timesteps. Includes the SiLU at the start of every resnet's time branch."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,5 +25,6 @@ class TimestepEmbedding(nn.Module):
         self.linear_2 = nn.Linear(4 * channels, 4 * channels)
 
     def forward(self, timesteps: Tensor) -> Tensor:
+        """Timesteps (rows,) -> (rows, 4*channels)."""
         waves = sinusoids(timesteps, self.channels).to(self.linear_1.weight.dtype)
         return F.silu(self.linear_2(F.silu(self.linear_1(waves))))

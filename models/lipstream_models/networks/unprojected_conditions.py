@@ -1,8 +1,9 @@
-"""Conditions as the released code of Hallo keeps them: raw, so that every step projects them anew.
+"""Conditions as in the released code of Hallo: unprojected, so that every step projects them again.
 
-They give what projected conditions give, to rounding, at the released cost: keys and values of reference, identity and audio
-once a step and frame, reference attention also for the rows that throw it away, three audio attentions apart, motion frames
-carried through the whole motion module. It is what speed is compared with.
+Results equal those of projected conditions up to rounding, at the cost of the released code: keys and values of
+reference, identity and audio are computed at each step and frame; unconditional rows attend to reference tokens
+whose result is discarded; audio regions have separate attentions; motion frames are carried through the whole motion
+module. This is the baseline of speed measurements.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-TakeRows = Callable[[Sequence[Tensor]], Tensor]
+SelectRows = Callable[[Sequence[Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
 class AudioRegions:
-    """Where a frame listens to its audio: masks (rows|1, frames|1, h*w, 3) and the motion scale of each region."""
+    """Audio regions: masks (rows|1, frames|1, h*w, 3), and the motion scale of each region."""
 
     masks: Tensor
     scale: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class RawAudio:
-    """Audio for one batch of images. tokens: (images, T, audio channels); masks: (images, h*w, 3)."""
+class UnprojectedAudio:
+    """Audio of a batch: tokens (images, T, audio channels), masks (images, h*w, 3), scale of each region."""
 
     tokens: Tensor
     masks: Tensor
@@ -34,8 +35,8 @@ class RawAudio:
 
 
 @dataclass(frozen=True)
-class RawSessionLayer:
-    """What one layer keeps for a session. reference: (conditional rows, variants, h*w, C); identity: (rows, T, cross)."""
+class UnprojectedSessionLayer:
+    """Conditions of one layer for a stream: reference (conditional rows, variants, h*w, C), identity (rows, T, cross)."""
 
     reference: Tensor | None
     identity: Tensor
@@ -43,33 +44,33 @@ class RawSessionLayer:
 
 
 @dataclass(frozen=True)
-class RawImages:
-    """One layer's conditions for a batch, one set for each image; motion: (batch rows, motion frames, h*w, C)."""
+class UnprojectedImages:
+    """Conditions of one layer for a batch, one set for each image; motion features (batch rows, M, h*w, C)."""
 
     reference: Tensor | None
     identity: Tensor
-    audio: RawAudio
+    audio: UnprojectedAudio
     motion: Tensor | None
     audio_mix: None = None
 
 
 @dataclass(frozen=True)
-class RawLayer(RawSessionLayer):
-    """What one layer keeps for a clip. audio: (rows, frames, T, audio channels); motion: (rows, motion frames, h*w, C)."""
+class UnprojectedLayer(UnprojectedSessionLayer):
+    """Conditions of one layer for a window: audio (rows, frames, T, audio channels), motion (rows, M, h*w, C)."""
 
     audio: Tensor
     motion: Tensor | None
 
-    def for_batch(self, rows: int) -> RawImages:
-        """Spread over a batch of that many rows, a multiple of the rows of these conditions."""
+    def for_batch(self, rows: int) -> UnprojectedImages:
+        """Return the conditions of each image in a batch of ``rows`` rows, a multiple of the rows here."""
         conditioned, frames = self.audio.shape[:2]
         steps = rows // conditioned
         masks = self.regions.masks.expand(conditioned, frames, -1, -1)
         identity = self.identity[:, None].expand(-1, frames, -1, -1)
-        return RawImages(
+        return UnprojectedImages(
             reference=self._reference_images(steps),
             identity=_repeat(identity, steps).flatten(0, 1),
-            audio=RawAudio(
+            audio=UnprojectedAudio(
                 _repeat(self.audio, steps).flatten(0, 1),
                 _repeat(masks, steps).flatten(0, 1),
                 self.regions.scale,
@@ -78,24 +79,28 @@ class RawLayer(RawSessionLayer):
         )
 
     def _reference_images(self, steps: int) -> Tensor | None:
-        """(images, h*w, C). Unconditional rows get a reference too: the released code lets them attend to it and then
-        throws the result away.
+        """Return reference tokens (images, h*w, C).
+
+        Unconditional rows get them too: the released code lets them attend to reference tokens, and then discards
+        the result.
         """
         if self.reference is None:
             return None
         conditioned, frames = self.audio.shape[:2]
         variants = self.reference.shape[1]
-        turns = self.reference[:, [frame % variants for frame in range(frames)]]
-        unconditional = conditioned - turns.shape[0]
-        return _repeat(torch.cat([turns[:unconditional], turns]), steps).flatten(0, 1)
+        ordered = self.reference[:, [frame % variants for frame in range(frames)]]
+        unconditional = conditioned - ordered.shape[0]
+        return _repeat(torch.cat([ordered[:unconditional], ordered]), steps).flatten(0, 1)
 
 
-def merge_raw(values: Sequence[RawLayer], rows: TakeRows, shared: TakeRows) -> RawLayer:
-    """One layer's conditions of several clips as one, rows taken as the callers of `conditions.merge` say."""
+def merge_unprojected(
+    values: Sequence[UnprojectedLayer], rows: SelectRows, shared: SelectRows
+) -> UnprojectedLayer:
+    """Merge one layer's conditions of several windows; ``rows`` and ``shared`` as in `conditions`."""
     references = [v.reference for v in values if v.reference is not None]
     motions = [v.motion for v in values if v.motion is not None]
     first = values[0]
-    return RawLayer(
+    return UnprojectedLayer(
         reference=torch.cat(references) if references else None,
         identity=rows([v.identity for v in values]),
         regions=replace(first.regions, masks=shared([v.regions.masks for v in values])),

@@ -1,7 +1,7 @@
-"""Portrait in: image file, landmarks, crop, masks, and all of it as one value."""
+"""Portrait preparation: image file, landmarks, crop and masks, combined in one `Portrait`."""
 
 from .crop import Framing, Square
-from .errors import PictureError
+from .errors import ImageError
 from .image_file import ImageLimits, load_portrait
 from .landmarks import Face, FaceLandmarker
 from .masks import RegionMasks
@@ -12,8 +12,8 @@ __all__ = [
     "Face",
     "FaceLandmarker",
     "Framing",
+    "ImageError",
     "ImageLimits",
-    "PictureError",
     "Portrait",
     "PortraitSettings",
     "RegionMasks",

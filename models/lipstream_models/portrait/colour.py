@@ -1,4 +1,4 @@
-"""Any Pillow colour mode to 8-bit sRGB."""
+"""Conversion of any Pillow colour mode to 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-from .errors import PictureColourError
+from .errors import ImageColourError
 
 MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
 
 def to_rgb(image: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
-    """RGB; transparency laid over `backdrop`; 16-bit grey scaled; embedded profiles of RGB and CMYK applied.
+    """Convert an image to RGB.
 
-    Raises PictureColourError for 32-bit integer and floating-point pictures.
+    Transparency is composed over `backdrop`, 16-bit grey is scaled, embedded profiles of RGB and CMYK are
+    applied.
+
+    Raises:
+        ImageColourError: 32-bit integer or floating-point pixels, whose white level is unknown.
     """
     if image.mode in ("I", "F"):
-        raise PictureColourError(
-            f"expected 8 or 16 bits a channel; got 32-bit pixels (mode {image.mode}), whose white nobody"
-            " can know. Save the picture as an 8-bit JPEG or PNG"
+        raise ImageColourError(
+            f"expected 8 or 16 bits a channel; got 32-bit pixels (mode {image.mode}), whose white level"
+            " is unknown. Save the image as an 8-bit JPEG or PNG"
         )
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.float32) / 257.0
@@ -29,14 +33,14 @@ def to_rgb(image: Image.Image, backdrop: tuple[int, int, int]) -> Image.Image:
         layers = image.convert("RGBA")
         opaque = Image.new("RGBA", image.size, (*backdrop, 255))
         opaque.alpha_composite(layers)
-        return _through_profile(opaque.convert("RGB"), image)
+        return _apply_profile(opaque.convert("RGB"), image)
     if image.mode in ("RGB", "CMYK"):
-        return _through_profile(image, image)
+        return _apply_profile(image, image)
     return image.convert("RGB")
 
 
-def _through_profile(image: Image.Image, tagged: Image.Image) -> Image.Image:
-    """To sRGB by the profile that `tagged` carries, or plainly when there is none or it does not fit."""
+def _apply_profile(image: Image.Image, tagged: Image.Image) -> Image.Image:
+    """Convert to sRGB by the profile of `tagged`, or without one where it is missing or does not fit."""
     profile = tagged.info.get("icc_profile")
     if not isinstance(profile, bytes) or not 0 < len(profile) <= MAX_PROFILE_BYTES:
         return image.convert("RGB")
@@ -45,6 +49,6 @@ def _through_profile(image: Image.Image, tagged: Image.Image) -> Image.Image:
         target = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
-        # a profile of another colour space or a broken one: the plain conversion is what most viewers show
+        # A profile of another colour space, or a broken one: most viewers show the conversion without it.
         return image.convert("RGB")
     return converted if converted is not None else image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Finding faces: MediaPipe's short-range BlazeFace, its anchors and its weighted non-maximum suppression."""
+"""Face detection: MediaPipe's short-range BlazeFace with weighted non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .region import Floats, Pixels, Region
-from .tflite import Network
+from .tflite import TfliteModel
 
 INPUT_SIZE = 128
 KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
@@ -16,7 +16,7 @@ SCORE_CLIP = 80.0  # keeps exp inside float32
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """`box` (x0, y0, x1, y1) and `keypoints` (6, 2) in image pixels; `score` 0..1."""
+    """A detected face: `box` (4,) x0, y0, x1, y1 and `keypoints` (6, 2) in image pixels; `score` 0..1."""
 
     box: Floats
     keypoints: Floats
@@ -24,18 +24,18 @@ class Detection:
 
 
 class FaceDetector:
-    """One pass of BlazeFace over a square of an image; faces from about a tenth of its side upwards."""
+    """BlazeFace on square regions of an image; finds faces from about a tenth of the region's side."""
 
-    def __init__(self, network: Network, min_score: float = 0.5, max_overlap: float = 0.3) -> None:
-        self._network = network
+    def __init__(self, model: TfliteModel, min_score: float = 0.5, max_overlap: float = 0.3) -> None:
+        self._model = model
         self._anchors = _anchors()
         self._min_score = min_score
         self._max_overlap = max_overlap
 
     def detect(self, image: Pixels, region: Region) -> list[Detection]:
-        """Faces inside `region`, best score first, overlapping answers merged."""
+        """Return the faces inside `region` of an (H, W, 3) image, best score first, overlaps merged."""
         pixels = region.sample(image, INPUT_SIZE).astype(np.float32) / 127.5 - 1.0
-        boxes, logits = self._network.run(pixels[None])
+        boxes, logits = self._model.run(pixels[None])
         scores = 1.0 / (1.0 + np.exp(-np.clip(logits.reshape(-1), -SCORE_CLIP, SCORE_CLIP)))
         keep = scores >= self._min_score
         values = boxes.reshape(-1, 2 + KEYPOINTS, 2)[keep] / INPUT_SIZE
@@ -43,31 +43,37 @@ class FaceDetector:
         half = values[:, 1] / 2
         corners = np.stack([centre - half, centre + half], axis=1)
         points = np.concatenate([corners, values[:, 2:] + self._anchors[keep, None]], axis=1)
-        placed = region.to_image(points.reshape(-1, 2).astype(np.float32)).reshape(points.shape)
-        return merge_overlapping(placed, scores[keep].astype(np.float32), self._max_overlap)
+        in_image = region.to_image(points.reshape(-1, 2).astype(np.float32)).reshape(points.shape)
+        return merge_overlapping(in_image, scores[keep].astype(np.float32), self._max_overlap)
 
 
 def merge_overlapping(points: Floats, scores: Floats, max_overlap: float) -> list[Detection]:
-    """Weighted non-maximum suppression.
+    """Merge detections by weighted non-maximum suppression.
 
-    `points` (N, 2 + K, 2): two box corners and K keypoints. Answers that overlap the best one by more than
-    `max_overlap` (intersection over union) are averaged into it by score; its own score is kept.
+    Detections that overlap the best one by more than `max_overlap` are averaged into it, weighted by score;
+    the score of the best one is kept.
+
+    Args:
+        points: (N, 2 + K, 2) two box corners and K keypoints of each detection.
+        scores: (N,).
+        max_overlap: Intersection over union, 0..1.
     """
-    left = np.argsort(-scores, kind="stable")
-    found = []
-    while left.size:
-        best = left[0]
-        overlap = _overlaps(points[best, :2], points[left, :2])
-        # the best one always joins its own group, even when its box is degenerate
-        group = np.where((overlap > max_overlap) | (left == best))[0]
-        weights = scores[left[group]]
-        mean = np.average(points[left[group]], axis=0, weights=weights).astype(np.float32)
-        found.append(Detection(mean[:2].reshape(4), mean[2:], float(scores[best])))
-        left = np.delete(left, group)
-    return found
+    remaining = np.argsort(-scores, kind="stable")
+    detections = []
+    while remaining.size:
+        best = remaining[0]
+        overlap = _intersection_over_union(points[best, :2], points[remaining, :2])
+        # The best one always joins its own group, even when its box is degenerate.
+        group = np.where((overlap > max_overlap) | (remaining == best))[0]
+        weights = scores[remaining[group]]
+        mean = np.average(points[remaining[group]], axis=0, weights=weights).astype(np.float32)
+        detections.append(Detection(mean[:2].reshape(4), mean[2:], float(scores[best])))
+        remaining = np.delete(remaining, group)
+    return detections
 
 
-def _overlaps(box: Floats, others: Floats) -> Floats:
+def _intersection_over_union(box: Floats, others: Floats) -> Floats:
+    """Compare a box (2, 2) of corners with boxes (N, 2, 2); (N,)."""
     low, high = np.maximum(box[0], others[:, 0]), np.minimum(box[1], others[:, 1])
     shared = np.clip(high - low, 0, None).prod(axis=1)
     union = np.prod(box[1] - box[0]) + (others[:, 1] - others[:, 0]).prod(axis=1) - shared
@@ -76,7 +82,7 @@ def _overlaps(box: Floats, others: Floats) -> Floats:
 
 
 def _anchors() -> Floats:
-    """(896, 2) anchor centres 0..1: a 16 x 16 grid with two anchors a cell, then 8 x 8 with six."""
+    """Return (896, 2) anchor centres 0..1: two for each cell of a 16 x 16 grid, then six of 8 x 8."""
     grids = []
     for cells, repeats in ((16, 2), (8, 6)):
         centres = (np.arange(cells, dtype=np.float32) + 0.5) / cells

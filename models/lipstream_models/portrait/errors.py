@@ -1,43 +1,43 @@
-"""Why a portrait cannot be used."""
+"""Reasons why a portrait cannot be used."""
 
 from ..errors import LipstreamError
 
 
-class PictureError(LipstreamError):
-    """A picture that cannot be used; the subclass says why."""
+class ImageError(LipstreamError):
+    """An image that cannot be used as a portrait; the subclass says why."""
 
 
-class PictureMissingError(PictureError):
+class ImageMissingError(ImageError):
     """The file does not exist or cannot be read."""
 
 
-class PictureEmptyError(PictureError):
-    """No bytes, or no pixels."""
+class ImageEmptyError(ImageError):
+    """The file has no bytes, or the image has no pixels."""
 
 
-class NotAPictureError(PictureError):
-    """The content is of no accepted format."""
+class NotAnImageError(ImageError):
+    """The content is of no accepted image format."""
 
 
-class PictureTooLargeError(PictureError):
-    """More bytes or pixels than the limits allow (also a decompression bomb, seen before it is decoded)."""
+class ImageTooLargeError(ImageError):
+    """The file or the image exceeds the limits; decompression bombs are refused before they are decoded."""
 
 
-class PictureDamagedError(PictureError):
-    """An accepted format that cannot be decoded because it is truncated or corrupt."""
+class ImageDamagedError(ImageError):
+    """The format is accepted, but the data is truncated or corrupt."""
 
 
-class PictureColourError(PictureError):
-    """Pixels of a kind that cannot be turned into 8-bit RGB."""
+class ImageColourError(ImageError):
+    """The pixels cannot be converted to 8-bit RGB."""
 
 
-class NoFaceError(PictureError):
+class NoFaceError(ImageError):
     """No face was found."""
 
 
-class FaceTooSmallError(PictureError):
-    """A face was found, with too few pixels to animate."""
+class FaceTooSmallError(ImageError):
+    """The largest face has too few pixels to be animated."""
 
 
-class CropError(PictureError):
-    """A requested crop that does not show the face."""
+class CropError(ImageError):
+    """The requested crop does not show the face."""

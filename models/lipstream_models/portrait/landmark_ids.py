@@ -1,11 +1,11 @@
-"""Which of the 478 MediaPipe face-mesh landmarks are which part of the face.
+"""Indices of the 478 MediaPipe face-mesh landmarks, by part of the face.
 
-Public topology of MediaPipe's face mesh (contours FACE_OVAL and LIPS, Apache-2.0) and the inputs and
+The topology is that of MediaPipe's face mesh (contours FACE_OVAL and LIPS, Apache-2.0), with the inputs and
 outputs of its blendshape network. "Left" and "right" are the subject's own; the subject's right eye is on
-the left of the picture.
+the left of the image.
 """
 
-# 36 points of the face outline, from the top of the forehead clockwise in the picture
+# 36 points of the face outline, from the top of the forehead clockwise in the image
 FACE_OVAL: tuple[int, ...] = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
@@ -23,7 +23,7 @@ LIPS_INNER: tuple[int, ...] = (
     *(308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
 )
 
-# (upper, lower) points of the inner lip that face each other around the middle of the mouth
+# (upper, lower) points of the inner lips that face each other in the middle of the mouth
 LIP_PAIRS: tuple[tuple[int, int], ...] = ((82, 87), (13, 14), (312, 317))
 
 # (outer, inner) corners; unlike the irises they do not move with the gaze

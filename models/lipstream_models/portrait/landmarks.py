@@ -1,7 +1,7 @@
-"""478 face landmarks (and 52 blendshapes) from MediaPipe's face-landmarker bundle, run on ai-edge-litert.
+"""Face landmarks: 478 points and 52 blendshapes from MediaPipe's face-landmarker bundle, on ai-edge-litert.
 
-The decoding follows MediaPipe Tasks: detector -> rotated square around the face -> landmark network ->
-(optional) blendshape network; in video the square comes from the landmarks of the frame before.
+The decoding follows MediaPipe Tasks: detector, rotated square around the face, landmark network, optional
+blendshape network. In video the square comes from the landmarks of the previous frame.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import LipstreamError
 from .detector import Detection, FaceDetector, merge_overlapping
 from .landmark_ids import BLENDSHAPE_INPUTS, LANDMARKS
 from .region import Floats, Pixels, Region
-from .tflite import Network
+from .tflite import TfliteModel
 
 INPUT_SIZE = 256
 ROI_SCALE = 1.5
@@ -30,9 +30,11 @@ OUTER_EYE_CORNERS = (33, 263)
 class Face:
     """One face in image pixels.
 
-    `box` (4,) x0, y0, x1, y1 of the landmarks; `landmarks` (478, 3): x, y and relative depth in pixels
-    (smaller is nearer); `score` of the detector (of the landmark network when tracking); `presence`: the
-    landmark network's own certainty, 0..1.
+    Attributes:
+        box: (4,) x0, y0, x1, y1 of the landmarks.
+        landmarks: (478, 3) x, y and relative depth in pixels (smaller is nearer).
+        score: 0..1 of the detector; of the landmark network when tracking.
+        presence: 0..1, the landmark network's confidence that there is a face.
     """
 
     box: Floats
@@ -42,12 +44,12 @@ class Face:
 
     @property
     def size(self) -> float:
-        """The longer side of the box in pixels."""
+        """Length of the longer side of the box in pixels."""
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1]))
 
 
 class FaceLandmarker:
-    """The bundle's networks, loaded from the package. One instance per thread."""
+    """Detector, landmark and blendshape networks of the bundle. Use one instance per thread."""
 
     def __init__(
         self,
@@ -58,8 +60,16 @@ class FaceLandmarker:
         threads: int = 1,
         bundle: IO[bytes] | None = None,
     ) -> None:
-        """`refinements`: how often to run the landmark network again on the square that its own answer gives
-        (0 is MediaPipe's image mode; 1 makes a still and a tracked frame agree)."""
+        """Load the networks.
+
+        Args:
+            min_score: Lowest detector score, 0..1.
+            min_presence: Lowest confidence of the landmark network, 0..1.
+            refinements: Further passes of the landmark network on the square around its own result: 0 is
+                MediaPipe's image mode, 1 makes still images and tracked frames agree.
+            threads: CPU threads of each network.
+            bundle: A face_landmarker.task file; None for the packaged one.
+        """
         networks = _load(bundle, threads)
         self._detector = FaceDetector(networks["face_detector"], min_score)
         self._mesh = networks["face_landmarks_detector"]
@@ -68,42 +78,47 @@ class FaceLandmarker:
         self._refinements = refinements
 
     def detect(self, image: Pixels, *, thorough: bool = True) -> list[Face]:
-        """All faces of an (H, W, 3) uint8 RGB image, the largest first; empty if there is none.
+        """Return all faces of an (H, W, 3) uint8 RGB image, the largest first.
 
-        `thorough`: when no face is found in the whole picture, look again at parts of it (small faces) and
-        at it from further away (faces that fill it). Costs up to about 60 detector passes of 1 ms.
+        Args:
+            image: (H, W, 3).
+            thorough: Where the whole image shows no face, also search parts of it (small faces) and a larger
+                square around it (faces that fill it): up to about 60 detector passes of 1 ms.
         """
         _check_image(image)
         for regions in _search_levels(image, thorough):
-            detections = [found for region in regions for found in self._detector.detect(image, region)]
-            faces = [face for found in _merge(detections) if (face := self._face(image, found))]
+            detections = [each for region in regions for each in self._detector.detect(image, region)]
+            faces = [face for each in _merge(detections) if (face := self._face(image, each))]
             if faces:
-                return sorted(_without_repeats(faces), key=lambda face: -face.size)
+                return sorted(_distinct(faces), key=lambda face: -face.size)
         return []
 
     def track(self, image: Pixels, previous_landmarks: Floats) -> Face | None:
-        """The same face in the next frame of a video, without detection; None when it is lost.
+        """Find the same face in the next frame of a video without detection; None when it is lost.
 
-        `previous_landmarks` (478, 2 or 3) pixels.
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            previous_landmarks: (478, 2 or 3) in pixels, of the previous frame.
         """
         _check_image(image)
         landmarks, presence = self._landmarks(image, _region_of(previous_landmarks))
         return self._accept(landmarks, presence, presence)
 
     def blendshapes(self, landmarks: Floats) -> Floats:
-        """(52,) scores 0..1 in the order of `landmark_ids.BLENDSHAPES`, from (478, 2 or 3) pixels."""
+        """Return (52,) scores 0..1 in the order of `landmark_ids.BLENDSHAPES`, of (478, 2 or 3) landmarks."""
         points = landmarks[list(BLENDSHAPE_INPUTS), :2]
         return self._blendshapes.run(points[None])[0].reshape(-1)
 
-    def _face(self, image: Pixels, found: Detection) -> Face | None:
-        landmarks, presence = self._landmarks(image, _region_around(found))
+    def _face(self, image: Pixels, detection: Detection) -> Face | None:
+        landmarks, presence = self._landmarks(image, _region_around(detection))
         for _ in range(self._refinements):
             if presence < self._min_presence:
                 break
             landmarks, presence = self._landmarks(image, _region_of(landmarks))
-        return self._accept(landmarks, presence, found.score)
+        return self._accept(landmarks, presence, detection.score)
 
     def _landmarks(self, image: Pixels, region: Region) -> tuple[Floats, float]:
+        """Return landmarks (478, 3) in image pixels, and the presence."""
         pixels = region.sample(image, INPUT_SIZE).astype(np.float32) / 255.0
         outputs = self._mesh.run(pixels[None])
         points = outputs[0].reshape(LANDMARKS, 3) / np.float32(INPUT_SIZE)
@@ -117,26 +132,26 @@ class FaceLandmarker:
         return Face(box, landmarks, score, presence)
 
 
-def _load(bundle: IO[bytes] | None, threads: int) -> dict[str, Network]:
+def _load(bundle: IO[bytes] | None, threads: int) -> dict[str, TfliteModel]:
     with bundle or _packaged_bundle() as stream, zipfile.ZipFile(stream) as archive:
         names = ("face_detector", "face_landmarks_detector", "face_blendshapes")
-        return {name: Network(archive.read(f"{name}.tflite"), threads) for name in names}
+        return {name: TfliteModel(archive.read(f"{name}.tflite"), threads) for name in names}
 
 
 def _packaged_bundle() -> IO[bytes]:
     return (files(__package__) / "assets" / "face_landmarker.task").open("rb")
 
 
-def _region_around(found: Detection) -> Region:
-    """The square around a detection: 1.5 times its box, turned so that the eyes lie level."""
-    x0, y0, x1, y1 = (float(value) for value in found.box)
-    across = found.keypoints[1] - found.keypoints[0]
+def _region_around(detection: Detection) -> Region:
+    """Return the square of 1.5 times the box, rotated so that the eyes are level."""
+    x0, y0, x1, y1 = (float(value) for value in detection.box)
+    across = detection.keypoints[1] - detection.keypoints[0]
     side = max(x1 - x0, y1 - y0) * ROI_SCALE
     return Region((x0 + x1) / 2, (y0 + y1) / 2, side, math.atan2(float(across[1]), float(across[0])))
 
 
 def _region_of(landmarks: Floats) -> Region:
-    """The same from landmarks of the frame before."""
+    """Return the same square from (478, 2 or 3) landmarks."""
     low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
     across = landmarks[OUTER_EYE_CORNERS[1]] - landmarks[OUTER_EYE_CORNERS[0]]
     centre = (low + high) / 2
@@ -145,7 +160,7 @@ def _region_of(landmarks: Floats) -> Region:
 
 
 def _search_levels(image: Pixels, thorough: bool) -> Iterator[list[Region]]:
-    """Squares to look at, level after level until one gives a face."""
+    """Yield squares to search, level by level, until a level gives a face."""
     height, width = image.shape[:2]
     whole = float(max(height, width))
     middle = Region(width / 2, height / 2, whole)
@@ -162,7 +177,7 @@ def _search_levels(image: Pixels, thorough: bool) -> Iterator[list[Region]]:
 
 
 def _centres(length: int, tile: float) -> list[float]:
-    """Centres of tiles that cover `length`, overlapping by half."""
+    """Return the centres of tiles that cover `length` and overlap by half."""
     count = max(1, math.ceil((length - tile) / (tile / 2)) + 1)
     if count == 1:
         return [length / 2]
@@ -170,25 +185,25 @@ def _centres(length: int, tile: float) -> list[float]:
 
 
 def _merge(detections: list[Detection]) -> list[Detection]:
-    """One detection for each face although neighbouring tiles saw it twice."""
+    """Merge detections of the same face in overlapping tiles."""
     if not detections:
         return []
-    points = np.stack([np.concatenate([found.box.reshape(2, 2), found.keypoints]) for found in detections])
-    scores = np.array([found.score for found in detections], np.float32)
+    points = np.stack([np.concatenate([each.box.reshape(2, 2), each.keypoints]) for each in detections])
+    scores = np.array([each.score for each in detections], np.float32)
     return merge_overlapping(points, scores, 0.3)
 
 
-def _without_repeats(faces: list[Face]) -> list[Face]:
-    """Drop faces whose landmarks landed on a face already kept."""
-    kept: list[Face] = []
+def _distinct(faces: list[Face]) -> list[Face]:
+    """Drop faces whose landmarks coincide with those of a face of higher presence."""
+    distinct: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.presence):
         centre = face.landmarks[:, :2].mean(axis=0)
         if all(
             np.linalg.norm(centre - other.landmarks[:, :2].mean(axis=0)) > 0.25 * max(face.size, other.size)
-            for other in kept
+            for other in distinct
         ):
-            kept.append(face)
-    return kept
+            distinct.append(face)
+    return distinct
 
 
 def _check_image(image: Pixels) -> None:

@@ -1,9 +1,9 @@
-"""Where the whole picture, the face and the lips are: Hallo's soft masks, and the face tokens for DFA.
+"""Region masks of full image, face and lips (Hallo's soft masks), and the face tokens of DFA.
 
 Soft masks follow Hallo (hallo/utils/util.py and image_processor.py: rectangles of landmarks, 64 x 64,
-Gaussian blur, min-max), in numpy. They equal what OpenCV 5.0 computes bit for bit, checked on 300 random
-faces in pictures of many sizes; `tests/data/masks_opencv.npz` keeps four of them. Two deliberate
-differences, in cases where Hallo fails: see `_soft` and `_expanded`.
+Gaussian blur, min-max), in numpy. They equal those of OpenCV 5.0 bit for bit, as checked on 300 random faces
+in images of many sizes; `tests/data/masks_opencv.npz` has four of them. Two deliberate differences, in cases
+where Hallo fails, are in `_soft` and `_expanded`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .landmark_ids import FACE_OVAL, LIPS_OUTER
-from .opencv_filters import gaussian_blur, resize_linear, stretch
+from .opencv_filters import gaussian_blur, normalise_minmax, resize_linear
 from .region import Floats, Pixels
 
 MASK_SIZE = 64
@@ -27,10 +27,12 @@ Tokens = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class RegionMasks:
-    """The three masks of Hallo's masked audio attention at one resolution: each (1, h*w) float32, 0..1.
+    """The three masks of Hallo's masked audio attention at one resolution.
 
-    `full` is the picture without the face (Hallo calls it full, pose or background), `face` the face without
-    the lips, `lip` the lips.
+    Attributes:
+        full: (1, h*w) float32 0..1, the image without the face (in Hallo: full, pose or background).
+        face: (1, h*w), the face without the lips.
+        lip: (1, h*w), the lips.
     """
 
     full: Floats
@@ -40,7 +42,7 @@ class RegionMasks:
 
 @dataclass(frozen=True, eq=False)
 class SoftMasks:
-    """The same as (64, 64) uint8 pictures."""
+    """The same three masks as (64, 64) uint8 images."""
 
     full: Pixels
     face: Pixels
@@ -48,33 +50,33 @@ class SoftMasks:
 
 
 def face_rectangle(landmarks: Floats, height: int, width: int) -> Rectangle:
-    """x0, y0, x1, y1 (ends excluded): the box of the face outline, 1.2 times as large."""
+    """Return x0, y0, x1, y1 (ends excluded): the box of the face outline, enlarged 1.2 times."""
     return _expanded_box(landmarks[list(FACE_OVAL), :2], height, width, FACE_EXPANSION)
 
 
 def lip_rectangle(landmarks: Floats, height: int, width: int) -> Rectangle:
-    """x0, y0, x1, y1 (ends excluded): the box of the outer lips, twice as large."""
+    """Return x0, y0, x1, y1 (ends excluded): the box of the outer lips, enlarged twice."""
     return _expanded_box(landmarks[list(LIPS_OUTER), :2], height, width, LIP_EXPANSION)
 
 
 def soft_masks(landmarks: Floats, height: int, width: int) -> SoftMasks:
-    """Hallo's three region masks, (64, 64) uint8 each, of a picture of that size."""
+    """Return Hallo's three region masks for (478, 2 or 3) landmarks in an image of that size."""
     face = _soft(_filled(face_rectangle(landmarks, height, width), height, width), FACE_KERNEL)
     lip = _soft(_filled(lip_rectangle(landmarks, height, width), height, width), LIP_KERNEL)
-    # Hallo inverts in floating point and truncates, which for some values gives one less than 255 - face
+    # Hallo inverts in floating point and truncates, which for some values gives one less than 255 - face.
     full = ((1.0 - face / 255.0) * 255).astype(np.uint8)
     return SoftMasks(full, face - np.minimum(face, lip), lip)
 
 
 def mask_pyramid(masks: SoftMasks, levels: tuple[int, ...]) -> tuple[RegionMasks, ...]:
-    """The masks for each depth of the UNet: `levels` are the latent sides, 64, 32, 16, 8 for Hallo."""
+    """Return the masks for each depth of the UNet, by the sides of the latents: 64, 32, 16, 8 for Hallo."""
     return tuple(
         RegionMasks(*(_flat(mask, side) for mask in (masks.full, masks.face, masks.lip))) for side in levels
     )
 
 
 def face_region(landmarks: Floats, height: int, width: int, size: int) -> Pixels:
-    """(size, size, 3) uint8, white in the face rectangle: the picture that Hallo's face locator reads."""
+    """Return the input of Hallo's face locator: (size, size, 3) uint8, white in the face rectangle."""
     hard = Image.fromarray(_filled(face_rectangle(landmarks, height, width), height, width)).convert("RGB")
     if hard.size != (size, size):
         hard = hard.resize((size, size), Image.Resampling.BILINEAR)
@@ -84,16 +86,23 @@ def face_region(landmarks: Floats, height: int, width: int, size: int) -> Pixels
 def foreground_tokens(
     landmarks: Floats, size: int, side: int, dilation: float = 1.1, hair: float = 0.15
 ) -> Tokens:
-    """(side*side,) bool: the latent tokens of a (size, size) picture that the face covers; never empty.
+    """Return (side*side,) bool, the latent tokens that the face covers; never empty.
 
-    The outline is enlarged `dilation` times about its middle, and its upper half lifted by up to `hair` of
-    its height (the mesh ends below the hairline). A token belongs to it when a quarter of it is covered.
+    The outline is enlarged about its centre, and its upper half raised, because the mesh ends below the
+    hairline. A token belongs to the face when a quarter of it is covered.
+
+    Args:
+        landmarks: (478, 2 or 3) in pixels of the (size, size) image.
+        size: Side of the image in pixels.
+        side: Side of the latents in tokens.
+        dilation: Factor by which the outline is enlarged.
+        hair: Most by which the upper half is raised, in units of the face's height.
     """
     outline = landmarks[list(FACE_OVAL), :2].astype(np.float64)
     low, high = outline.min(axis=0), outline.max(axis=0)
-    middle, height = (low + high) / 2, max(float(high[1] - low[1]), 1e-6)
-    lift = np.clip((middle[1] - outline[:, 1]) / (height / 2), 0, 1) * hair * height
-    grown = middle + (outline - middle) * dilation
+    centre, height = (low + high) / 2, max(float(high[1] - low[1]), 1e-6)
+    lift = np.clip((centre[1] - outline[:, 1]) / (height / 2), 0, 1) * hair * height
+    grown = centre + (outline - centre) * dilation
     grown[:, 1] -= lift
     fine = 8  # samples a token side
     canvas = Image.new("L", (side * fine, side * fine))
@@ -102,7 +111,7 @@ def foreground_tokens(
     covered = np.asarray(canvas, np.float32).reshape(side, fine, side, fine).mean(axis=(1, 3)) / 255.0
     tokens: Tokens = covered >= 0.25
     if not tokens.any():
-        column, row = np.clip((middle + 0.5) * side / size, 0, side - 1).astype(int)
+        column, row = np.clip((centre + 0.5) * side / size, 0, side - 1).astype(int)
         tokens[row, column] = True
     return tokens.reshape(-1)
 
@@ -115,14 +124,14 @@ def _expanded_box(points: Floats, height: int, width: int, ratio: float) -> Rect
 
 
 def _expanded(low: float, high: float, length: int, ratio: float) -> tuple[int, int]:
-    """An interval enlarged about its middle in whole pixels, pushed back into [0, length] if it left it."""
-    middle, half = (low + high) // 2, ((high - low) * ratio) // 2
-    low, high = middle - half, middle + half
+    """Enlarge an interval about its centre in whole pixels, and move it back into [0, length]."""
+    centre, half = (low + high) // 2, ((high - low) * ratio) // 2
+    low, high = centre - half, centre + half
     if low < 0:
         low, high = 0, high - low
     if high > length:
         low, high = low - (high - length), length
-    # Hallo lets a rectangle larger than the picture start below zero (and then fills nothing)
+    # Hallo lets a rectangle larger than the image start below zero, and then fills nothing.
     start = min(max(round(low), 0), length - 1)
     return start, max(min(round(high), length), start + 1)
 
@@ -137,14 +146,15 @@ def _filled(rectangle: Rectangle, height: int, width: int) -> Pixels:
 def _soft(mask: Pixels, kernel: int) -> Pixels:
     blurred = gaussian_blur(resize_linear(mask, MASK_SIZE), kernel)
     if blurred.min() == blurred.max():
-        # The rectangle covers everything (or, in a huge picture, fell between the samples). OpenCV's min-max
-        # gives zeros for both; a face that fills the picture must not switch its own attention off.
+        # The rectangle covers everything or, in a huge image, lies between the samples. OpenCV's min-max gives
+        # zeros for both; a face that fills the image must not disable its own attention.
         return blurred
-    return stretch(blurred)
+    return normalise_minmax(blurred)
 
 
 def _flat(mask: Pixels, side: int) -> Floats:
-    picture = Image.fromarray(mask)
-    if picture.size != (side, side):
-        picture = picture.resize((side, side), Image.Resampling.BILINEAR)
-    return (np.asarray(picture, np.float32) / np.float32(255.0)).reshape(1, side * side)
+    """Resize a (64, 64) mask and flatten it: (1, side*side) float32 0..1."""
+    image = Image.fromarray(mask)
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.BILINEAR)
+    return (np.asarray(image, np.float32) / np.float32(255.0)).reshape(1, side * side)

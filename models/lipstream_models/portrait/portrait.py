@@ -1,4 +1,4 @@
-"""Everything the model needs to know about one portrait, as one value."""
+"""Preparation of a portrait: image, landmarks, masks and embedding as one value."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ from .region import Floats, Pixels
 
 @dataclass(frozen=True)
 class PortraitSettings:
-    """What a model asks of a portrait.
+    """A model's requirements of a portrait.
 
-    `size` of the picture in pixels; `levels`: sides of the latent at the UNet's depths (Hallo: 512 and
-    64, 32, 16, 8). `framing` None takes the picture as it is and squeezes it to a square, as Hallo does.
+    Attributes:
+        size: Side of the prepared image in pixels.
+        levels: Sides of the latents at the UNet's depths; 64, 32, 16, 8 for Hallo.
+        framing: Position of the head; None squeezes the whole image to a square, as Hallo does.
+        limits: Limits of the image file.
     """
 
     size: int = 256
@@ -45,19 +48,23 @@ class PortraitSettings:
 
     @classmethod
     def hallo(cls) -> PortraitSettings:
-        """Hallo's size and latents, with automatic framing (Hallo asks the user for a face of 50 to 70 %)."""
+        """Return Hallo's settings with automatic framing (Hallo asks the user for a face of 50 to 70 %)."""
         return cls(512, (64, 32, 16, 8))
 
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """A prepared portrait; arrays are read-only.
+    """A prepared portrait; its arrays are read-only.
 
-    `image` (size, size, 3) uint8 RGB; `landmarks` (478, 3) float32 in its pixels; `masks`: full, face and lip
-    for each latent level, (1, h*w) float32 0..1; `face_region` (size, size, 3) uint8, 0 or 255;
-    `foreground` (h*w,) bool, the face tokens of the first level; `embedding` (512,) float32, the face's
-    geometry; `square`: where the crop lies in the upright picture, None if that was squeezed whole; `notes`
-    for the user.
+    Attributes:
+        image: (size, size, 3) uint8 RGB.
+        landmarks: (478, 3) float32 in pixels of `image`.
+        masks: Full, face and lip masks for each latent level, (1, h*w) float32 0..1.
+        face_region: (size, size, 3) uint8, 0 or 255.
+        foreground: (h*w,) bool, the face tokens of the first level.
+        embedding: (512,) float32, the geometry of the face.
+        square: Position of the crop in the upright image; None if the whole image was squeezed.
+        notes: Remarks for the user.
     """
 
     image: Pixels
@@ -76,48 +83,56 @@ def prepare_portrait(
     settings: PortraitSettings | None = None,
     user_square: Square | None = None,
 ) -> Portrait:
-    """Load a picture (file, bytes, stream, or (H, W, 3) uint8 pixels), find its face, crop it and mask it.
+    """Load an image, find its face, and crop and mask it.
 
-    `user_square` in pixels of the upright picture replaces the automatic framing. Raises PictureError, of
-    which every kind of bad picture has its own subclass.
+    Args:
+        source: A file, bytes, a stream, or (H, W, 3) uint8 pixels.
+        landmarker: Finds the face.
+        settings: The model's requirements.
+        user_square: Replaces the automatic framing; in pixels of the upright image.
+
+    Raises:
+        ImageError: The image cannot be used; each reason has its own subclass.
     """
     settings = settings or PortraitSettings()
     image = source if isinstance(source, np.ndarray) else load_portrait(source, settings.limits)
     faces = landmarker.detect(image)
-    turned: tuple[str, ...] = ()
+    rotation_notes: tuple[str, ...] = ()
     if user_square is None:
-        image, faces, turned = _upright(image, faces, landmarker)
+        image, faces, rotation_notes = _upright(image, faces, landmarker)
     if settings.framing is None and user_square is None:
-        return _squeezed(image, faces, settings, turned)
+        return _squeezed(image, faces, settings, rotation_notes)
     crop = crop_head(image, faces, settings.size, settings.framing, user_square)
-    return _from_crop(crop, settings, turned)
+    return _from_crop(crop, settings, rotation_notes)
 
 
 def _upright(
     image: Pixels, faces: list[Face], landmarker: FaceLandmarker
 ) -> tuple[Pixels, list[Face], tuple[str, ...]]:
-    """Turn a picture that lies on its side (its EXIF tag was lost) by a quarter, and look again."""
+    """Rotate an image that lies on its side (its EXIF tag is lost) by a quarter, and detect again."""
     quarters = round(face_roll(faces[0].landmarks) / 90) if faces else 0
     if abs(quarters) != 1:
         return image, faces, ()
-    turned = np.ascontiguousarray(np.rot90(image, quarters))
-    again = landmarker.detect(turned)
-    if not again:
+    rotated = np.ascontiguousarray(np.rot90(image, quarters))
+    rotated_faces = landmarker.detect(rotated)
+    if not rotated_faces:
         return image, faces, ()
-    return turned, again, ("the picture lay on its side and was turned upright",)
+    return rotated, rotated_faces, ("the image lay on its side and was rotated upright",)
 
 
-def _from_crop(crop: Crop, settings: PortraitSettings, turned: tuple[str, ...]) -> Portrait:
+def _from_crop(crop: Crop, settings: PortraitSettings, rotation_notes: tuple[str, ...]) -> Portrait:
     size = settings.size
     masks = soft_masks(crop.landmarks, size, size)
     region = face_region(crop.landmarks, size, size, size)
-    return _assemble(crop.image, crop.landmarks, masks, region, settings, crop.square, turned + crop.notes)
+    return _assemble(
+        crop.image, crop.landmarks, masks, region, settings, crop.square, rotation_notes + crop.notes
+    )
 
 
 def _squeezed(
-    image: Pixels, faces: list[Face], settings: PortraitSettings, turned: tuple[str, ...]
+    image: Pixels, faces: list[Face], settings: PortraitSettings, rotation_notes: tuple[str, ...]
 ) -> Portrait:
-    """Hallo's way: masks drawn at the picture's own size, and everything resized to the square."""
+    """Prepare as Hallo does: masks drawn at the image's own size, and everything resized to the square."""
     face, notes = choose_face(faces, Framing())
     height, width = image.shape[:2]
     size = settings.size
@@ -127,7 +142,7 @@ def _squeezed(
     landmarks = ((face.landmarks + half) * scale - half).astype(np.float32)
     masks = soft_masks(face.landmarks, height, width)
     region = face_region(face.landmarks, height, width, size)
-    return _assemble(resized, landmarks, masks, region, settings, None, turned + notes)
+    return _assemble(resized, landmarks, masks, region, settings, None, rotation_notes + notes)
 
 
 def _assemble(

@@ -1,4 +1,4 @@
-"""A rotated square of an image: sampling pixels from it, and carrying points back out of it."""
+"""Rotated squares of an image: sampling their pixels, and mapping points back to the image."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Region:
-    """A square of `side` pixels around (`cx`, `cy`), turned by `angle` radians (clockwise in the picture).
+    """A square of `side` pixels around (`cx`, `cy`), rotated by `angle` radians (clockwise in the image).
 
-    Coordinates are OpenCV's (the centre of the first pixel is 0), as MediaPipe's own code path uses them.
+    Coordinates follow OpenCV (the centre of the first pixel is 0), as in MediaPipe.
     """
 
     cx: float
@@ -26,10 +26,10 @@ class Region:
     angle: float = 0.0
 
     def sample(self, image: Pixels, size: int) -> Pixels:
-        """Resample the square to (size, size, 3) bilinearly, black where it leaves the image.
+        """Resample the square of an (H, W, 3) image to (size, size, 3) bilinearly; black outside the image.
 
-        Above a factor of two the source is first averaged over whole blocks, so that a large photograph does
-        not alias (MediaPipe skips this; inputs of about the network's size come out the same).
+        Above a factor of two the source is first averaged over whole blocks, so that large photographs do not
+        alias. MediaPipe skips this; inputs of about the network's size give the same result.
         """
         corners = self.to_image(np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32))
         height, width = image.shape[:2]
@@ -42,19 +42,19 @@ class Region:
         block = max(1, int(self.side / size / 2))
         if block > 1:
             source = source.reduce(block)
-        # Pillow counts from pixel corners: output (u+.5, v+.5) -> source (x+.5, y+.5)
+        # Pillow counts from pixel corners: output (u + 0.5, v + 0.5) -> source (x + 0.5, y + 0.5)
         step = self.side / size / block
         a, b = math.cos(self.angle) * step, math.sin(self.angle) * step
         cx = (self.cx + 0.5 - x0) / block - (a - b) * (size + 1) / 2
         cy = (self.cy + 0.5 - y0) / block - (a + b) * (size + 1) / 2
         warp = (a, -b, cx, b, a, cy)
-        turned = source.transform((size, size), Image.Transform.AFFINE, warp, Image.Resampling.BILINEAR)
-        return np.asarray(turned)
+        rotated = source.transform((size, size), Image.Transform.AFFINE, warp, Image.Resampling.BILINEAR)
+        return np.asarray(rotated)
 
     def to_image(self, points: Floats) -> Floats:
-        """(N, 2) or (N, 3) in units of the side, origin at the square's first corner -> image pixels.
+        """Map (N, 2) or (N, 3) points from units of the side to image pixels; the origin is the first corner.
 
-        A third coordinate (depth) is scaled only.
+        A third coordinate (depth) is only scaled.
         """
         u, v = points[:, 0] - 0.5, points[:, 1] - 0.5
         cos, sin = math.cos(self.angle) * self.side, math.sin(self.angle) * self.side

@@ -1,1 +1,1 @@
-"""How good generated frames are: against base, against a true video, and as a set."""
+"""Quality of generated frames: against the base sampler, against the true video, and as a set."""

@@ -1,4 +1,4 @@
-"""A picture and a recording, window after window, with the time each took."""
+"""Animation of a portrait by a recording, window by window and timed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio.features import context_windows
-from ..device.timer import Stopwatch
+from ..audio.windows import context_windows
+from ..device.timer import StageTimer
 from ..pipeline import EncodedPortrait, Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
 
@@ -17,28 +17,41 @@ Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
-    """frames: (F, H, W, 3); denoising: seconds."""
+class TimedWindow:
+    """One generated window.
+
+    Attributes:
+        frames: (F, H, W, 3) uint8.
+        denoising: Seconds of denoising.
+    """
 
     frames: Frames
     denoising: float
 
 
-def framed_avatar(engine: TalkingHeadPipeline, portrait: Frames) -> EncodedPortrait:
-    """portrait: (H, W, 3) at the model's size, framed already."""
-    settings = PortraitSettings(engine.model.size, engine.model.portrait.levels, framing=None)
-    return engine.encode_portrait(prepare_portrait(portrait, FaceLandmarker(), settings))
+def encode_framed_portrait(pipeline: TalkingHeadPipeline, portrait: Frames) -> EncodedPortrait:
+    """Encode a portrait (H, W, 3) that is framed already, at the model's size."""
+    settings = PortraitSettings(pipeline.model.size, pipeline.model.portrait.levels, framing=None)
+    return pipeline.encode_portrait(prepare_portrait(portrait, FaceLandmarker(), settings))
 
 
-def animate(
-    engine: TalkingHeadPipeline, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
-) -> Iterator[Window]:
-    """Whole windows of generated frames for a portrait (H, W, 3) that is framed already; audio: (N,) at 16 kHz."""
-    model = engine.model
-    stream = engine.initial_state(framed_avatar(engine, portrait), sampling)
-    heard = context_windows(model.audio.offline(audio))
-    count = model.defaults.window
-    for start in range(0, len(heard) - count + 1, count):
-        watch = Stopwatch(model.device)
-        stream, frames = engine.generate_windows([(stream, heard[start : start + count])], watch)[0]
-        yield Window(frames, watch.seconds()["denoising"])
+def animate_portrait(
+    pipeline: TalkingHeadPipeline, portrait: Frames, audio: NDArray[np.float32], sampling: Sampling
+) -> Iterator[TimedWindow]:
+    """Generate all whole windows of a recording.
+
+    Args:
+        pipeline: Generates the frames.
+        portrait: (H, W, 3) uint8, framed already.
+        audio: (N,) at 16 kHz.
+        sampling: How the windows are sampled.
+    """
+    model = pipeline.model
+    state = pipeline.initial_state(encode_framed_portrait(pipeline, portrait), sampling)
+    features = context_windows(model.audio.offline(audio))
+    length = model.defaults.window
+    for start in range(0, len(features) - length + 1, length):
+        watch = StageTimer(model.device)
+        window = features[start : start + length]
+        state, frames = pipeline.generate_windows([(state, window)], watch)[0]
+        yield TimedWindow(frames, watch.seconds()["denoising"])

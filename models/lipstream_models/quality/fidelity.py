@@ -1,4 +1,4 @@
-"""How far from the base sampler a preset ends, from the same noise; and how far both are from the true video."""
+"""Fidelity of presets: to the base sampler from the same noise, and to the true video."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from numpy.typing import NDArray
 from ..errors import LipstreamError
 from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
-from .animation import animate
+from .animation import animate_portrait
 from .image_quality import (
     Boxes,
     Frames,
     largest_difference,
     psnr,
-    similarity,
+    ssim,
 )
-from .lip_sync import compare, lip_track
+from .lip_sync import compare_tracks, lip_track
 
 SAME_DB = 90.0
-"""A PSNR above it is of equal frames: what rounding to 8 bits leaves is far below."""
+"""PSNR above which frames are equal; rounding to 8 bits is far below."""
 
 
 @dataclass(frozen=True, eq=False)
-class TrueClip:
-    """A video of T frames that a model should have made of its first frame and its sound.
+class ReferenceClip:
+    """A true video of T frames, which a model should generate from its first frame and its audio.
 
-    frames: (T, H, W, 3) uint8 at the model's size and rate; audio: (N,) at 16 kHz; lip_opening: (T,), NaN where unknown; closures:
-    frames at which the lips are closed, empty where that is not known; face_box: (T, 4) left, top, right, bottom in pixels.
+    Attributes:
+        name: Name for messages and tables.
+        frames: (T, H, W, 3) uint8 at the model's size and rate.
+        audio: (N,) at 16 kHz.
+        lip_opening: (T,), NaN where unknown.
+        closures: Frames at which the lips are closed; empty where unknown.
+        face_box: (T, 4) left, top, right, bottom in pixels.
     """
 
     name: str
@@ -43,8 +48,18 @@ class TrueClip:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """psnr_db, ssim, largest_face_difference: against base, the last in levels of 255: the mean of the face of that frame in which
-    it is largest. lip_correlation, lag_frames, closures, face_db: against the true video.
+    """Fidelity of one preset.
+
+    Attributes:
+        preset: Its name.
+        psnr_db: PSNR to base.
+        ssim: SSIM to base.
+        largest_face_difference: Mean absolute difference to base inside the face, in levels of 255, of the
+            frame in which it is largest.
+        lip_correlation: Correlation of the lip opening with the true video.
+        lag_frames: Frames by which the lips trail the true ones.
+        closures: Share of the true lip closures that are generated.
+        face_db: PSNR of the face to the true video.
     """
 
     preset: str
@@ -58,13 +73,20 @@ class Fidelity:
 
     @property
     def decibels(self) -> str:
-        """PSNR to base for a table."""
+        """PSNR to base, formatted for a table."""
         return "same" if self.psnr_db > SAME_DB else f"{self.psnr_db:.1f}"
 
 
 @dataclass(frozen=True, eq=False)
-class Compared:
-    """What a preset made of a clip. frames: (F, H, W, 3); denoising: seconds of each window."""
+class PresetResult:
+    """Frames that a preset generated of a clip.
+
+    Attributes:
+        preset: Its name.
+        frames: (F, H, W, 3) uint8.
+        denoising: Seconds of denoising of each window.
+        fidelity: Fidelity of the frames.
+    """
 
     preset: str
     frames: Frames
@@ -73,50 +95,57 @@ class Compared:
 
 
 def compare_presets(
-    engine: TalkingHeadPipeline, clip: TrueClip, samplings: Mapping[str, Sampling], landmarker: FaceLandmarker
-) -> Iterator[Compared]:
-    """One after the other. The first is what the others are compared with; it agrees with itself without an error."""
+    pipeline: TalkingHeadPipeline,
+    clip: ReferenceClip,
+    samplings: Mapping[str, Sampling],
+    landmarker: FaceLandmarker,
+) -> Iterator[PresetResult]:
+    """Generate a clip by each sampling and compare it with the first one, which equals itself.
+
+    Raises:
+        LipstreamError: The clip is shorter than a window.
+    """
     base: Frames | None = None
     for name, sampling in samplings.items():
-        windows = list(animate(engine, np.array(clip.frames[0]), clip.audio, sampling))
+        windows = list(animate_portrait(pipeline, np.array(clip.frames[0]), clip.audio, sampling))
         if not windows:
             raise LipstreamError(
-                f"{clip.name}: expected at least {engine.model.defaults.window} frames with sound, got {len(clip.frames)}"
+                f"{clip.name}: expected at least {pipeline.model.defaults.window} frames with audio, got {len(clip.frames)}"
             )
-        made = np.concatenate([window.frames for window in windows])
-        base = made if base is None else base
-        fidelity = compare_frames(name, made, base, clip, landmarker)
-        yield Compared(name, made, tuple(window.denoising for window in windows), fidelity)
+        generated = np.concatenate([window.frames for window in windows])
+        base = generated if base is None else base
+        fidelity = compare_frames(name, generated, base, clip, landmarker)
+        yield PresetResult(name, generated, tuple(window.denoising for window in windows), fidelity)
 
 
 def compare_frames(
-    name: str, made: Frames, base: Frames, clip: TrueClip, landmarker: FaceLandmarker
+    name: str, generated: Frames, base: Frames, clip: ReferenceClip, landmarker: FaceLandmarker
 ) -> Fidelity:
-    """made, base: (F, H, W, 3), F at most the clip's length."""
-    length = len(made)
+    """Compare generated frames (F, H, W, 3) with base (F, H, W, 3) and a clip of at least F frames."""
+    length = len(generated)
     boxes = clip.face_box[:length]
-    sync = compare(lip_track(made, landmarker), clip.lip_opening[:length], clip.closures)
+    sync = compare_tracks(lip_track(generated, landmarker), clip.lip_opening[:length], clip.closures)
     return Fidelity(
         preset=name,
-        psnr_db=psnr(made, base),
-        ssim=similarity(made, base),
-        largest_face_difference=largest_difference(made, base, boxes),
+        psnr_db=psnr(generated, base),
+        ssim=ssim(generated, base),
+        largest_face_difference=largest_difference(generated, base, boxes),
         lip_correlation=sync.correlation,
         lag_frames=sync.lag,
         closures=sync.closures,
-        face_db=psnr(made, np.array(clip.frames[:length]), boxes),
+        face_db=psnr(generated, np.array(clip.frames[:length]), boxes),
     )
 
 
 def mean_fidelity(name: str, rows: Sequence[Fidelity]) -> Fidelity:
-    """Means over clips; what is unknown of a clip (NaN) is left out."""
+    """Return the means over clips; unknown figures (NaN) are left out."""
     figures = [field for field in Fidelity.__dataclass_fields__ if field != "preset"]
     return Fidelity(
-        name, **{figure: known_mean([getattr(row, figure) for row in rows]) for figure in figures}
+        name, **{figure: mean_of_known([getattr(row, figure) for row in rows]) for figure in figures}
     )
 
 
-def known_mean(values: Sequence[float]) -> float:
-    """Of what is known; NaN where nothing is."""
+def mean_of_known(values: Sequence[float]) -> float:
+    """Return the mean of the values that are not NaN; NaN without any."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

@@ -1,6 +1,7 @@
-"""SyncNet's confidence that lips and voice belong together (Chung and Zisserman 2016), on weights that the user supplies.
+"""SyncNet's confidence that lips and audio belong together (Chung and Zisserman 2016).
 
-The network and the measure are those of the published `syncnet_v2.model`: 25 frames a second, 16 kHz.
+Network and measure are those of the published `syncnet_v2.model` (25 frames a second, 16 kHz), a file that the
+user supplies.
 """
 
 from __future__ import annotations
@@ -15,33 +16,44 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from ..checkpoints.weights_file import WeightsError, misfits, open_weights
+from ..audio.samples import SAMPLES_PER_FRAME
+from ..checkpoints.weights_file import find_mismatches, open_weights
+from ..errors import WeightsError
 from .image_quality import Boxes, Frames
 from .mfcc import mfcc
 
 SIDE = 224
-SHIFT = 15  # frames by which sound and picture are moved against each other, either way
-_FRAMES, _STEPS = 5, 20  # what a pair of inputs covers: frames, and steps of the coefficients
-_MARGIN = 0.4  # around the face, of its size, as in training
-_GREY = 110  # beyond the picture
-_SMOOTHED = 13  # frames of the median over a face's places
+MAX_SHIFT = 15  # frames by which audio and lips are shifted against each other, either way
+_FRAMES, _STEPS = 5, 20  # of a pair of inputs: frames, and steps of the coefficients
+_MARGIN = 0.4  # around the face, in units of its size, as in training
+_GREY = 110  # outside the frame
+_MEDIAN_FRAMES = 13  # of the median over a face's positions
 _BATCH = 16
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution with normalisation and ReLU; pool: size, stride and padding of a maximum after it."""
+    """A convolution with normalisation and ReLU.
+
+    Attributes:
+        channels: Input and output channels.
+        kernel: Size of the kernel.
+        stride: Stride of the convolution.
+        padding: Padding of the convolution.
+        pool: Kernel, stride and padding of a max pooling after it.
+        placeholder: Whether the published numbering counts a pooling over a single value here.
+    """
 
     channels: tuple[int, int]
     kernel: tuple[int, ...]
     stride: int | tuple[int, ...] = 1
     padding: int | tuple[int, ...] = 0
     pool: tuple[tuple[int, ...], tuple[int, ...], int | tuple[int, ...]] | None = None
-    slot: bool = False
+    placeholder: bool = False
 
 
-_SOUND = (
-    _Layer((1, 64), (3, 3), padding=1, slot=True),
+_AUDIO = (
+    _Layer((1, 64), (3, 3), padding=1, placeholder=True),
     _Layer((64, 192), (3, 3), padding=1, pool=((3, 3), (1, 2), 0)),
     _Layer((192, 384), (3, 3), padding=1),
     _Layer((384, 256), (3, 3), padding=1),
@@ -59,34 +71,38 @@ _LIPS = (
 
 
 class SyncNet(nn.Module):
-    """Two towers into one space of 1024 dimensions; the names are those of the published weights."""
+    """Audio and lip towers into one space of 1024 dimensions, with the names of the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.netcnnaud = _tower(_SOUND, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
+        self.netcnnaud = _tower(_AUDIO, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d)
         self.netfcaud = _projection()
         self.netcnnlip = _tower(_LIPS, nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d)
         self.netfclip = _projection()
 
-    def hear(self, sound: Tensor) -> Tensor:
-        """(B, 1, 13, 20) coefficients over a fifth of a second -> (B, 1024)."""
-        heard: Tensor = self.netfcaud(self.netcnnaud(sound).flatten(1))
-        return heard
+    def embed_audio(self, coefficients: Tensor) -> Tensor:
+        """Embed coefficients of a fifth of a second: (B, 1, 13, 20) -> (B, 1024)."""
+        embedding: Tensor = self.netfcaud(self.netcnnaud(coefficients).flatten(1))
+        return embedding
 
-    def see(self, lips: Tensor) -> Tensor:
-        """(B, 3, 5, 224, 224) BGR in levels of 255 -> (B, 1024)."""
-        seen: Tensor = self.netfclip(self.netcnnlip(lips).flatten(1))
-        return seen
+    def embed_lips(self, lips: Tensor) -> Tensor:
+        """Embed five frames: (B, 3, 5, 224, 224) BGR in levels of 255 -> (B, 1024)."""
+        embedding: Tensor = self.netfclip(self.netcnnlip(lips).flatten(1))
+        return embedding
 
 
 def load_syncnet(path: Path, device: torch.device) -> SyncNet:
-    """From a file of tensors; raises WeightsError with what is missing or does not fit."""
+    """Load a file of tensors.
+
+    Raises:
+        WeightsError: The file is missing, or tensors are missing or do not fit.
+    """
     network = SyncNet()
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items() if _needed(name)}
     file = open_weights(path)
-    # Counters of training steps: files of old versions of torch have none, and nothing here reads them.
+    # Counters of training steps are not used, and files of old versions of torch have none.
     file = replace(file, shapes={name: shape for name, shape in file.shapes.items() if _needed(name)})
-    if problems := misfits(file, expected):
+    if problems := find_mismatches(file, expected):
         raise WeightsError("expected SyncNet's weights (syncnet_v2.model); " + "; ".join(problems))
     network.load_state_dict({name: file.read(name) for name in expected}, strict=False)
     return network.to(device).eval().requires_grad_(False)
@@ -94,37 +110,49 @@ def load_syncnet(path: Path, device: torch.device) -> SyncNet:
 
 @torch.no_grad()
 def sync_confidence(network: SyncNet, frames: Frames, boxes: Boxes, audio: NDArray[np.float32]) -> float:
-    """How much nearer sound and lips are at the best offset than at the median one: 0 for no relation, 5 to 9 for real videos.
+    """Return how much nearer audio and lips are at the best offset than at the median one.
 
-    frames: (T, H, W, 3) at 25 a second; boxes: (T, 4), the face in each; audio: (N,) at 16 kHz. NaN for less than six frames.
+    About 0 for unrelated audio, 5 to 9 for real videos, NaN for less than six frames.
+
+    Args:
+        network: A loaded network.
+        frames: (T, H, W, 3) uint8 at 25 frames a second.
+        boxes: (T, 4) the face in each frame.
+        audio: (N,) at 16 kHz.
     """
     device = next(network.parameters()).device
-    length = min(len(frames), len(audio) * 25 // 16_000)
+    length = min(len(frames), len(audio) // SAMPLES_PER_FRAME)
     count = length - _FRAMES
     if count < 1:
         return float("nan")
-    sound = mfcc((audio * 32768).round().clip(-32768, 32767))
-    heard_in = torch.from_numpy(sound).unfold(0, _STEPS, 4)[:count, None]
-    seen_in = face_crops(frames[:length], boxes[:length])[..., ::-1]
-    pictures = torch.from_numpy(np.ascontiguousarray(seen_in)).permute(0, 3, 1, 2)
-    lips = pictures.unfold(0, _FRAMES, 1).permute(0, 1, 4, 2, 3)[:count]
-    heard = torch.cat([network.hear(part.to(device)) for part in heard_in.split(_BATCH)])
-    seen = torch.cat([network.see(part.to(device).float()) for part in lips.split(_BATCH)])
-    distances = mean_distances(seen, heard)
+    coefficients = mfcc((audio * 32768).round().clip(-32768, 32767))
+    audio_inputs = torch.from_numpy(coefficients).unfold(0, _STEPS, 4)[:count, None]
+    crops = face_crops(frames[:length], boxes[:length])[..., ::-1]
+    images = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)
+    lip_inputs = images.unfold(0, _FRAMES, 1).permute(0, 1, 4, 2, 3)[:count]
+    audio_embeddings = torch.cat(
+        [network.embed_audio(part.to(device)) for part in audio_inputs.split(_BATCH)]
+    )
+    lips = torch.cat([network.embed_lips(part.to(device).float()) for part in lip_inputs.split(_BATCH)])
+    distances = mean_distances(lips, audio_embeddings)
     return float(distances.median() - distances.min())
 
 
-def mean_distances(seen: Tensor, heard: Tensor, shift: int = SHIFT) -> Tensor:
-    """(T, C) each -> (2 shift + 1,) mean distance at every offset; zeros stand in for sound beyond the ends."""
-    padded = nn.functional.pad(heard, (0, 0, shift, shift))
-    shifted = [padded[offset : offset + len(seen)] for offset in range(2 * shift + 1)]
-    return torch.stack([nn.functional.pairwise_distance(seen, other).mean() for other in shifted])
+def mean_distances(lips: Tensor, audio: Tensor, shift: int = MAX_SHIFT) -> Tensor:
+    """Return (2 shift + 1,) mean distances of embeddings (T, C) at every offset; zeros beyond the ends."""
+    padded = nn.functional.pad(audio, (0, 0, shift, shift))
+    shifted = [padded[offset : offset + len(lips)] for offset in range(2 * shift + 1)]
+    return torch.stack([nn.functional.pairwise_distance(lips, other).mean() for other in shifted])
 
 
 def face_crops(frames: Frames, boxes: Boxes) -> Frames:
-    """(T, 224, 224, 3): the face with a margin on both sides and twice that below."""
-    half = _steady((boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2)
-    across, down = (_steady((boxes[:, axis] + boxes[:, axis + 2]) / 2) for axis in (0, 1))
+    """Crop faces of frames (T, H, W, 3) by boxes (T, 4), with a margin at the sides and twice that below.
+
+    Returns:
+        (T, 224, 224, 3).
+    """
+    half = _running_median((boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2)
+    across, down = (_running_median((boxes[:, axis] + boxes[:, axis + 2]) / 2) for axis in (0, 1))
     return np.stack(
         [
             _crop(frame, x - h * (1 + _MARGIN), y - h, 2 * h * (1 + _MARGIN))
@@ -135,20 +163,20 @@ def face_crops(frames: Frames, boxes: Boxes) -> Frames:
 
 def _crop(frame: Frames, left: float, top: float, side: float) -> Frames:
     size = max(1, round(side))
-    ground = np.full((size, size, 3), _GREY, np.uint8)
+    canvas = np.full((size, size, 3), _GREY, np.uint8)
     x, y = round(left), round(top)
     part = frame[max(0, y) : max(0, y + size), max(0, x) : max(0, x + size)]
     row, column = max(0, -y), max(0, -x)
-    ground[row : row + part.shape[0], column : column + part.shape[1]] = part
-    return np.array(Image.fromarray(ground).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    canvas[row : row + part.shape[0], column : column + part.shape[1]] = part
+    return np.array(Image.fromarray(canvas).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def _steady(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The running median, the ends repeated."""
-    reach = _SMOOTHED // 2
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, mode="edge"), _SMOOTHED)
-    steady: NDArray[np.floating] = np.median(windows, axis=1)
-    return steady
+def _running_median(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the running median of (T,), the ends repeated."""
+    reach = _MEDIAN_FRAMES // 2
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, mode="edge"), _MEDIAN_FRAMES)
+    medians: NDArray[np.floating] = np.median(windows, axis=1)
+    return medians
 
 
 def _needed(name: str) -> bool:
@@ -167,7 +195,7 @@ def _tower(
         ]
         if layer.pool is not None:
             parts.append(pooling(*layer.pool))
-        elif layer.slot:  # the published numbering counts a maximum over a single value here
+        elif layer.placeholder:
             parts.append(nn.Identity())
     return nn.Sequential(*parts)
 

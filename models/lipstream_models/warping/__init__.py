@@ -1,1 +1,1 @@
-"""Drawing motion onto the portrait: flow warping and mouth inpainting."""
+"""Flow warping of the portrait, and mouth inpainting."""

@@ -60,7 +60,7 @@ def render(
     from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
     loaded = _load(model, device)
-    sampling = Sampling.of(loaded, preset, steps, guidance, seed)
+    sampling = Sampling.for_model(loaded, preset, steps, guidance, seed)
     face = _portrait(portrait, loaded)
     for note in face.notes:
         typer.echo(note, err=True)
@@ -89,19 +89,21 @@ def make_video(
 
 def count_frames(audio: Path, model: Model) -> int:
     """Frames that a recording gives, found by decoding it once: what a header says of its length is not believed."""
-    from lipstream_models.audio import iter_audio
+    from lipstream_models.audio.decode import iter_audio
+    from lipstream_models.audio.samples import SAMPLE_RATE
 
     samples = sum(len(block) for block in iter_audio(audio))
     if not samples:
         raise MediaError(f"{audio}: expected a recording, but it holds no sound")
-    return -(-samples * model.fps // 16_000)
+    return -(-samples * model.fps // SAMPLE_RATE)
 
 
 def audio_windows(audio: Path, model: Model) -> Iterator[NDArray[np.float32]]:
     """Feature windows (F, 5, blocks, channels) of a recording, F the model's clip length; the last is filled up with its end."""
-    from lipstream_models.audio import iter_audio, windowed
+    from lipstream_models.audio.decode import iter_audio
+    from lipstream_models.audio.windows import iter_windows
 
-    yield from windowed(model.audio.stream(), iter_audio(audio), model.defaults.window)
+    yield from iter_windows(model.audio.stream(), iter_audio(audio), model.defaults.window)
 
 
 def _load(model: Path | None, device: str) -> Model:

@@ -31,7 +31,7 @@ from .model_settings import ModelSettings
 from .model_stream import ModelStream, new_stream, own_stream
 
 if TYPE_CHECKING:
-    from lipstream_models.audio import LiveEncoder
+    from lipstream_models.audio.encoder import LiveEncoder
     from lipstream_models.model import Model
     from lipstream_models.networks.conditions import SessionConditions
     from lipstream_models.pipeline import EncodedPortrait, PipelineState, Sampling
@@ -65,7 +65,7 @@ class ModelEngine(InProcessEngine):
         self.avatars: Sequence[str] = _put_first(DEFAULT_AVATAR, avatar_names())
         self._plans: dict[str, str] = {}
         if settings.plan is not None:
-            self._plans[Sampling.of(model, str(settings.plan)).preset] = str(settings.plan)
+            self._plans[Sampling.for_model(model, str(settings.plan)).preset] = str(settings.plan)
         presets = _put_first(DEFAULT_PRESET, self._pipeline.presets)
         self.presets: Sequence[str] = (*self._plans, *(name for name in presets if name not in self._plans))
         self._settings = settings
@@ -94,11 +94,11 @@ class ModelEngine(InProcessEngine):
 
     def register(self, avatar: str, image: RgbImage) -> Sequence[str]:
         """Register an avatar from an image (H, W, 3); return the notes on its portrait. Raises PortraitError."""
-        from lipstream_models.portrait import PictureError
+        from lipstream_models.portrait import ImageError
 
         try:
             portrait = self._prepare(image)
-        except PictureError as error:
+        except ImageError as error:
             raise portrait_error(error) from error
         self._portraits[avatar] = self._pipeline.encode_portrait(portrait)
         return portrait.notes
@@ -175,9 +175,9 @@ class ModelEngine(InProcessEngine):
         return replace(new_stream(avatar, preset, state), audio=audio)
 
     def _generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
-        from lipstream_models.device.timer import Stopwatch
+        from lipstream_models.device.timer import StageTimer
 
-        watch = Stopwatch(self._pipeline.model.device)
+        watch = StageTimer(self._pipeline.model.device)
         streams = [own_stream(request.stream) for request in requests]
         audio = [
             encode_request(
@@ -223,7 +223,9 @@ class ModelEngine(InProcessEngine):
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
         steps, guidance = self._settings.steps, self._settings.guidance
-        return Sampling.of(self._pipeline.model, self._plans.get(preset, preset), steps, guidance, seed)
+        return Sampling.for_model(
+            self._pipeline.model, self._plans.get(preset, preset), steps, guidance, seed
+        )
 
     def _portrait(self, avatar: str) -> EncodedPortrait:
         if avatar not in self._portraits:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .base import WindowRequest
 
 if TYPE_CHECKING:
-    from lipstream_models.audio import LiveEncoder
+    from lipstream_models.audio.encoder import LiveEncoder
     from lipstream_models.audio.sliding import SlidingState
 
 Features = NDArray[np.float32]

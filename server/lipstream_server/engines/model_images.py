@@ -13,15 +13,15 @@ from ..media.arrays import RgbImage
 from .base import PortraitCode, PortraitError
 
 if TYPE_CHECKING:
-    from lipstream_models.portrait import ImageLimits, PictureError
+    from lipstream_models.portrait import ImageError, ImageLimits
 
 _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
     {
-        "PictureEmptyError": "image_empty",
-        "NotAPictureError": "not_an_image",
-        "PictureTooLargeError": "image_too_large",
-        "PictureDamagedError": "image_damaged",
-        "PictureColourError": "image_colour",
+        "ImageEmptyError": "image_empty",
+        "NotAnImageError": "not_an_image",
+        "ImageTooLargeError": "image_too_large",
+        "ImageDamagedError": "image_damaged",
+        "ImageColourError": "image_colour",
         "NoFaceError": "no_face",
         "FaceTooSmallError": "face_too_small",
     }
@@ -31,14 +31,14 @@ _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
 
 def decode_image(data: bytes, limits: ImageLimits) -> RgbImage:
     """Decode an image file to (H, W, 3). Raises PortraitError."""
-    from lipstream_models.portrait import PictureError, load_portrait
+    from lipstream_models.portrait import ImageError, load_portrait
 
     try:
         return load_portrait(data, limits)
-    except PictureError as error:
+    except ImageError as error:
         raise portrait_error(error) from error
 
 
-def portrait_error(error: PictureError) -> PortraitError:
+def portrait_error(error: ImageError) -> PortraitError:
     """Translate an error of lipstream_models into one of the engine interface."""
     return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "image_unusable"), str(error))

@@ -1,4 +1,4 @@
-"""Features of live audio are those of the whole recording, and they say what is spoken."""
+"""Tests that streamed Whisper features equal those of the whole recording."""
 
 from importlib.resources import files
 
@@ -9,18 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lipstream_models.audio import (
-    FeatureConfig,
-    WhisperFeatures,
-    context_windows,
-    read_audio,
-)
+from lipstream_models.audio.decode import read_audio
+from lipstream_models.audio.features import FeatureConfig, WhisperFeatures
 from lipstream_models.audio.sliding import WindowGrid
+from lipstream_models.audio.windows import context_windows
 from lipstream_models.errors import LipstreamError
 
 Samples = NDArray[np.float32]
 TOLERANCE = 2e-4
-"""Of streamed against whole-file features, whose size is about 1: float rounding in other batch sizes."""
+"""Rounding of features of about 1 in batches of other sizes."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +39,7 @@ def streamed(features: WhisperFeatures, audio: Samples, cuts: list[int]) -> Samp
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(0, 12000), max_size=12), st.integers(0, 48123))
-def test_streamed_features_are_the_whole_files(
+def test_streamed_features_equal_offline_features(
     features: WhisperFeatures, reading: Samples, cuts: list[int], samples: int
 ) -> None:
     audio = reading[:samples]
@@ -52,7 +49,7 @@ def test_streamed_features_are_the_whole_files(
     assert np.abs(streamed(features, audio, cuts) - whole).max(initial=0) < TOLERANCE
 
 
-def test_interleaved_streams_give_what_each_gives_alone(features: WhisperFeatures, reading: Samples) -> None:
+def test_interleaved_streams_equal_separate_streams(features: WhisperFeatures, reading: Samples) -> None:
     voices = [reading[:20000], reading[25000:40000]]
     streams = [features.stream() for _ in voices]
     rows: list[list[Samples]] = [[], []]
@@ -64,36 +61,35 @@ def test_interleaved_streams_give_what_each_gives_alone(features: WhisperFeature
         assert np.abs(joined - features.offline(voice)).max() < TOLERANCE
 
 
-def test_the_state_is_a_value(features: WhisperFeatures, reading: Samples) -> None:
+def test_stream_state_can_be_restored(features: WhisperFeatures, reading: Samples) -> None:
     stream = features.stream()
     stream.push(reading[:9000])
-    kept = stream.state
+    saved = stream.state
     first = stream.push(reading[9000:20000])
-    stream.state = kept
+    stream.state = saved
     assert np.array_equal(stream.push(reading[9000:20000]), first)
 
 
-def test_a_clip_and_its_context_are_ready_without_waiting_for_more(features: WhisperFeatures) -> None:
-    """Four frames of a clip need two more of context, and those look `right` frames ahead, less 2 ms."""
+def test_rows_are_returned_as_soon_as_their_lookahead_is_there(features: WhisperFeatures) -> None:
+    """Four frames need two of context, whose lookahead is `right` frames less 2 ms."""
     needed = (4 + 2 + features.config.right) * 640 - 32
     noise = np.random.default_rng(0).normal(size=needed).astype(np.float32) * 0.1
     stream = features.stream()
     assert len(stream.push(noise[:-1])) == 2
     assert len(stream.push(noise[-1:])) == 4
-    assert features.look_ahead_frames == pytest.approx(3 + features.config.right - 32 / 640)
+    assert features.lookahead_frames == pytest.approx(3 + features.config.right - 32 / 640)
 
 
-def test_memory_does_not_grow_with_the_stream(features: WhisperFeatures) -> None:
+def test_stream_state_has_a_bounded_size(features: WhisperFeatures) -> None:
     stream = features.stream()
-    held = []
+    sizes = []
     for _ in range(40):
         stream.push(np.zeros(1234, np.float32))
-        held.append(len(stream.state.tail))
-    assert max(held) < (features.config.grid().window + features.config.hop) * 640 + 1000
+        sizes.append(len(stream.state.tail))
+    assert max(sizes) < (features.config.grid().window + features.config.hop) * 640 + 1000
 
 
-def test_rows_hear_their_own_time(features: WhisperFeatures) -> None:
-    """A click changes the rows around it, and none whose window does not reach it."""
+def test_click_changes_only_the_rows_around_it(features: WhisperFeatures) -> None:
     silence = np.zeros(64000, np.float32)
     click = silence.copy()
     click[32000 : 32000 + 200] = 0.5  # frame 50
@@ -104,10 +100,11 @@ def test_rows_hear_their_own_time(features: WhisperFeatures) -> None:
     assert not change[50 + grid.left + grid.hop + 1 :].any()
 
 
-def test_features_stay_near_those_of_the_whole_whisper(features: WhisperFeatures, reading: Samples) -> None:
-    """The price of hearing 0.56 s at a time: correlation over time with what Whisper says of the whole
-
-    recording, median over channels: 0.73 for layer 2, 0.56 for layer 4.
+def test_windowed_features_correlate_with_whispers_on_the_whole_recording(
+    features: WhisperFeatures, reading: Samples
+) -> None:
+    """Windows of 0.56 s cost accuracy: the correlation over time with Whisper's features of the whole recording
+    is 0.73 for layer 2 and 0.56 for layer 4, median over channels.
     """
     windowed = features.offline(reading)
     steps = 2 * len(windowed)
@@ -124,7 +121,7 @@ def test_features_stay_near_those_of_the_whole_whisper(features: WhisperFeatures
     assert medians.min() > 0.5
 
 
-def test_context_repeats_the_edges() -> None:
+def test_context_windows_repeat_the_edges() -> None:
     rows = np.arange(4, dtype=np.float32)[:, None, None]
     windows = context_windows(rows)
     assert windows.shape == (4, 5, 1, 1)
@@ -138,7 +135,7 @@ def test_concatenated_steps_average_to_the_mean(reading: Samples, features: Whis
     assert np.allclose(both.reshape(-1, 2, 2, 384).mean(2), features.offline(reading[:8000]), atol=1e-5)
 
 
-def test_misuse_is_named(features: WhisperFeatures) -> None:
+def test_misuse_of_a_stream_raises_an_error(features: WhisperFeatures) -> None:
     stream = features.stream()
     with pytest.raises(LipstreamError, match="mono samples"):
         stream.push(np.zeros((2, 100), np.float32))
@@ -151,8 +148,8 @@ def test_misuse_is_named(features: WhisperFeatures) -> None:
         WindowGrid(hop=2, offset=2)
 
 
-def test_bfloat16_stays_close(features: WhisperFeatures, reading: Samples) -> None:
-    """Root mean square difference of 2.6 % of the features' own spread."""
+def test_bfloat16_features_are_close_to_float32(features: WhisperFeatures, reading: Samples) -> None:
+    """The root mean square difference is 2.6 % of the standard deviation of the features."""
     half = WhisperFeatures.bundled(dtype=torch.bfloat16).offline(reading[:24000])
     full = features.offline(reading[:24000])
     error = np.sqrt(((half - full) ** 2).mean() / full.var(axis=0).mean())

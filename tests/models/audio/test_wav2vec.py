@@ -1,4 +1,4 @@
-"""Hallo's audio features, with a small random wav2vec2: the published weights are too large for tests."""
+"""Tests of Hallo's audio features with a small random wav2vec2; the published weights are too large."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
-from lipstream_models.audio import LiveConfig, Wav2VecError, Wav2VecFeatures
+from lipstream_models.audio.wav2vec import LiveConfig, Wav2VecError, Wav2VecFeatures
 
 CONFIG = Wav2Vec2Config(
     hidden_size=32,
@@ -30,7 +30,7 @@ def features() -> Wav2VecFeatures:
 
 
 def speechlike(seconds: float, seed: int = 0) -> np.ndarray:
-    """Noise in syllables, at a level that moves."""
+    """Return noise of changing level, like syllables."""
     rng = np.random.default_rng(seed)
     n = round(16000 * seconds)
     level = np.interp(
@@ -42,20 +42,20 @@ def speechlike(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 def reference(model: Wav2Vec2Model, audio: np.ndarray) -> np.ndarray:
-    """Hallo's recipe through transformers' own feature extractor and encoder."""
+    """Return Hallo's features by transformers' own feature extractor and encoder."""
     values = Wav2Vec2FeatureExtractor()(audio, sampling_rate=16000, return_tensors="pt").input_values
     frames = int(np.ceil(len(audio) / 16000 * 25))
     if frames % 16:
         values = F.pad(values, (0, (16 - frames % 16) * 640))
         frames += 16 - frames % 16
     with torch.no_grad():
-        heard = F.interpolate(model.feature_extractor(values), size=frames, mode="linear", align_corners=True)
-        projected, _ = model.feature_projection(heard.transpose(1, 2))
+        features = F.interpolate(
+            model.feature_extractor(values), size=frames, mode="linear", align_corners=True
+        )
+        projected, _ = model.feature_projection(features.transpose(1, 2))
         states = [model.encoder(projected).last_hidden_state]
         layers = list(model.encoder.layers)
-        for count in range(
-            len(layers) - 1, 0, -1
-        ):  # the states of earlier layers: the encoder without the later ones
+        for count in range(len(layers) - 1, 0, -1):  # earlier states: the encoder without the later layers
             model.encoder.layers = torch.nn.ModuleList(layers[:count])
             states.insert(0, model.encoder(projected).last_hidden_state)
         model.encoder.layers = torch.nn.ModuleList(layers)
@@ -63,7 +63,7 @@ def reference(model: Wav2Vec2Model, audio: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("samples", [100, 10240, 10241, 32001])
-def test_a_recording_is_heard_as_hallo_hears_it(features: Wav2VecFeatures, samples: int) -> None:
+def test_offline_features_equal_hallos(features: Wav2VecFeatures, samples: int) -> None:
     audio = speechlike(samples / 16000)
     assert np.abs(features.padded(audio) - reference(features.model, audio)).max() < 1e-4
     rows = features.offline(audio)
@@ -71,7 +71,7 @@ def test_a_recording_is_heard_as_hallo_hears_it(features: Wav2VecFeatures, sampl
     assert np.array_equal(rows, features.padded(audio)[: len(rows)])
 
 
-def test_a_stream_of_a_recording_gives_its_rows_at_the_end(features: Wav2VecFeatures) -> None:
+def test_whole_recording_stream_returns_its_rows_at_the_end(features: Wav2VecFeatures) -> None:
     audio = speechlike(1.3)
     stream = features.stream()
     given_before = [len(stream.push(piece)) for piece in np.split(audio, [5, 700, 9000])]
@@ -93,8 +93,8 @@ def test_live_rows_do_not_depend_on_the_chunks(
     assert np.abs(np.concatenate(rows) - live.offline(audio)).max(initial=0) < 1e-4
 
 
-def test_live_rows_are_near_those_of_the_whole_recording(features: Wav2VecFeatures) -> None:
-    """With these random weights the difference is 0.32 standard deviations (rms) with 3 s of past."""
+def test_live_rows_are_close_to_those_of_the_whole_recording(features: Wav2VecFeatures) -> None:
+    """With these random weights the difference is 0.32 standard deviations (rms) with windows of 3 s."""
     audio = speechlike(8.0)
     whole = features.offline(audio)
     spread = whole.std(axis=0)
@@ -108,8 +108,8 @@ def test_live_rows_are_near_those_of_the_whole_recording(features: Wav2VecFeatur
     assert differences[75] < differences[12]
 
 
-def test_a_folder_is_loaded_as_it_was_saved(features: Wav2VecFeatures, tmp_path: Path) -> None:
-    """wav2vec2-base-960h is published with the head that writes text; only what is under it is used."""
+def test_saved_folder_is_loaded_without_its_text_head(features: Wav2VecFeatures, tmp_path: Path) -> None:
+    """wav2vec2-base-960h is published with a head for transcription, which is not used."""
     published = Wav2Vec2ForCTC(CONFIG)
     published.wav2vec2 = features.model
     published.save_pretrained(tmp_path)
@@ -117,6 +117,6 @@ def test_a_folder_is_loaded_as_it_was_saved(features: Wav2VecFeatures, tmp_path:
     assert np.abs(Wav2VecFeatures.load(tmp_path).offline(audio) - features.offline(audio)).max() < 1e-5
 
 
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Wav2VecError, match="expected a wav2vec2 model"):
         Wav2VecFeatures.load(tmp_path)

@@ -1,8 +1,8 @@
-"""The networks give the numbers of the public Hallo implementation.
+"""Golden tests: the networks reproduce the numbers of the public Hallo implementation (commit 8fd7c57).
 
-`hallo-golden` holds weights and outputs. The smaller files hold outputs of the same implementation for
-weights that are a function of their names (`seeded`), commit 8fd7c57: an odd number of frames with frame-
-dependent masks, and a run without guidance, in other widths.
+`hallo-golden` contains weights and outputs. The smaller files contain outputs for weights that are a function of
+their names (`seeded`): an odd number of frames with frame-dependent masks, and a run without guidance, in other
+widths.
 """
 
 import json
@@ -28,7 +28,7 @@ DATA = Path(__file__).parents[2] / "data"
 GOLDEN = DATA / "hallo-golden.safetensors"
 
 
-def test_every_key_of_the_full_size_checkpoint_loads_strictly() -> None:
+def test_full_size_checkpoint_loads_strictly() -> None:
     shapes = json.loads((DATA / "hallo-net-keys.json").read_text())
     with torch.device("meta"):
         network = Network(NetworkConfig())
@@ -37,7 +37,7 @@ def test_every_key_of_the_full_size_checkpoint_loads_strictly() -> None:
     network.load_state_dict(state, strict=True, assign=True)
 
 
-def test_golden_command_passes_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_golden_command_reports_success(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(GOLDEN), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["passed"]
@@ -54,7 +54,7 @@ def test_golden_command_passes_and_says_so(capsys: pytest.CaptureFixture[str]) -
     assert max(row["difference"] for row in report["outputs"].values()) < 3e-5
 
 
-def test_the_golden_numbers_come_out_at_the_released_cost_too() -> None:
+def test_golden_outputs_match_with_unprojected_conditions() -> None:
     golden = read_golden(GOLDEN)
     report = command.compare(golden, command.run_golden(golden, project=False))
     assert all(row["passed"] for row in report.values())
@@ -62,8 +62,8 @@ def test_the_golden_numbers_come_out_at_the_released_cost_too() -> None:
 
 @pytest.mark.parametrize("project", [True, False])
 @pytest.mark.parametrize("name", ["hallo-odd-frames", "hallo-no-guidance"])
-def test_other_shapes_and_settings_give_the_same_numbers(name: str, project: bool) -> None:
-    """On exact code and at the released cost alike."""
+def test_golden_outputs_match_in_other_shapes_and_settings(name: str, project: bool) -> None:
+    """With projected and with unprojected conditions."""
     golden = seeded_golden(DATA / f"{name}.safetensors")
     report = command.compare(golden, command.run_golden(golden, project=project))
     assert {key: row["difference"] for key, row in report.items() if not row["passed"]} == {}
@@ -89,20 +89,22 @@ def seeded_golden(path: Path) -> GoldenFile:
     return GoldenFile(settings, weights | positions, vae, bare.inputs, bare.outputs)
 
 
-def test_a_difference_is_reported_with_status_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_golden_command_reports_differences_with_status_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     tensors = load_file(GOLDEN)
     with safetensors.safe_open(GOLDEN, framework="pt") as file:
         settings = json.loads(file.metadata()["config"]) | {"steps": 1, "frames": 2}
-    kept = {k: v for k, v in tensors.items() if not k.startswith("output.")}
+    changed_tensors = {k: v for k, v in tensors.items() if not k.startswith("output.")}
     for key, value in tensors.items():
         if "_mask." in key:
-            kept[key] = value[:2]
-    kept["input.audio"] = tensors["input.audio"][:, :2].contiguous()
-    kept["input.initial_latents"] = tensors["input.initial_latents"][:, :, :2].contiguous()
-    kept["output.audio_tokens"] = tensors["output.audio_tokens"][:, :2] + 2e-4
-    kept["output.video"] = tensors["output.video"]
+            changed_tensors[key] = value[:2]
+    changed_tensors["input.audio"] = tensors["input.audio"][:, :2].contiguous()
+    changed_tensors["input.initial_latents"] = tensors["input.initial_latents"][:, :, :2].contiguous()
+    changed_tensors["output.audio_tokens"] = tensors["output.audio_tokens"][:, :2] + 2e-4
+    changed_tensors["output.video"] = tensors["output.video"]
     changed = tmp_path / "changed.safetensors"
-    save_file(kept, changed, metadata={"config": json.dumps(settings)})
+    save_file(changed_tensors, changed, metadata={"config": json.dumps(settings)})
     assert command.main([str(changed)]) == 1
     printed = capsys.readouterr().out
     assert "output.audio_tokens" in printed
@@ -110,7 +112,7 @@ def test_a_difference_is_reported_with_status_1(capsys: pytest.CaptureFixture[st
     assert printed.count("FAILED") == 2
 
 
-def test_unreadable_files_give_status_2_and_the_reason(
+def test_golden_command_explains_unreadable_files_with_status_2(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.safetensors"
@@ -129,7 +131,7 @@ def test_unreadable_files_give_status_2_and_the_reason(
         assert reason in capsys.readouterr().err
 
 
-def test_weights_of_another_shape_are_named(tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     golden = read_golden(GOLDEN)
     wrong = GoldenFile(
         {**golden.settings, "cross_attention_dim": 32},

@@ -1,4 +1,4 @@
-"""`--model DIR`: Hallo's layout loads, converts and loads again; whatever is wrong is said at once."""
+"""Model directories: Hallo's layout loads and converts, and all problems come in one error."""
 
 import json
 import pickle
@@ -33,7 +33,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def directory(published: Path, tmp_path: Path) -> Path:
-    """A copy to break."""
+    """A copy that a test may damage."""
     return shutil.copytree(published, tmp_path / "model")
 
 
@@ -53,7 +53,7 @@ def test_published_layout_loads(published: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_conversion_loads_again(published: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+def test_converted_directory_loads(published: Path, tmp_path: Path, dtype: torch.dtype) -> None:
     out = tmp_path / "converted"
     steps: list[tuple[str, int, int]] = []
     convert(published, out, dtype, lambda name, done, total: steps.append((name, done, total)))
@@ -70,7 +70,7 @@ def test_conversion_loads_again(published: Path, tmp_path: Path, dtype: torch.dt
     assert (after.directory.wav2vec / "config.json").is_file()
 
 
-def test_conversion_never_writes_over_anything(published: Path, tmp_path: Path) -> None:
+def test_conversion_never_overwrites(published: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(ConvertError, match="exists already"):
         convert(published, tmp_path)
@@ -86,13 +86,13 @@ def test_conversion_of_a_broken_directory_writes_nothing(directory: Path, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def saved(change: Callable[[dict[str, torch.Tensor]], object], path: Path) -> None:
+def save_changed(change: Callable[[dict[str, torch.Tensor]], object], path: Path) -> None:
     state = network_state()
     change(state)
     torch.save(state, path)
 
 
-def test_all_problems_come_in_one_error(directory: Path) -> None:
+def test_directory_error_lists_all_problems(directory: Path) -> None:
     shutil.rmtree(directory / "face_analysis")
     (directory / "wav2vec/wav2vec2-base-960h/model.safetensors").unlink()
     (directory / VAE_FILE).write_bytes((directory / VAE_FILE).read_bytes()[:5000])
@@ -102,7 +102,7 @@ def test_all_problems_come_in_one_error(directory: Path) -> None:
         state["stray.weight"] = torch.zeros(1)
         del state["imageproj.norm.bias"]
 
-    saved(change, directory / NET)
+    save_changed(change, directory / NET)
     with pytest.raises(ModelDirectoryError) as caught:
         load_model(directory)
     assert isinstance(caught.value, LipstreamError)
@@ -121,7 +121,7 @@ def test_all_problems_come_in_one_error(directory: Path) -> None:
         assert part in message
 
 
-def test_a_missing_directory_and_an_empty_one(tmp_path: Path) -> None:
+def test_missing_and_empty_directories_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelDirectoryError, match="no such directory"):
         load_model(tmp_path / "nowhere")
     with pytest.raises(ModelDirectoryError) as caught:
@@ -131,14 +131,14 @@ def test_a_missing_directory_and_an_empty_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 100, 20_000])
-def test_a_truncated_checkpoint_is_named(directory: Path, size: int) -> None:
+def test_truncated_checkpoint_is_named(directory: Path, size: int) -> None:
     path = directory / NET
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ModelDirectoryError, match=rf"net\.pth: .*{size} bytes"):
         load_model(directory)
 
 
-class Intruder:
+class UnpickledPayload:
     """Runs code when unpickled."""
 
     def __init__(self, trace: Path) -> None:
@@ -149,19 +149,19 @@ class Intruder:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_objects_in_a_checkpoint_are_never_unpickled(directory: Path, tmp_path: Path, zipped: bool) -> None:
+def test_checkpoint_objects_are_never_unpickled(directory: Path, tmp_path: Path, zipped: bool) -> None:
     trace = tmp_path / "trace"
-    state = {**network_state(), "extra": Intruder(trace)}
+    state = {**network_state(), "extra": UnpickledPayload(trace)}
     if zipped:
         torch.save(state, directory / NET)
     else:
-        (directory / NET).write_bytes(pickle.dumps({"extra": Intruder(trace)}))
+        (directory / NET).write_bytes(pickle.dumps({"extra": UnpickledPayload(trace)}))
     with pytest.raises(ModelDirectoryError, match=r"net\.pth: refused.*never unpickled"):
         load_model(directory)
     assert not trace.exists()
 
 
-def test_a_checkpoint_of_something_else_is_refused(directory: Path) -> None:
+def test_checkpoint_must_be_a_dictionary_of_tensors(directory: Path) -> None:
     torch.save([torch.zeros(3)], directory / NET)
     with pytest.raises(ModelDirectoryError, match="expected a flat dictionary of tensors, got list"):
         load_model(directory)
@@ -170,13 +170,13 @@ def test_a_checkpoint_of_something_else_is_refused(directory: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"in_channels": 4}', json.dumps(UNET | {"attention_head_dim": 5})]
 )
-def test_a_bad_unet_configuration_is_named(directory: Path, text: str) -> None:
+def test_invalid_unet_configuration_is_named(directory: Path, text: str) -> None:
     (directory / "stable-diffusion-v1-5/unet/config.json").write_text(text)
     with pytest.raises(ModelDirectoryError, match=r"1 problem:\n.*unet/config\.json: "):
         check_model(directory)
 
 
-def test_stable_diffusions_own_configuration_gives_hallo_at_full_size() -> None:
+def test_configuration_of_stable_diffusion_gives_full_size_hallo() -> None:
     full = UNET | {
         "block_out_channels": [320, 640, 1280, 1280],
         "attention_head_dim": 8,

@@ -1,4 +1,4 @@
-"""Whatever the colours of a picture file, its pixels arrive upright in RGB; all else is refused by name."""
+"""Tests of image decoding: every accepted file becomes upright RGB, everything else is refused by name."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from portraits import astronaut, encoded, pixels
 
 from lipstream_models.errors import LipstreamError
 from lipstream_models.portrait.errors import (
-    NotAPictureError,
-    PictureColourError,
-    PictureDamagedError,
-    PictureEmptyError,
-    PictureError,
-    PictureMissingError,
-    PictureTooLargeError,
+    ImageColourError,
+    ImageDamagedError,
+    ImageEmptyError,
+    ImageError,
+    ImageMissingError,
+    ImageTooLargeError,
+    NotAnImageError,
 )
 from lipstream_models.portrait.image_file import ImageLimits, load_portrait
 
@@ -38,11 +38,11 @@ def grey16() -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO"])
-def test_every_accepted_format_gives_the_picture(kind: str) -> None:
+def test_accepted_formats_decode_to_the_image(kind: str) -> None:
     assert difference(load_portrait(encoded(astronaut(), kind)), astronaut()) < 4
 
 
-def test_a_path_a_stream_and_bytes_are_the_same_to_it(tmp_path: Path) -> None:
+def test_path_stream_and_bytes_give_the_same_pixels(tmp_path: Path) -> None:
     data = encoded(astronaut(), "PNG")
     path = tmp_path / "a name without extension"
     path.write_bytes(data)
@@ -56,35 +56,35 @@ def test_a_path_a_stream_and_bytes_are_the_same_to_it(tmp_path: Path) -> None:
     ("mode", "kind"),
     [("L", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("CMYK", "TIFF"), ("1", "PNG"), ("P", "PNG")],
 )
-def test_every_colour_model_becomes_rgb(mode: str, kind: str) -> None:
-    picture = astronaut().convert(mode)
-    assert difference(load_portrait(encoded(picture, kind)), picture.convert("RGB")) < 3
+def test_colour_modes_are_converted_to_rgb(mode: str, kind: str) -> None:
+    image = astronaut().convert(mode)
+    assert difference(load_portrait(encoded(image, kind)), image.convert("RGB")) < 3
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bits_are_scaled_not_cut(kind: str) -> None:
+def test_sixteen_bit_values_are_scaled_not_truncated(kind: str) -> None:
     loaded = load_portrait(encoded(Image.fromarray(grey16()), kind))
     assert difference(loaded, astronaut().convert("L")) == 0
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
-def test_pixels_without_a_known_white_are_refused(dtype: type) -> None:
-    with pytest.raises(PictureColourError, match="8 or 16 bits"):
+def test_pixels_without_a_known_white_level_are_refused(dtype: type) -> None:
+    with pytest.raises(ImageColourError, match="8 or 16 bits"):
         load_portrait(encoded(Image.fromarray(grey16().astype(dtype)), "TIFF"))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_what_is_transparent_shows_the_backdrop(mode: str) -> None:
-    picture = astronaut().convert("RGBA")
+def test_transparent_pixels_show_the_backdrop(mode: str) -> None:
+    image = astronaut().convert("RGBA")
     alpha = np.full((512, 512), 255, np.uint8)
     alpha[:, :100] = 0
-    picture.putalpha(Image.fromarray(alpha))
-    loaded = load_portrait(encoded(picture.convert(mode), "PNG"), backdrop=(10, 20, 30))
+    image.putalpha(Image.fromarray(alpha))
+    loaded = load_portrait(encoded(image.convert(mode), "PNG"), backdrop=(10, 20, 30))
     assert (loaded[:, :100] == [10, 20, 30]).all()
     assert (loaded[:, 100:] == pixels(astronaut().convert(mode[:-1]))[:, 100:]).all()
 
 
-def test_a_transparent_palette_entry_shows_the_backdrop() -> None:
+def test_transparent_palette_entry_shows_the_backdrop() -> None:
     palette = astronaut().quantize(16)
     loaded = load_portrait(encoded(palette, "PNG", transparency=3))
     clear = np.asarray(palette) == 3
@@ -106,20 +106,20 @@ def test_exif_orientation_is_applied(kind: str, tag: int, undo: Image.Transpose)
     assert difference(loaded, astronaut().crop((0, 0, 400, 512))) < 4
 
 
-def test_the_first_frame_of_an_animation_is_taken() -> None:
+def test_animation_gives_its_first_frame() -> None:
     for kind in ("GIF", "WEBP", "PNG"):
         data = encoded(astronaut(), kind, save_all=True, append_images=[Image.new("RGB", (512, 512))])
         assert difference(load_portrait(data), astronaut()) < 4
 
 
-def test_a_colour_profile_is_applied_and_a_broken_one_ignored() -> None:
+def test_colour_profile_is_applied_and_a_broken_one_ignored() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for tag in (profile, b"not a profile" * 20):
         assert difference(load_portrait(encoded(astronaut(), "PNG", icc_profile=tag)), astronaut()) < 1
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_large_picture_is_reduced_while_keeping_its_shape(kind: str) -> None:
+def test_large_image_is_reduced_in_proportion(kind: str) -> None:
     large = astronaut().resize((3000, 1500))
     loaded = load_portrait(encoded(large, kind), ImageLimits(working_side=600))
     assert loaded.shape == (300, 600, 3)
@@ -127,7 +127,7 @@ def test_a_large_picture_is_reduced_while_keeping_its_shape(kind: str) -> None:
 
 
 def png_of_zeros(width: int, height: int) -> bytes:
-    """A picture that is small on disk only: one grey channel, all zeros, deflated row by row."""
+    """Return an image that is small on disk only: one grey channel, all zeros, deflated row by row."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -139,29 +139,29 @@ def png_of_zeros(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def test_a_decompression_bomb_is_refused_from_its_header() -> None:
+def test_decompression_bomb_is_refused_by_its_header() -> None:
     bomb = png_of_zeros(20_000, 4_000)
     assert len(bomb) < 2**20
-    with pytest.raises(PictureTooLargeError, match="20000 x 4000"):
+    with pytest.raises(ImageTooLargeError, match="20000 x 4000"):
         load_portrait(bomb)
-    # the same header on nothing at all: 50,000 x 50,000 needs no body to be refused
+    # A header of 50,000 x 50,000 is refused without a body.
     huge = bomb[:16] + struct.pack(">II", 50_000, 50_000) + bomb[24:29]
     huge += struct.pack(">I", zlib.crc32(huge[12:29])) + bomb[33:]
-    with pytest.raises(PictureTooLargeError, match="2500 megapixels"):
+    with pytest.raises(ImageTooLargeError, match="2500 megapixels"):
         load_portrait(huge)
 
 
-def test_a_file_over_the_byte_limit_is_not_read_whole(tmp_path: Path) -> None:
-    with pytest.raises(PictureTooLargeError, match="MiB"):
+def test_file_over_the_byte_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageTooLargeError, match="MiB"):
         load_portrait(encoded(astronaut(), "BMP"), ImageLimits(max_bytes=2**19))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
-@pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
-def test_a_truncated_file_is_damaged(kind: str, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_truncated_file_is_damaged(kind: str, share: float) -> None:
     data = encoded(astronaut(), kind)
-    with pytest.raises(PictureDamagedError, match=r"truncated or\s+damaged|header cannot be read"):
-        load_portrait(data[: int(len(data) * kept)])
+    with pytest.raises(ImageDamagedError, match=r"truncated or\s+damaged|header cannot be read"):
+        load_portrait(data[: int(len(data) * share)])
 
 
 @pytest.mark.parametrize(
@@ -177,19 +177,19 @@ def test_a_truncated_file_is_damaged(kind: str, kept: float) -> None:
         (b"a portrait", "unknown kind"),
     ],
 )
-def test_what_is_no_picture_is_named(content: bytes, name: str, tmp_path: Path) -> None:
+def test_other_formats_are_refused_by_name(content: bytes, name: str, tmp_path: Path) -> None:
     path = tmp_path / "portrait.png"
     path.write_bytes(content)
-    with pytest.raises(NotAPictureError, match=name):
+    with pytest.raises(NotAnImageError, match=name):
         load_portrait(path)
 
 
-def test_nothing_and_nowhere_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(PictureEmptyError, match="0 bytes"):
+def test_empty_and_missing_files_raise_different_errors(tmp_path: Path) -> None:
+    with pytest.raises(ImageEmptyError, match="0 bytes"):
         load_portrait(b"")
-    with pytest.raises(PictureMissingError, match="No such file"):
+    with pytest.raises(ImageMissingError, match="No such file"):
         load_portrait(tmp_path / "nobody.png")
-    with pytest.raises(PictureMissingError):
+    with pytest.raises(ImageMissingError):
         load_portrait(tmp_path)
 
 
@@ -201,17 +201,17 @@ def test_nothing_and_nowhere_are_told_apart(tmp_path: Path) -> None:
     ),
 )
 @pytest.mark.filterwarnings("default")
-def test_corrupt_bytes_give_pixels_or_one_of_our_errors(kind: str, damage: list[tuple[float, int]]) -> None:
+def test_corrupt_bytes_give_pixels_or_an_image_error(kind: str, damage: list[tuple[float, int]]) -> None:
     data = bytearray(encoded(astronaut().resize((64, 64)), kind))
-    for place, value in damage:
-        data[int(place * len(data))] = value
+    for position, value in damage:
+        data[int(position * len(data))] = value
     try:
         loaded = load_portrait(bytes(data))
-    except PictureError:
+    except ImageError:
         return
     assert loaded.ndim == 3
     assert loaded.dtype == np.uint8
 
 
-def test_its_errors_belong_to_the_family() -> None:
-    assert issubclass(PictureError, LipstreamError)
+def test_image_errors_are_lipstream_errors() -> None:
+    assert issubclass(ImageError, LipstreamError)

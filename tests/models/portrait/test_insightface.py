@@ -10,36 +10,36 @@ from hypothesis import strategies as st
 
 from lipstream_models.face_recognition.geometry import (
     ARCFACE_POINTS,
-    align,
+    align_face,
     decode_level,
     letterbox,
-    similarity,
-    suppress,
+    suppress_overlaps,
 )
 from lipstream_models.face_recognition.insightface import FaceIdentifier, FaceModelError
+from lipstream_models.portrait.similarity_transform import fit_similarity
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 
 @given(angle=st.floats(-3, 3), scale=st.floats(0.1, 10), x=st.floats(-50, 50), y=st.floats(-50, 50))
-def test_similarity_recovers_any_rotation_scale_and_shift(
+def test_fitted_transform_recovers_rotation_scale_and_translation(
     angle: float, scale: float, x: float, y: float
 ) -> None:
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     target = np.array(ARCFACE_POINTS, dtype=np.float32)
     source = target @ turn.T + np.array([x, y])
-    matrix = similarity(source, target)
+    matrix = fit_similarity(source, target).matrix
     np.testing.assert_allclose(source @ matrix[:, :2].T + matrix[:, 2], target, atol=1e-3)
 
 
-def test_aligned_faces_have_their_points_where_arcface_wants_them() -> None:
+def test_aligned_faces_have_their_points_at_arcfaces_positions() -> None:
     image = np.zeros((300, 400, 3), dtype=np.uint8)
     turn = 1.7 * np.array([[0.9, -0.2], [0.2, 0.9]])
     points = (np.array(ARCFACE_POINTS) @ turn.T + [120, 60]).astype(np.float32)
     for index, (x, y) in enumerate(points.round().astype(int)):
         image[y - 2 : y + 3, x - 2 : x + 3] = 50 + 40 * index
-    aligned = align(image, points)
+    aligned = align_face(image, points)
     assert aligned.shape == (112, 112, 3)
     for index, (x, y) in enumerate(np.array(ARCFACE_POINTS).round().astype(int)):
         assert abs(int(aligned[y, x, 0]) - (50 + 40 * index)) < 8
@@ -55,21 +55,21 @@ def test_letterbox_keeps_proportions_in_the_upper_left(height: int, width: int) 
     assert scale == rows / height
 
 
-def test_decoding_places_boxes_around_their_cell() -> None:
+def test_decoded_boxes_lie_around_their_cell() -> None:
     scores = np.zeros(4 * 4 * 2, dtype=np.float32)
     scores[2 * (4 * 2 + 3) + 1] = 0.7  # row 2, column 3, second anchor
     boxes = np.tile(np.array([1, 2, 3, 4], dtype=np.float32), (32, 1))
     points = np.tile(np.arange(10, dtype=np.float32), (32, 1))
-    found, corners, places = decode_level(scores, boxes, points, 8, 4, 0.5)
-    assert found.tolist() == [np.float32(0.7)]
+    above, corners, landmarks = decode_level(scores, boxes, points, 8, 4, 0.5)
+    assert above.tolist() == [np.float32(0.7)]
     assert corners.tolist() == [[24 - 8, 16 - 16, 24 + 24, 16 + 32]]
-    assert places[0, 1].tolist() == [24 + 16, 16 + 24]
+    assert landmarks[0, 1].tolist() == [24 + 16, 16 + 24]
 
 
 def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
     boxes = np.array([[0, 0, 9, 9], [1, 1, 10, 10], [50, 50, 60, 60], [0, 0, 4, 9]], dtype=np.float32)
-    assert suppress(boxes, np.array([0.6, 0.9, 0.7, 0.5], dtype=np.float32), 0.4) == [1, 2, 3]
-    assert suppress(boxes[:0], np.zeros(0, dtype=np.float32), 0.4) == []
+    assert suppress_overlaps(boxes, np.array([0.6, 0.9, 0.7, 0.5], dtype=np.float32), 0.4) == [1, 2, 3]
+    assert suppress_overlaps(boxes[:0], np.zeros(0, dtype=np.float32), 0.4) == []
 
 
 def write_graph(path: Path, nodes: list[object], size: int, outputs: dict[str, list[int]]) -> Path:
@@ -91,7 +91,7 @@ def constant(name: str, values: np.ndarray) -> object:
 
 
 def write_detector(path: Path, faces: dict[tuple[int, int, int], tuple[float, float]]) -> Path:
-    """A detector that always sees the same: {(stride, row, column): (score, half side in strides)}."""
+    """Write a detector with fixed outputs: {(stride, row, column): (score, half side in strides)}."""
     outputs: dict[str, np.ndarray] = {}
     for kind, width in (("score", 1), ("box", 4), ("point", 10)):
         for stride in (8, 16, 32):
@@ -107,7 +107,7 @@ def write_detector(path: Path, faces: dict[tuple[int, int, int], tuple[float, fl
 
 
 def write_recogniser(path: Path, width: int = 512) -> Path:
-    """The mean of each channel, then zeros."""
+    """Write a recogniser that returns the mean of each channel, then zeros."""
     nodes = [
         onnx.helper.make_node("ReduceMean", ["input"], ["means"], axes=[2, 3], keepdims=0),
         constant("rest", np.zeros((1, width - 3))),
@@ -116,7 +116,7 @@ def write_recogniser(path: Path, width: int = 512) -> Path:
     return write_graph(path, nodes, 112, {"embedding": [1, width]})
 
 
-def test_the_largest_face_is_found_and_embedded(tmp_path: Path) -> None:
+def test_identifier_embeds_the_largest_face(tmp_path: Path) -> None:
     detector = write_detector(
         tmp_path / "detector.onnx",
         {
@@ -132,23 +132,23 @@ def test_the_largest_face_is_found_and_embedded(tmp_path: Path) -> None:
     found = identifier.identify(image)
     assert found is not None
     assert found.faces == 2
-    # The picture is half as large as the detector's square.
+    # The image is half as large as the detector's square.
     np.testing.assert_allclose(found.face.box, np.array([192 - 96, 160 - 96, 192 + 96, 160 + 96]) / 2)
     assert found.face.score == pytest.approx(0.9)
     assert found.embedding.shape == (512,)
     np.testing.assert_allclose(found.embedding[:3], [1, 0, -1], atol=0.01)
 
 
-def test_no_face_gives_none(tmp_path: Path) -> None:
+def test_identifier_returns_none_without_a_face(tmp_path: Path) -> None:
     identifier = FaceIdentifier(
         write_detector(tmp_path / "detector.onnx", {}), write_recogniser(tmp_path / "recogniser.onnx")
     )
     assert identifier.identify(np.zeros((100, 50, 3), dtype=np.uint8)) is None
-    with pytest.raises(FaceModelError, match="expected an RGB picture"):
+    with pytest.raises(FaceModelError, match="expected an RGB image"):
         identifier.identify(np.zeros((100, 50), dtype=np.uint8))
 
 
-def test_models_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_models_are_named_in_the_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = write_detector(tmp_path / "detector.onnx", {(16, 10, 12): (0.9, 6.0)})
     recogniser = write_recogniser(tmp_path / "recogniser.onnx")
     broken = tmp_path / "broken.onnx"
@@ -163,5 +163,5 @@ def test_models_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(FaceModelError, match="expected 512 numbers, got 256"):
         narrow.identify(np.zeros((100, 100, 3), dtype=np.uint8))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(FaceModelError, match=r"pip install 'lipstream\[hallo\]'"):
+    with pytest.raises(FaceModelError, match=r"pip install -e '\.\[hallo\]'"):
         FaceIdentifier(detector, recogniser)

@@ -1,4 +1,4 @@
-"""The landmarker finds every face, the largest first, and its points move with the picture."""
+"""Tests of the landmarker, its tracking, and the measures of landmarks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from lipstream_models.portrait.landmark_ids import (
 )
 from lipstream_models.portrait.landmarks import FaceLandmarker
 from lipstream_models.portrait.measures import (
-    align,
     geometry_embedding,
-    inter_ocular,
+    inter_ocular_distance,
     lip_opening,
 )
+from lipstream_models.portrait.similarity_transform import align_points
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def landmarks(landmarker: FaceLandmarker) -> np.ndarray:
     return landmarker.detect(pixels(astronaut()))[0].landmarks
 
 
-def test_one_face_is_found_where_it_is(landmarker: FaceLandmarker) -> None:
+def test_landmarker_finds_the_face_at_its_position(landmarker: FaceLandmarker) -> None:
     (face,) = landmarker.detect(pixels(astronaut()))
     assert face.landmarks.shape == (478, 3)
     assert face.landmarks.dtype == np.float32
@@ -55,22 +55,22 @@ def test_one_face_is_found_where_it_is(landmarker: FaceLandmarker) -> None:
     assert 100 < face.size < 120
 
 
-def test_a_second_look_only_refines(landmarker: FaceLandmarker) -> None:
+def test_refinement_moves_landmarks_by_less_than_a_pixel(landmarker: FaceLandmarker) -> None:
     first = FaceLandmarker(refinements=0).detect(pixels(astronaut()))[0].landmarks
     second = landmarker.detect(pixels(astronaut()))[0].landmarks
     assert np.linalg.norm(first[:, :2] - second[:, :2], axis=1).mean() < 1.0
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.5, 4])
-def test_points_follow_the_scale(landmarker: FaceLandmarker, scale: float) -> None:
-    picture = astronaut()
-    scaled = picture.resize((int(512 * scale), int(512 * scale)), Image.Resampling.LANCZOS)
-    expected = landmarker.detect(pixels(picture))[0].landmarks[:, :2]
+def test_landmarks_follow_the_scale_of_the_image(landmarker: FaceLandmarker, scale: float) -> None:
+    original = astronaut()
+    scaled = original.resize((int(512 * scale), int(512 * scale)), Image.Resampling.LANCZOS)
+    expected = landmarker.detect(pixels(original))[0].landmarks[:, :2]
     found = (landmarker.detect(pixels(scaled))[0].landmarks[:, :2] + 0.5) / scale - 0.5
     assert np.linalg.norm(found - expected, axis=1).mean() < 1.0
 
 
-def test_points_follow_a_mirrored_and_a_shifted_picture(landmarker: FaceLandmarker) -> None:
+def test_landmarks_follow_a_mirrored_and_a_shifted_image(landmarker: FaceLandmarker) -> None:
     image = pixels(astronaut())
     face = landmarker.detect(image)[0]
     shifted = landmarker.detect(np.roll(image, (40, 30), axis=(0, 1)))[0]
@@ -88,13 +88,13 @@ def test_tracking_agrees_with_detection(landmarker: FaceLandmarker) -> None:
     assert landmarker.track(landscape(), face.landmarks) is None
 
 
-def test_nobody_is_nobody(landmarker: FaceLandmarker) -> None:
+def test_landmarker_finds_no_face_in_a_landscape(landmarker: FaceLandmarker) -> None:
     assert landmarker.detect(landscape()) == []
     assert landmarker.detect(np.zeros((1, 1, 3), np.uint8)) == []
     assert landmarker.detect(np.zeros((4, 900, 3), np.uint8)) == []
 
 
-def test_two_faces_come_largest_first(landmarker: FaceLandmarker) -> None:
+def test_faces_are_sorted_largest_first(landmarker: FaceLandmarker) -> None:
     canvas = Image.new("RGB", (520, 320), (90, 110, 130))
     canvas.paste(head().resize((150, 150), Image.Resampling.LANCZOS), (20, 120))
     canvas.paste(head().resize((300, 300), Image.Resampling.LANCZOS), (200, 10))
@@ -103,7 +103,7 @@ def test_two_faces_come_largest_first(landmarker: FaceLandmarker) -> None:
     assert large.size == pytest.approx(2 * small.size, rel=0.05)
 
 
-def test_a_face_that_is_small_in_a_large_picture_is_found(landmarker: FaceLandmarker) -> None:
+def test_thorough_search_finds_a_small_face_in_a_large_image(landmarker: FaceLandmarker) -> None:
     canvas = Image.new("RGB", (2400, 1600), (90, 110, 130))
     canvas.paste(head(), (1700, 1200))
     image = pixels(canvas)
@@ -112,13 +112,13 @@ def test_a_face_that_is_small_in_a_large_picture_is_found(landmarker: FaceLandma
     assert 1700 < face.box[0] < face.box[2] < 1900
 
 
-def test_a_face_that_fills_the_picture_is_found(landmarker: FaceLandmarker) -> None:
+def test_thorough_search_finds_a_face_that_fills_the_image(landmarker: FaceLandmarker) -> None:
     x0, y0, x1, y1 = landmarker.detect(pixels(astronaut()))[0].box
     tight = astronaut().crop((int(x0) + 3, int(y0) + 3, int(x1) - 3, int(y1) - 3))
     assert len(landmarker.detect(pixels(tight))) == 1
 
 
-def test_blendshapes_see_the_smile(landmarker: FaceLandmarker) -> None:
+def test_blendshapes_detect_a_smile(landmarker: FaceLandmarker) -> None:
     assert len(BLENDSHAPES) == len(set(BLENDSHAPES)) == 52
     assert len(BLENDSHAPE_INPUTS) == len(set(BLENDSHAPE_INPUTS)) == 146
     scores = landmarker.blendshapes(landmarker.detect(pixels(astronaut()))[0].landmarks)
@@ -128,7 +128,7 @@ def test_blendshapes_see_the_smile(landmarker: FaceLandmarker) -> None:
     assert named["eyeBlinkLeft"] < 0.4
 
 
-def test_what_is_no_rgb_image_is_refused(landmarker: FaceLandmarker) -> None:
+def test_landmarker_refuses_arrays_that_are_not_rgb(landmarker: FaceLandmarker) -> None:
     for wrong in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3), np.float32)):
         with pytest.raises(LipstreamError, match="uint8 RGB"):
             landmarker.detect(wrong)
@@ -143,7 +143,7 @@ def test_lip_opening_is_a_ratio_that_ignores_scale_and_tilt(landmarks: np.ndarra
     closed = landmarks.copy()
     closed[[13, 82, 312]] = closed[[14, 87, 317]]
     assert lip_opening(closed) == 0
-    assert 40 < inter_ocular(landmarks) < 60
+    assert 40 < inter_ocular_distance(landmarks) < 60
 
 
 @settings(max_examples=25, deadline=None)
@@ -152,7 +152,7 @@ def test_lip_opening_is_a_ratio_that_ignores_scale_and_tilt(landmarks: np.ndarra
     scale=st.floats(0.2, 8),
     shift=st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
 )
-def test_the_embedding_ignores_place_size_and_tilt(
+def test_embedding_ignores_position_size_and_tilt(
     landmarks: np.ndarray, angle: float, scale: float, shift: tuple[float, float]
 ) -> None:
     cos, sin = np.cos(angle), np.sin(angle)
@@ -164,7 +164,7 @@ def test_the_embedding_ignores_place_size_and_tilt(
     assert np.abs(embedding - geometry_embedding(landmarks)).max() < 0.02
 
 
-def test_the_embedding_is_of_about_unit_size_and_needs_depth(landmarks: np.ndarray) -> None:
+def test_embedding_has_about_unit_variance_and_needs_depth(landmarks: np.ndarray) -> None:
     assert 0.3 < geometry_embedding(landmarks).std() < 2
     with pytest.raises(LipstreamError, match="depth"):
         geometry_embedding(landmarks[:, :2])
@@ -172,14 +172,14 @@ def test_the_embedding_is_of_about_unit_size_and_needs_depth(landmarks: np.ndarr
 
 @given(seed=st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
-def test_alignment_undoes_any_similarity(seed: int) -> None:
+def test_align_points_inverts_any_similarity_transform(seed: int) -> None:
     random = np.random.default_rng(seed)
     target = random.normal(size=(30, 3)).astype(np.float32)
     turn, _ = np.linalg.qr(random.normal(size=(3, 3)))
     turn *= np.sign(np.linalg.det(turn))
     points = (random.uniform(0.1, 9) * target @ turn + random.normal(size=3)).astype(np.float32)
     weights = random.uniform(0.1, 1, 30).astype(np.float32)
-    np.testing.assert_allclose(align(points, target, weights), target, atol=1e-4)
+    np.testing.assert_allclose(align_points(points, target, weights), target, atol=1e-4)
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(0, 30))
@@ -190,11 +190,11 @@ def test_merged_detections_no_longer_overlap_and_keep_the_best_scores(seed: int,
         np.float32
     )
     scores = random.uniform(0.5, 1, count).astype(np.float32)
-    found = merge_overlapping(points, scores, 0.3)
-    assert len(found) <= count
-    assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+    merged = merge_overlapping(points, scores, 0.3)
+    assert len(merged) <= count
+    assert [each.score for each in merged] == sorted((each.score for each in merged), reverse=True)
     if count:
-        assert found[0].score == scores.max()
-        merged = np.stack([each.box for each in found])
-        assert (merged.min(axis=0) >= points[:, :2].reshape(count, 4).min(axis=0) - 1e-3).all()
-        assert (merged.max(axis=0) <= points[:, :2].reshape(count, 4).max(axis=0) + 1e-3).all()
+        assert merged[0].score == scores.max()
+        boxes = np.stack([each.box for each in merged])
+        assert (boxes.min(axis=0) >= points[:, :2].reshape(count, 4).min(axis=0) - 1e-3).all()
+        assert (boxes.max(axis=0) <= points[:, :2].reshape(count, 4).max(axis=0) + 1e-3).all()

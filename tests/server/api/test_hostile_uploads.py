@@ -24,7 +24,7 @@ from rest_client import (
     wav,
 )
 
-from lipstream_models.portrait import PictureError, load_portrait
+from lipstream_models.portrait import ImageError, load_portrait
 from lipstream_server.config.settings import AvatarSettings, ClipSettings, UploadSettings
 from lipstream_server.engines.model_images import portrait_error
 from lipstream_server.engines.stub import StubEngine
@@ -41,7 +41,7 @@ class Looking(StubEngine):
     def decode_image(self, data: bytes) -> RgbImage:
         try:
             return load_portrait(data)[:1, :1]
-        except PictureError as error:
+        except ImageError as error:
             raise portrait_error(error) from error
 
 

@@ -11,17 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from dockerfile import Instruction, context_filter, read_stages, variables
 
 from lipstream_bench.env_example import MARK, settings
-from lipstream_bench.image.context import included, sources
-from lipstream_bench.image.dockerfile import (
-    DockerfileError,
-    Stage,
-    argument,
-    command,
-    pairs,
-    parse,
-)
 from lipstream_server.config.effective import effective
 from lipstream_server.config.env_file import env_lines
 from lipstream_server.config.serve_settings import ServeSettings
@@ -52,13 +44,13 @@ def assigned(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
-def stages(**arguments: str) -> tuple[Stage, ...]:
-    return parse((ROOT / "Dockerfile").read_text(), arguments)
+def stages() -> list[list[Instruction]]:
+    return read_stages((ROOT / "Dockerfile").read_text())
 
 
-def image_says(name: str) -> list[str]:
-    """What the last stage's steps of a name say."""
-    return [step.said for step in stages()[-1].steps if step.name == name]
+def final_instructions(name: str) -> list[str]:
+    """Return the arguments of the last stage's instructions of a name."""
+    return [each.text for each in stages()[-1] if each.name == name]
 
 
 def test_compose_files_keep_to_the_specification() -> None:
@@ -133,32 +125,36 @@ def test_the_first_command_of_the_guide_makes_an_env_file_that_the_server_takes(
     assert key.get_secret_value() != variables["GRAFANA_PASSWORD"]
 
 
-def test_the_dockerfile_copies_what_there_is_and_ends_as_nobody_special() -> None:
-    keep = included((ROOT / ".dockerignore").read_text().splitlines())
+def test_dockerfile_copies_existing_files_and_ends_as_an_unprivileged_user() -> None:
+    sent = context_filter((ROOT / ".dockerignore").read_text().splitlines())
     seen: set[str] = set()
-    for stage in stages():
-        for step in stage.steps:
-            if step.name == "COPY" and "from" not in step.flags:
-                found = sources(ROOT, step.said.split()[:-1], keep)
-                seen |= {path.as_posix() for paths in found.values() for path in paths}
+    for each in (each for stage in stages() for each in stage):
+        if each.name != "COPY" or each.text.startswith("--from"):
+            continue
+        for source in each.text.split()[:-1]:
+            files = (ROOT / source).rglob("*") if (ROOT / source).is_dir() else [ROOT / source]
+            paths = {file.relative_to(ROOT).as_posix() for file in files if file.is_file()}
+            copied = {path for path in paths if sent(path)}
+            assert copied, f"COPY {source}: nothing is sent to the build"
+            seen |= copied
     assert "models/lipstream_models/bundled/model.safetensors" in seen
     assert "clients/lipstream_client/web/index.html" in seen
     assert any(path.startswith("server/lipstream_server/storage/migrations/versions/") for path in seen)
     assert not [path for path in seen if "__pycache__" in path or path.startswith(("tests/", "docker/.env"))]
-    assert image_says("USER") == ["10001:10001"]
-    assert image_says("STOPSIGNAL") == ["SIGTERM"]
+    assert final_instructions("USER") == ["10001:10001"]
+    assert final_instructions("STOPSIGNAL") == ["SIGTERM"]
 
 
 def test_the_image_sets_settings_that_there_are() -> None:
     environment: dict[str, str] = {}
-    for step in stages()[-1].steps:
-        if step.name == "ENV":
-            environment |= pairs(step, environment)
+    for each in stages()[-1]:
+        if each.name == "ENV":
+            environment |= variables(each)
     taken = effective(ServeSettings, {}, environment).settings
     assert (taken.host, taken.directory) == ("0.0.0.0", Path("/data"))
-    assert image_says("VOLUME") == ['["/data"]']
-    assert image_says("EXPOSE") == [str(taken.port)]
-    assert f":{taken.port}/healthz" in image_says("HEALTHCHECK")[0]
+    assert final_instructions("VOLUME") == ['["/data"]']
+    assert final_instructions("EXPOSE") == [str(taken.port)]
+    assert f":{taken.port}/healthz" in final_instructions("HEALTHCHECK")[0]
 
 
 def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
@@ -168,7 +164,7 @@ def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
         assert re.fullmatch(build, done.stdout.strip())
     refused = subprocess.run(["python3", *script, "torch", "rocm"], cwd=ROOT, capture_output=True, text=True)
     assert (refused.returncode, refused.stderr) == (1, "TORCH is cpu or cuda, got 'rocm'\n")
-    extras = next(step.said for stage in stages() for step in stage.steps if step.said.startswith("EXTRAS="))
+    extras = next(each.text for stage in stages() for each in stage if each.text.startswith("EXTRAS="))
     names = extras.removeprefix("EXTRAS=").strip('"').split()
     done = subprocess.run(["python3", *script, "wheel", *names], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
@@ -177,7 +173,7 @@ def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
 
 def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
     services = load("compose.yaml")["services"]
-    port = image_says("EXPOSE")[0]
+    port = final_instructions("EXPOSE")[0]
     caddy = (DOCKER / "Caddyfile").read_text()
     assert re.findall(r"\{\$SERVERS:(.*?)\}", caddy) == [f"server:{port}"]
     assert re.findall(r"\{\$(\w+)", caddy) == list(services["proxy"]["environment"])
@@ -234,51 +230,24 @@ def test_what_an_alert_waits_for_is_counted_from_zero() -> None:
             assert re.search(rf'^{name}\{{.*{label}="{value}".*\}} 0\.0$', there, re.M), (name, value)
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("FROM a\nADD x /x", "ADD is not followed"),
-        ("FROM a\nRUN --mount=type=cache,target=/x true", "--mount of RUN is not followed"),
-        ("FROM a\nCOPY <<EOF /x", "here-documents"),
-        ("# syntax=docker/dockerfile:1\nFROM a", "directives"),
-        ("RUN true", "expected ARG or FROM"),
-        ("FROM a:${X}", r"\$\{X\} is not known"),
-        ("FROM a\nRUN true \\", "ends within"),
-        ("", "no FROM"),
-    ],
-)
-def test_what_the_follower_does_not_know_is_refused(text: str, why: str) -> None:
-    with pytest.raises(DockerfileError, match=why):
-        parse(text, {})
+def test_image_commands_are_lists_so_that_signals_reach_the_server() -> None:
+    for name in ("ENTRYPOINT", "CMD"):
+        (text,) = final_instructions(name)
+        assert isinstance(json.loads(text), list)
 
 
-def test_a_command_is_a_list_so_that_no_shell_stands_between_it_and_signals() -> None:
-    assert command('["lipstream", "serve"]', 1) == ["lipstream", "serve"]
-    with pytest.raises(DockerfileError, match="line 1: expected"):
-        command("lipstream serve", 1)
-
-
-def test_stages_arguments_and_continuations_are_read() -> None:
+def test_instructions_are_read_by_stage_with_their_continuations() -> None:
     text = (
         'ARG V=1\nFROM b:${V} AS x\n# why\nRUN a \\\n  # in between\n  && b\nFROM x\nENV A=1 B="two words"\n'
     )
-    first, second = parse(text, {"V": "2"})
-    assert (first.name, first.base, second.base) == ("x", "b:2", "x")
-    assert [(step.line, step.name, step.said) for step in first.steps] == [(4, "RUN", "a && b")]
-    assert pairs(second.steps[0], {}) == {"A": "1", "B": "two words"}
+    first, second = read_stages(text)
+    assert first == [Instruction("FROM", "b:${V} AS x"), Instruction("RUN", "a && b")]
+    assert variables(second[1]) == {"A": "1", "B": "two words"}
 
 
-def test_quotes_round_the_default_of_an_argument_are_not_part_of_it() -> None:
-    step = parse('FROM a\nARG X="two words"', {})[0].steps[0]
-    assert argument(step, {}, {}) == {"X": "two words"}
-    assert argument(step, {}, {"X": "else"}) == {"X": "else"}
-    with pytest.raises(DockerfileError, match="line 2: expected one name"):
-        argument(parse("FROM a\nARG X=two words", {})[0].steps[0], {}, {})
-
-
-def test_dockerignore_lets_in_only_what_it_names() -> None:
-    keep = included(["# all", "*", "!server", "!docker/x.py", "**/*.pyc", "**/__pycache__"])
-    assert keep("server/a/b.py")
-    assert keep("docker/x.py")
+def test_context_filter_sends_only_named_paths() -> None:
+    sent = context_filter(["# all", "*", "!server", "!docker/x.py", "**/*.pyc", "**/__pycache__"])
+    assert sent("server/a/b.py")
+    assert sent("docker/x.py")
     for path in ("docker/.env", "x.py", "server/a.pyc", "server/__pycache__/a.py", ".git/config"):
-        assert not keep(path)
+        assert not sent(path)

@@ -17,9 +17,10 @@ from portraits import (
 )
 from small_model import AUTOENCODER, NETWORK
 
-from lipstream_accel.plan_json import to_json
+from lipstream_accel.plan_json import plan_to_json
 from lipstream_accel.presets import preset
-from lipstream_models.audio import FeatureConfig, context_windows
+from lipstream_models.audio.features import FeatureConfig
+from lipstream_models.audio.windows import context_windows
 from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
 from lipstream_models.bundled import load_bundled, save_bundled
 from lipstream_models.model import SamplingDefaults
@@ -222,7 +223,7 @@ def oversized_png(width: int, height: int) -> bytes:
 
 def test_plan_of_the_operator_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
-    file.write_text(to_json(replace(preset("lightningcp", 2), name="ours")))
+    file.write_text(plan_to_json(replace(preset("lightningcp", 2), name="ours")))
     other = ModelEngine(engine._pipeline.model, ModelSettings(plan=file, idle_windows=1))
     assert other.presets[0] == "ours"
     assert set(other.presets[1:]) == set(engine.presets)

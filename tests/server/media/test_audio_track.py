@@ -1,4 +1,4 @@
-"""A recording's own sound reaches the video unchanged."""
+"""Tests that a recording's audio reaches the video unchanged."""
 
 from pathlib import Path
 
@@ -26,11 +26,13 @@ def record(path: Path, samples: NDArray[np.int16], rate: int, layout: str) -> Pa
 @pytest.fixture(scope="module")
 def stereo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[np.int16]]:
     samples = np.random.default_rng(0).integers(-30000, 30000, (30_000, 2), np.int16)
-    return record(tmp_path_factory.mktemp("sound") / "stereo.wav", samples, 44100, "stereo"), samples
+    return record(tmp_path_factory.mktemp("audio") / "stereo.wav", samples, 44100, "stereo"), samples
 
 
 @given(counts=st.lists(st.integers(0, 20_000), max_size=6))
-def test_pieces_of_any_size_are_the_file(stereo: tuple[Path, NDArray[np.int16]], counts: list[int]) -> None:
+def test_pieces_of_any_size_add_up_to_the_file(
+    stereo: tuple[Path, NDArray[np.int16]], counts: list[int]
+) -> None:
     path, samples = stereo
     with AudioTrackReader(path) as track:
         pieces = [track.read(count) for count in [*counts, 100_000]]
@@ -41,7 +43,7 @@ def test_pieces_of_any_size_are_the_file(stereo: tuple[Path, NDArray[np.int16]],
 
 
 def _room(counts: list[int], total: int) -> list[int]:
-    """How many samples are left before each read."""
+    """Return the samples that are left before each read."""
     before = np.concatenate([[0], np.cumsum(counts)])[: len(counts)]
     return [max(0, total - int(done)) for done in before]
 
@@ -50,12 +52,12 @@ def test_more_than_two_channels_are_mixed_down(tmp_path: Path) -> None:
     loud = np.full((4000, 6), 8000, np.int16)
     with AudioTrackReader(record(tmp_path / "surround.wav", loud, 48000, "5.1")) as track:
         assert track.channels == 2
-        heard = track.read(4000)
-    assert heard.shape == (4000, 2)
-    assert 0.1 < heard[2000:].mean() <= 1
+        samples = track.read(4000)
+    assert samples.shape == (4000, 2)
+    assert 0.1 < samples[2000:].mean() <= 1
 
 
-def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
+def test_files_that_are_no_recordings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("not a recording")
     with pytest.raises(AudioTrackError, match=r"text\.wav: expected a recording"):
         AudioTrackReader(tmp_path / "text.wav")
@@ -66,5 +68,5 @@ def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
         track.width = track.height = 16
         file.mux(track.encode(av.VideoFrame(16, 16, "yuv420p")))
         file.mux(track.encode(None))
-    with pytest.raises(AudioTrackError, match="no sound in this file"):
+    with pytest.raises(AudioTrackError, match="no audio in this file"):
         AudioTrackReader(tmp_path / "silent.mp4")

@@ -20,12 +20,12 @@ from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
 from lipstream_models.device.precision import autocast
 from lipstream_models.portrait import (
     FaceLandmarker,
-    PictureError,
+    ImageError,
     Portrait,
     PortraitSettings,
     prepare_portrait,
 )
-from lipstream_models.warping.flow_warp import Warp
+from lipstream_models.warping.flow_warp import FlowWarp
 
 from ..autoencoder.training import trained_autoencoder
 from ..bundled_config import NETWORK
@@ -57,12 +57,12 @@ def normalised_autoencoder(run: Path) -> Autoencoder:
     return autoencoder
 
 
-def trained_warp(run: Path) -> Warp:
+def trained_warp(run: Path) -> FlowWarp:
     """The components of flow."""
     state = load_state(run / "warp.pt")
     if state is None:
         raise FileNotFoundError(f"{run / 'warp.pt'}: encode the clips first")
-    warp = Warp(NETWORK.flow_channels)
+    warp = FlowWarp(NETWORK.flow_channels)
     warp.load_state_dict(state)
     return warp
 
@@ -115,7 +115,7 @@ def portraits_of(clip: Clip, landmarker: FaceLandmarker) -> dict[int, Portrait]:
     for number, frame in enumerate(clip.truth.references):
         try:
             found[number] = prepare_portrait(np.array(clip.frames[frame]), landmarker, settings)
-        except PictureError:
+        except ImageError:
             continue
     return found
 
@@ -123,7 +123,7 @@ def portraits_of(clip: Clip, landmarker: FaceLandmarker) -> dict[int, Portrait]:
 @torch.no_grad()
 def samples_of(
     autoencoder: Autoencoder,
-    warp: Warp,
+    warp: FlowWarp,
     portrait: Portrait,
     latents: NDArray[np.float16],
     tokens: Tensor,
@@ -138,7 +138,7 @@ def samples_of(
 
 
 def encode_clip(
-    clip: Clip, autoencoder: Autoencoder, warp: Warp, whisper: WhisperFeatures, landmarker: FaceLandmarker
+    clip: Clip, autoencoder: Autoencoder, warp: FlowWarp, whisper: WhisperFeatures, landmarker: FaceLandmarker
 ) -> LatentClip | None:
     """None when none of the clip's references shows a face that can be found."""
     views = portraits_of(clip, landmarker)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from lipstream_models.autoencoders.patch_autoencoder import FACTOR
-from lipstream_models.warping.flow_warp import CELLS
-from lipstream_models.warping.mouth_inpainting import CELL, REACH
+from lipstream_models.warping.flow_warp import CELLS_PER_TOKEN
+from lipstream_models.warping.mouth_inpainting import CELL_PX, MAX_EDGE_DISTANCE_PX
 
 from .dataset import FLESH, TEETH
 
@@ -24,13 +24,16 @@ FAINT = 0.005
 
 def edge_distances(outlines: Floats, mouth_box: Floats) -> Floats:
     """Outlines (T, 4, S), see `HeadRenderer.outlines`, and boxes (T, 4) around lips, in pixels -> how far behind each of the four
-    edges a cell's middle is (T, S, S, 4), by `REACH` more behind lips, so that 0, which is what there is far from them, is outside.
+    edges a cell's middle is (T, S, S, 4), by `MAX_EDGE_DISTANCE_PX` more
+    behind lips, so that 0, which is what there is far from them, is outside.
     """
-    middles = (np.arange(outlines.shape[-1], dtype=np.float32) + 0.5) * CELL
+    middles = (np.arange(outlines.shape[-1], dtype=np.float32) + 0.5) * CELL_PX
     below = middles[:, None] - outlines[:, :, None, :]  # (T, 4, S, S)
     below[:, 1] -= DARK
-    distances = REACH * np.tanh(below * np.array([1, -1, 1, -1])[:, None, None] / REACH)
-    distances[:, :2] += REACH
+    distances = MAX_EDGE_DISTANCE_PX * np.tanh(
+        below * np.array([1, -1, 1, -1])[:, None, None] / MAX_EDGE_DISTANCE_PX
+    )
+    distances[:, :2] += MAX_EDGE_DISTANCE_PX
     left, top, right, bottom = (mouth_box[:, i, None] for i in range(4))
     across, down = (
         np.maximum(np.maximum(low - middles, middles - high), 0)
@@ -44,9 +47,11 @@ def seen_colours(frames: NDArray[np.uint8], inside: NDArray[np.uint8]) -> tuple[
     """Frames (T, H, W, 3) and what cells show (T, S, S) -> for each token the colours of flesh and teeth around it, (T, h, w, 2, 3)
     in [-1, 1], and how many of the cells around it show them, (T, h, w, 2).
     """
-    middle = CELL // 2 - 1
+    middle = CELL_PX // 2 - 1
     corners = [
-        frames[:, middle + i :: CELL, middle + j :: CELL].astype(np.float32) for i in (0, 1) for j in (0, 1)
+        frames[:, middle + i :: CELL_PX, middle + j :: CELL_PX].astype(np.float32)
+        for i in (0, 1)
+        for j in (0, 1)
     ]
     colour = np.mean(corners, axis=0) / 127.5 - 1
     kinds = np.stack([inside == FLESH, inside == TEETH], axis=-1).astype(np.float32)
@@ -59,7 +64,9 @@ def _around(cells: Floats) -> Floats:
     """(T, S, S, ...) -> (T, h, w, ...): smoothed, and the mean of each token's cells."""
     smooth = gaussian_filter(cells, SPREAD, mode="constant", axes=(1, 2))
     frames, rows, columns, *rest = smooth.shape
-    tokens = smooth.reshape(frames, rows // CELLS, CELLS, columns // CELLS, CELLS, *rest)
+    tokens = smooth.reshape(
+        frames, rows // CELLS_PER_TOKEN, CELLS_PER_TOKEN, columns // CELLS_PER_TOKEN, CELLS_PER_TOKEN, *rest
+    )
     return np.asarray(tokens.mean(axis=(2, 4)), np.float32)
 
 

@@ -20,7 +20,7 @@ CROP_STEP = 4  # tokens: how far apart crops may begin, so that the coarsest lev
 class Windows:
     """A training batch of B windows of F frames and M motion frames in front of them.
 
-    latents: (B, C, F, h, w), relative to the portrait as `Model.spread` says; motion: (B, M, C, h, w); reference:
+    latents: (B, C, F, h, w), relative to the portrait as `Model.residual_scale` says; motion: (B, M, C, h, w); reference:
     (B, C, h, w); audio: (B, F, 5, blocks, channels); embedding: (B, 512); face_region: (B, 3, S, S) in [0, 1]; masks: per
     level (B, 3, tokens); weight: (B, 1, F, h, w).
     """

@@ -12,11 +12,11 @@ from scipy.ndimage import distance_transform_edt, uniform_filter
 from torch import Tensor
 
 from lipstream_models.warping.flow_warp import (
-    CELLS,
-    DESCRIBED,
-    PLANES,
-    TONES,
-    Warp,
+    CELL_CHANNELS,
+    CELLS_PER_TOKEN,
+    COLOUR_CHANNELS,
+    FIELDS_PER_TOKEN,
+    FlowWarp,
 )
 
 from ..autoencoder.principal_components import patches_within
@@ -45,8 +45,11 @@ class Mouths:
     seen: Floats
 
     def tokens(self, flow: Floats, inside: Tensor) -> Tensor:
-        """(N, DESCRIBED, h, w), ordered as `Warp.basis`; flow (N, S, S, 2) to a portrait; inside (TONES,): the mean colours."""
-        cells = F.pixel_unshuffle(_channels_first(np.concatenate([flow, self.edges], axis=-1)), CELLS)
+        """(N, FIELDS_PER_TOKEN, h, w), ordered as `FlowWarp.basis`; flow (N, S, S, 2) to a portrait; inside
+        (COLOUR_CHANNELS,): the mean colours."""
+        cells = F.pixel_unshuffle(
+            _channels_first(np.concatenate([flow, self.edges], axis=-1)), CELLS_PER_TOKEN
+        )
         return torch.cat([cells, _channels_first(tones(self.colours, self.seen, inside.numpy()))], dim=1)
 
 
@@ -77,12 +80,12 @@ def filled(flow: Floats) -> Floats:
     return np.asarray(whole, np.float32)
 
 
-def channels_of(warp: Warp, tokens: Tensor) -> Tensor:
-    """Channels (N, K, h, w) of tokens (N, DESCRIBED, h, w): the nearest that the basis has."""
+def channels_of(warp: FlowWarp, tokens: Tensor) -> Tensor:
+    """Channels (N, K, h, w) of tokens (N, FIELDS_PER_TOKEN, h, w): the nearest that the basis has."""
     return F.conv2d(tokens, torch.linalg.pinv(warp.basis).T[:, :, None, None])
 
 
-def leading_components(clips: list[Clip], unit: float) -> Warp:
+def leading_components(clips: list[Clip], unit: float) -> FlowWarp:
     """The strongest components of what a random frame of each clip has, without a mean, so that nothing moves by default.
 
     unit: what a flow channel is inside faces on average, and each of the others in mouths (root mean square).
@@ -93,7 +96,7 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
     ]
     mouths = [mouths_of(clip, [frame]) for clip, _, frame in chosen]
     flows = [flow_of(clip, portrait, [frame]) for clip, portrait, frame in chosen]
-    warp = Warp(sum(FLOW_CHANNELS))
+    warp = FlowWarp(sum(FLOW_CHANNELS))
     warp.inside.copy_(_mean_colours(mouths))
     tokens = [mouth.tokens(flow, warp.inside) for mouth, flow in zip(mouths, flows, strict=True)]
     vectors = np.concatenate([token[0].flatten(1).T.double().numpy() for token in tokens])
@@ -110,7 +113,7 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
     row = column = 0
     for count, width, within in zip(
         FLOW_CHANNELS,
-        (*(planes * CELLS**2 for planes in PLANES), TONES),
+        (*(planes * CELLS_PER_TOKEN**2 for planes in CELL_CHANNELS), COLOUR_CHANNELS),
         (face, mouth, mouth, mouth),
         strict=True,
     ):
@@ -119,7 +122,7 @@ def leading_components(clips: list[Clip], unit: float) -> Warp:
             part, weights, within, count, unit
         )
         row, column = row + count, column + width
-    assert column == DESCRIBED
+    assert column == FIELDS_PER_TOKEN
     return warp
 
 
@@ -137,8 +140,8 @@ def _components(
 
 
 def _mean_colours(mouths: list[Mouths]) -> Tensor:
-    """The mean colours of flesh and teeth (TONES,) in [-1, 1], by how much of them is to be seen."""
+    """The mean colours of flesh and teeth (COLOUR_CHANNELS,) in [-1, 1], by how much of them is to be seen."""
     seen = np.concatenate([mouth.seen for mouth in mouths]).astype(np.float64)[..., None]
     colours = np.concatenate([mouth.colours for mouth in mouths])
     mean = (colours * seen).sum(axis=(0, 1, 2)) / seen.sum(axis=(0, 1, 2)).clip(1e-6)
-    return torch.from_numpy(mean.reshape(TONES)).float()
+    return torch.from_numpy(mean.reshape(COLOUR_CHANNELS)).float()

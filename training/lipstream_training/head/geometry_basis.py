@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lipstream_models.portrait.landmark_ids import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from lipstream_models.portrait.landmarks import FaceLandmarker
-from lipstream_models.portrait.measures import align
+from lipstream_models.portrait.similarity_transform import align_points
 
 from .identity import Identity
 from .renderer import HeadRenderer
@@ -70,7 +70,7 @@ def measure(landmarks: Floats) -> dict[str, NDArray[np.float32] | NDArray[np.int
     rigid = np.ones(landmarks.shape[2], np.float32)
     rigid[MESH_POINTS:] = 0
     for _ in range(4):
-        aligned = np.array([[align(view, mean, rigid) for view in head] for head in landmarks])
+        aligned = np.array([[align_points(view, mean, rigid) for view in head] for head in landmarks])
         mean = _normalised(aligned[:, :2].mean(axis=(0, 1)))
         wobble = aligned.var(axis=1).mean(axis=0).sum(axis=1)
         # points that stay put on a head place it; the median keeps the best few from deciding alone
@@ -78,7 +78,7 @@ def measure(landmarks: Floats) -> dict[str, NDArray[np.float32] | NDArray[np.int
         rigid[mean[:, 1] > LOWEST_RIGID] = 0
         rigid[MESH_POINTS:] = 0
     rigid /= rigid.sum()
-    aligned = np.array([[align(view, mean, rigid) for view in head] for head in landmarks])[..., :2]
+    aligned = np.array([[align_points(view, mean, rigid) for view in head] for head in landmarks])[..., :2]
     between = aligned.mean(axis=1).var(axis=0).sum(axis=1)
     within = aligned.var(axis=1).mean(axis=0).sum(axis=1)
     chosen = np.sort(np.argsort(-(between / within)[:MESH_POINTS], kind="stable")[:CHOSEN])

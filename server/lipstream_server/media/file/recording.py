@@ -1,4 +1,4 @@
-"""A recording that a client posted: checked by decoding it once, then heard piece by piece as engines hear it."""
+"""Recordings that clients upload: checked by decoding them once, then read piece by piece for the engine."""
 
 from __future__ import annotations
 
@@ -8,33 +8,31 @@ from types import TracebackType
 from typing import Literal, Self
 
 import av
-import numpy as np
+
+from lipstream_models.audio.decode import AudioError, AudioFile, AudioLimits, AudioTooLongError
 
 from ...errors import MediaError
-from ..arrays import (
-    ENGINE_SAMPLE_RATE,
-    Samples,
-)
-from ..live.audio_input import Resampler
+from ..arrays import ENGINE_SAMPLE_RATE, Samples
 from ..sample_queue import SampleQueue
-from .audio_track import AudioTrackError, AudioTrackReader
 from .riff import declared_seconds
 
 RecordingCode = Literal[
     "recording_empty", "not_a_recording", "recording_too_long", "recording_damaged", "recording_unusable"
 ]
-# By what the bytes are, in FFmpeg's names; playlists, pictures and the like are none of these.
+# Containers by their content, in FFmpeg's names; playlists, images and the like are none of these.
 _FORMATS = frozenset(
     {"aac", "ac3", "aiff", "amr", "asf", "au", "avi", "caf", "eac3", "flac", "flv", "matroska", "mov"}
     | {"mp3", "mpegts", "ogg", "w64", "wav", "webm"}
 )
-_EXACT = frozenset({"mov", "wav", "w64", "aiff"})  # whose headers tell the length, not an estimate of it
-_RATES = range(4_000, 384_001)
-_WHOLE = 0.9  # of the length that a header tells: encoders round it, a file cut short lacks more
+_EXACT_FORMATS = frozenset({"mov", "wav", "w64", "aiff"})
+"""Formats whose headers declare the exact length, not an estimate."""
+_SAMPLE_RATES = range(4_000, 384_001)
+_MIN_SHARE = 0.9
+"""Of the declared length: encoders round it, a file that is cut off lacks more."""
 
 
 class RecordingError(MediaError):
-    """code: the rule that it breaks, for programs; the message is for people."""
+    """A recording is refused; `code` names the rule for programs, the message is for people."""
 
     def __init__(self, code: RecordingCode, text: str) -> None:
         super().__init__(text)
@@ -43,41 +41,59 @@ class RecordingError(MediaError):
 
 @dataclass(frozen=True)
 class ProbedHeader:
-    """What a file's header says. seconds: 0 where it says nothing."""
+    """The header of a recording.
+
+    Attributes:
+        formats: FFmpeg's names of the container.
+        sample_rate: Hz.
+        seconds: Declared length; 0 where the header does not say.
+    """
 
     formats: frozenset[str]
-    rate: int
+    sample_rate: int
     seconds: float
 
 
 def count_engine_samples(path: Path, max_seconds: float) -> int:
-    """Samples at 16 kHz, found by decoding all of it, a second at a time: what a header says of the length is checked, not
-    believed. Raises RecordingError.
+    """Return the number of 16 kHz samples of a recording, by decoding all of it, a second at a time.
+
+    The length that the header declares is checked, not believed.
+
+    Args:
+        path: The recording.
+        max_seconds: Longest recording.
+
+    Raises:
+        RecordingError: The recording is refused.
     """
-    told = _look(path)
+    header = _probe(path)
     too_long = RecordingError(
         "recording_too_long", f"expected a recording of at most {max_seconds:g} s; this one is longer"
     )
-    if told.seconds > max_seconds:
+    if header.seconds > max_seconds:
         raise too_long
-    count = 0
     try:
-        with AudioTrackReader(path) as sound:
-            while len(piece := sound.read(told.rate)):
-                count += len(piece)
-                if count > max_seconds * told.rate:
-                    raise too_long
-    except AudioTrackError:
-        raise RecordingError("recording_damaged", "the recording is damaged; export it again") from None
-    if not count:
-        raise RecordingError("recording_damaged", "no sound of the recording can be decoded; export it again")
-    if told.formats & _EXACT and count < _WHOLE * told.seconds * told.rate:
-        said = f"expected {told.seconds:.1f} s of sound, as its header says; only {count / told.rate:.1f} s are there"
-        raise RecordingError("recording_damaged", f"{said}. Was it cut off? Send it again")
-    return -(-count * ENGINE_SAMPLE_RATE // told.rate)
+        with AudioFile(path) as file:
+            samples = sum(len(block) for block in file.blocks(AudioLimits(max_seconds)))
+    except AudioTooLongError:
+        raise too_long from None
+    except AudioError:
+        raise RecordingError(
+            "recording_damaged", "the audio of the recording cannot be decoded; export it again"
+        ) from None
+    if file.truncated:
+        raise RecordingError("recording_damaged", "the recording is damaged; export it again")
+    seconds = samples / ENGINE_SAMPLE_RATE
+    if header.formats & _EXACT_FORMATS and seconds < _MIN_SHARE * header.seconds:
+        raise RecordingError(
+            "recording_damaged",
+            f"expected {header.seconds:.1f} s of audio, as the header declares, got {seconds:.1f} s."
+            " Was it cut off? Send it again",
+        )
+    return samples
 
 
-def _look(path: Path) -> ProbedHeader:
+def _probe(path: Path) -> ProbedHeader:
     if not path.stat().st_size:
         raise RecordingError("recording_empty", "expected a recording; got 0 bytes")
     expected = "expected a recording (WAV, FLAC, MP3, Ogg, M4A, MP4, WebM ...)"
@@ -86,9 +102,9 @@ def _look(path: Path) -> ProbedHeader:
         with path.open("rb") as file, av.open(file, "r", options={"protocol_whitelist": "none"}) as container:
             formats = frozenset(container.format.name.split(","))
             if not formats & _FORMATS or not container.streams.audio:
-                raise RecordingError("not_a_recording", f"{expected}; there is no sound in this file")
+                raise RecordingError("not_a_recording", f"{expected}; there is no audio in this file")
             track = container.streams.audio[0]
-            if track.rate not in _RATES or not track.channels:
+            if track.rate not in _SAMPLE_RATES or not track.channels:
                 raise RecordingError(
                     "recording_unusable", f"expected 4 to 384 kHz, got {track.rate} Hz; convert it to 48 kHz"
                 )
@@ -103,11 +119,19 @@ def _look(path: Path) -> ProbedHeader:
 
 
 class RecordingReader:
-    """A context manager: mono at 16 kHz, the next samples whenever they are asked for."""
+    """A context manager that reads a recording as 16 kHz mono, on demand."""
 
     def __init__(self, path: Path) -> None:
-        self._sound = AudioTrackReader(path)
-        self._resampler = Resampler(self._sound.sample_rate, ENGINE_SAMPLE_RATE)
+        """Open a recording that `count_engine_samples` has accepted.
+
+        Raises:
+            MediaError: The file is missing or no recording.
+        """
+        try:
+            self._file = AudioFile(path)
+        except AudioError as error:
+            raise MediaError(str(error)) from error
+        self._blocks = self._file.blocks()
         self._queue = SampleQueue()
         self._ended = False
 
@@ -117,14 +141,21 @@ class RecordingReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._sound.close()
+        self._file.close()
 
     def read(self, count: int) -> tuple[Samples, bool]:
-        """The next `count` samples, fewer at the end; and whether they are the last."""
+        """Return the next `count` samples, fewer at the end, and whether they are the last.
+
+        Raises:
+            MediaError: The audio cannot be decoded.
+        """
         while len(self._queue) < count and not self._ended:
-            piece = self._sound.read(self._sound.sample_rate)
-            self._ended = not len(piece)
-            mono = piece.mean(1, dtype=np.float32)
-            self._queue.put(self._resampler.flush() if self._ended else self._resampler.push(mono))
+            try:
+                block = next(self._blocks, None)
+            except AudioError as error:
+                raise MediaError(str(error)) from error
+            self._ended = block is None
+            if block is not None:
+                self._queue.put(block)
         samples = self._queue.take(count)
         return samples, self._ended and not len(self._queue)
