@@ -63,7 +63,7 @@ def serve(
 
     from ..api.app import create_app
     from ..api.static_page import Page
-    from ..engines.model import MODULES
+    from ..engines.model_loader import MODULES
     from ..engines.model_settings import ModelSettings
     from ..engines.remote.proxy import EngineProcess
     from ..http.uvicorn_server import bind, server
@@ -115,7 +115,7 @@ def make_engine(settings: ModelSettings | None, log_format: Format | None = None
     """What runs in the engine's process, which logs as the server does; without settings there is no model in it."""
     import gc
 
-    from ..engines.model import load_engine
+    from ..engines.model_loader import load_engine
     from ..engines.stub import StubEngine
     from ..observability.logs import configure
 
