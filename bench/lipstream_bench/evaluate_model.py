@@ -1,6 +1,6 @@
-"""`python -m lipstream_bench.evaluate_model`: the bundled model on faces, voices and sentences that training never saw.
+"""`python -m lipstream_bench.evaluate_model`: the bundled model on held-out faces, voices and sentences.
 
-The true clips are rendered by the training room's head (Debian: libegl1 libgl1-mesa-dri), so every frame has an exact answer.
+The true clips are rendered (Debian: libegl1 libgl1-mesa-dri), so every frame has a known target.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lipstream_models.audio.samples import SAMPLE_RATE
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.model import Model
@@ -26,7 +27,7 @@ from lipstream_training.data.dataset import RenderedClip, load_clips
 from lipstream_training.rendering.renderer import HeadRenderer
 from lipstream_training.stages.render_clips import render_clip
 
-from .machine.machine import machine
+from .machine.machine import describe_machine
 
 Frames = NDArray[np.uint8]
 CLIPS = 12
@@ -35,7 +36,22 @@ CLIP_SECONDS = 5.16  # with twelve clips, 61.9 s in all
 
 @dataclass(frozen=True)
 class ModelScores:
-    """All figures of the table; decibels, shares and frames as the names say."""
+    """Scores of a model, means over clips.
+
+    Attributes:
+        clips: Number of clips.
+        seconds: Length of all generated frames.
+        autoencoder_whole_db: PSNR of the autoencoder on whole frames.
+        autoencoder_face_db: PSNR of the autoencoder inside the face.
+        autoencoder_mouth_db: PSNR of the autoencoder inside the mouth.
+        true_render_lip_correlation: Correlation of measured and true lips on the true frames.
+        lip_correlation: The same on generated frames.
+        lag_frames: Frames by which generated lips trail the true ones.
+        closures_closed: Share of the true closures that are generated.
+        face_db: PSNR of generated faces.
+        drift_sharpness: Sharpness of the last window over that of the first in a long clip.
+        drift_face_db: PSNR to the portrait of the last window minus that of the first in a long clip.
+    """
 
     clips: int
     seconds: float
@@ -63,21 +79,26 @@ def held_out_clips(folder: Path) -> list[RenderedClip]:
 
 
 def reconstruct(model: Model, frames: Frames) -> Frames:
-    """Through the autoencoder and back."""
+    """Encode and decode (T, H, W, 3) uint8 frames by the autoencoder; (T, H, W, 3) uint8."""
     parts = []
     for start in range(0, len(frames), 16):
         images = torch.from_numpy(np.array(frames[start : start + 16])).permute(0, 3, 1, 2)
         latents = model.codec.encode((images.to(model.device, model.dtype) / 127.5) - 1)
-        back = (model.codec.decode(latents).float() + 1) * 127.5
-        parts.append(back.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+        decoded = (model.codec.decode(latents).float() + 1) * 127.5
+        parts.append(decoded.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(parts)
 
 
 def score(
     engine: TalkingHeadPipeline, clips: list[RenderedClip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
+    """Generate all clips and score them.
+
+    Returns:
+        The scores, and the frames (T, H, W, 3) of each clip.
+    """
     landmarker = FaceLandmarker()
-    rows, made = [], []
+    rows, generated = [], []
     for clip in clips:
         windows = animate_portrait(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
         frames = np.concatenate([window.frames for window in windows])
@@ -93,13 +114,13 @@ def score(
             clip.truth.lip_opening[:length].astype(np.float64),
             clip.truth.closures,
         )
-        back = reconstruct(engine.model, truth)
+        reconstructed = reconstruct(engine.model, truth)
         face, mouth = clip.truth.face_box[:length], clip.truth.mouth_box[:length]
         rows.append(
             {
-                "autoencoder_whole_db": psnr(back, truth),
-                "autoencoder_face_db": psnr(back, truth, face),
-                "autoencoder_mouth_db": psnr(back, truth, mouth),
+                "autoencoder_whole_db": psnr(reconstructed, truth),
+                "autoencoder_face_db": psnr(reconstructed, truth, face),
+                "autoencoder_mouth_db": psnr(reconstructed, truth, mouth),
                 "true_render_lip_correlation": ceiling.correlation,
                 "lip_correlation": sync.correlation,
                 "lag_frames": sync.lag,
@@ -111,11 +132,11 @@ def score(
             json.dumps({"clip": clip.name, **{k: round(float(v), 3) for k, v in rows[-1].items()}}),
             flush=True,
         )
-        made.append(frames)
+        generated.append(frames)
     means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
-    drift = drift_of(engine, clips[0], sampling, drift_seconds)
-    total = sum(len(frames) for frames in made)
-    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), made
+    drift = measure_drift(engine, clips[0], sampling, drift_seconds)
+    total = sum(len(frames) for frames in generated)
+    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), generated
 
 
 def drift_of(
@@ -130,7 +151,9 @@ def drift_of(
         first = window.frames if first is None else first
         last = window.frames
     if first is None or last is None:
-        raise ValueError(f"a drift clip of {seconds} s is shorter than one window")
+        raise ValueError(
+            f"expected a drift clip of at least one window, got {seconds} s; raise --drift-seconds"
+        )
     box = np.repeat(clip.truth.face_box[:1], len(first), 0)
     still = np.repeat(portrait[None], len(first), 0)
     return {
@@ -139,8 +162,8 @@ def drift_of(
     }
 
 
-def table(scores: ModelScores) -> str:
-    """The Markdown table of the README."""
+def scores_table(scores: ModelScores) -> str:
+    """Return the scores as a Markdown table."""
     rows = [f"| {name.replace('_', ' ')} | {value:.3g} |" for name, value in asdict(scores).items()]
     return "\n".join(["| figure | value |", "|---|---|", *rows])
 
@@ -148,24 +171,31 @@ def table(scores: ModelScores) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
+        "--clips",
+        type=Path,
+        default=Path("runs/heldout"),
+        help="Folder of held-out clips, which are rendered if they are missing.",
     )
-    parser.add_argument("--preset", default=None, help="or a plan's JSON file; the model's own without it")
-    parser.add_argument("--steps", type=int, default=None)
-    parser.add_argument("--guidance", type=float, default=None)
-    parser.add_argument("--drift-seconds", type=float, default=60.0)
-    parser.add_argument("--limit", type=int, default=None, help="use only the first clips")
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument(
+        "--preset", default=None, help="Preset, or JSON file of a plan. Without it, the model's own."
+    )
+    parser.add_argument("--steps", type=int, default=None, help="Number of sampling steps.")
+    parser.add_argument("--guidance", type=float, default=None, help="Guidance scale.")
+    parser.add_argument(
+        "--drift-seconds", type=float, default=60.0, help="Length of the drift clip in seconds."
+    )
+    parser.add_argument("--limit", type=int, default=None, help="Number of clips. Without it, all.")
+    parser.add_argument("--json", type=Path, default=None, help="JSON file for the scores.")
     arguments = parser.parse_args()
     keep_freed_memory()
     model = load_bundled()
     sampling = Sampling.for_model(model, arguments.preset, arguments.steps, arguments.guidance)
     clips = held_out_clips(arguments.clips)[: arguments.limit]
-    scores, _ = score(TalkingHeadPipeline(model), clips, sampling, arguments.drift_seconds)
-    here = machine()
+    scores, _ = score_model(TalkingHeadPipeline(model), clips, sampling, arguments.drift_seconds)
+    here = describe_machine()
     print(f"\n{here['date']}, {here['processor']}, {torch.get_num_threads()} threads")
     print(f"{sampling.preset}, {sampling.steps} steps, guidance {sampling.guidance}\n")
-    print(table(scores))
+    print(scores_table(scores))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(asdict(scores), indent=2) + "\n")
 

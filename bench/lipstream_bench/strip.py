@@ -1,4 +1,4 @@
-"""Frames of talking videos side by side, a row for each: `python -m lipstream_bench.strip A.mp4 B.mp4 --out strip.png`."""
+"""Frames of videos side by side, a row each: `python -m lipstream_bench.strip A.mp4 B.mp4 --out strip.png`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ Frames = NDArray[np.uint8]
 
 
 def frames_at(video: Path, seconds: list[float]) -> list[Image.Image]:
-    """The frames that show at these times. Raises ValueError where the video is shorter."""
-    wanted = sorted(seconds)
-    found: list[Image.Image] = []
+    """Return the frames at these times.
+
+    Raises:
+        ValueError: The video is shorter.
+    """
+    times = sorted(seconds)
+    frames: list[Image.Image] = []
     with av.open(str(video)) as container:
         for frame in container.decode(video=0):
             while (
                 frame.time is not None
-                and len(found) < len(wanted)
-                and frame.time + 1e-6 >= wanted[len(found)]
+                and len(frames) < len(times)
+                and frame.time + 1e-6 >= times[len(frames)]
             ):
-                found.append(Image.fromarray(frame.to_ndarray(format="rgb24")))
-    if len(found) < len(wanted):
-        raise ValueError(f"{video} ends before {wanted[len(found)]:.2f} s; choose earlier times")
-    return found
+                frames.append(Image.fromarray(frame.to_ndarray(format="rgb24")))
+    if len(frames) < len(times):
+        raise ValueError(f"{video} ends before {times[len(frames)]:.2f} s; choose earlier times")
+    return frames
 
 
-def strip(videos: list[Path], seconds: list[float], side: int) -> Image.Image:
-    """One row for each video, one picture of ``side`` pixels for each time."""
+def compose_strip(videos: list[Path], seconds: list[float], side: int) -> Image.Image:
+    """Compose one row for each video, with a square frame of `side` pixels for each time."""
     rows = []
     for video in videos:
         cells = [
@@ -44,17 +48,17 @@ def strip(videos: list[Path], seconds: list[float], side: int) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("videos", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=float, default=1.0, help="seconds")
-    parser.add_argument("--every", type=float, default=0.2, help="seconds from one picture to the next")
-    parser.add_argument("--count", type=int, default=8, help="pictures a row")
-    parser.add_argument("--side", type=int, default=112, help="pixels of a picture")
+    parser.add_argument("videos", type=Path, nargs="+", help="Videos.")
+    parser.add_argument("--out", type=Path, required=True, help="Image file for the strip.")
+    parser.add_argument("--start", type=float, default=1.0, help="Time of the first frame in seconds.")
+    parser.add_argument("--every", type=float, default=0.2, help="Time between frames in seconds.")
+    parser.add_argument("--count", type=int, default=8, help="Number of frames of a row.")
+    parser.add_argument("--side", type=int, default=112, help="Side of a frame in pixels.")
     arguments = parser.parse_args()
     seconds = [arguments.start + arguments.every * i for i in range(arguments.count)]
-    picture = strip(arguments.videos, seconds, arguments.side)
-    picture.save(arguments.out, optimize=True)
-    print(f"{arguments.out}: {picture.width} x {picture.height}")
+    image = compose_strip(arguments.videos, seconds, arguments.side)
+    image.save(arguments.out, optimize=True)
+    print(f"{arguments.out}: {image.width} x {image.height}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the networks are: Hallo-family denoisers, portraits and audio in, pixels out."""
+"""Talking-head models of the Hallo family: networks, weights, and the pipeline from portrait and audio to frames."""

@@ -116,10 +116,10 @@ def test_projected_conditions_equal_unprojected_ones(config: Any, guided: bool) 
     net = seeded_network(config).requires_grad_(False)
     z = make_latents(config, 2 if guided else 1)
     options = {"frames": 3, "guided": guided, "clips": 1}
-    projected, raw = (make_conditions(net, project=project, **options) for project in (True, False))
+    projected, unprojected = (make_conditions(net, project=project, **options) for project in (True, False))
     for t in (999, 24):
         torch.testing.assert_close(
-            net.denoising_unet(z, t, projected), net.denoising_unet(z, t, raw), **CLOSE
+            net.denoising_unet(z, t, projected), net.denoising_unet(z, t, unprojected), **CLOSE
         )
 
 

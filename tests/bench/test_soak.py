@@ -1,7 +1,4 @@
-"""The short form of an hour: sessions come, interrupt and vanish, and in the end the server is as it was.
-
-`python -m lipstream_bench.reliability.soak --minutes 60` is the long one.
-"""
+"""Short soak test; `python -m lipstream_bench.reliability.soak --minutes 60` is the long one."""
 
 import json
 from collections import Counter
@@ -9,7 +6,8 @@ from collections import Counter
 import pytest
 
 from lipstream_bench.live.server_process import serving
-from lipstream_bench.reliability.soak import Sample, Soaked, soak
+from lipstream_bench.reliability.soak import run_soak
+from lipstream_bench.reliability.soak_report import Sample, SoakReport
 from lipstream_client.recording import read_audio
 from lipstream_models.bundled import recording_path
 from lipstream_server.commands.demo import free_port
@@ -26,17 +24,17 @@ async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
     assert soaked.grown() == []
 
 
-def test_what_grows_is_told() -> None:
-    flat = Soaked([Sample(10.0 * n, 200 + n % 3, 10, 8, 20) for n in range(20)])
-    leaking = Soaked([Sample(10.0 * n, 200 + 5 * n, 10, 8 + n, 20) for n in range(20)])
-    assert flat.grown() == []
-    assert len(leaking.grown()) == 2
+def test_growth_is_reported() -> None:
+    flat = SoakReport([Sample(10.0 * n, 200 + n % 3, 10, 8, 20) for n in range(20)])
+    leaking = SoakReport([Sample(10.0 * n, 200 + 5 * n, 10, 8 + n, 20) for n in range(20)])
+    assert flat.growth() == []
+    assert len(leaking.growth()) == 2
     assert "NOT FLAT: tasks 14 -> 25" in str(leaking)
 
 
-def test_what_a_soak_found_can_be_written_down() -> None:
+def test_soak_report_can_be_written_as_json() -> None:
     sample = Sample(1.0, 100.0, 10, 8, 20)
-    soaked = Soaked([sample] * 6, Counter({"ends": 2, "vanishes": 1}), 3)
-    said = json.loads(json.dumps(soaked.said()))
-    assert (said["grown"], said["sessions"], said["clips"]) == ([], {"ends": 2, "vanishes": 1}, 3)
-    assert said["samples"][0]["memory_mb"] == 100.0
+    report = SoakReport([sample] * 6, Counter({"ends": 2, "vanishes": 1}), 3)
+    values = json.loads(json.dumps(report.as_json()))
+    assert (values["growth"], values["sessions"], values["clips"]) == ([], {"ends": 2, "vanishes": 1}, 3)
+    assert values["samples"][0]["memory_mb"] == 100.0

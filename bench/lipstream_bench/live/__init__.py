@@ -1,1 +1,1 @@
-"""The live server, measured from outside."""
+"""Measurements of the live server by the real client."""

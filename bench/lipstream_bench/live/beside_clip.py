@@ -1,4 +1,4 @@
-"""A live session while a clip is rendered beside it: `python -m lipstream_bench.live.beside_clip --minutes 2`."""
+"""A live session while a clip is generated: `python -m lipstream_bench.live.beside_clip --minutes 2`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lipstream_client.recording import RATE, read_audio
 from lipstream_client.rest import RestClient
 from lipstream_models.bundled import recording_path
 
-from ..machine.machine import machine
+from ..machine.machine import describe_machine
 from .server_process import ServerProcess, serving
-from .sustained import Sustained, sustain
+from .sustained import Sustained, measure_session
 
 _PORT = 8772
 _AVATAR = "finn"
@@ -24,7 +24,14 @@ _AVATAR = "finn"
 
 @dataclass(frozen=True)
 class BesideClip:
-    """clip_state: at the end of the session. clip_frames: rendered in the meantime, of how many in all."""
+    """Figures of a session and of the clip beside it.
+
+    Attributes:
+        session: The session.
+        clip_state: State of the clip at the end of the session.
+        clip_frames: Frames of the clip that were generated meanwhile.
+        clip_frames_total: Frames of the whole clip.
+    """
 
     session: Sustained
     clip_state: str
@@ -32,21 +39,27 @@ class BesideClip:
     clip_frames_total: int
 
 
-async def beside(server: ServerProcess, speech: bytes, minutes: float) -> BesideClip:
-    """speech: s16le, 16 kHz mono. The clip is three times as long as the session, so that it cannot end before it."""
+async def measure_beside_clip(server: ServerProcess, speech: bytes, minutes: float) -> BesideClip:
+    """Measure a session beside a clip that is three times as long, so that it does not end before it.
+
+    Args:
+        server: The server.
+        speech: s16le, 16 kHz mono.
+        minutes: Length of the session.
+    """
     rest = RestClient(server.url.replace("ws:", "http:", 1))
     with tempfile.TemporaryDirectory() as folder:
         audio = Path(folder) / "long.wav"
-        write_wave(audio, speech, seconds=180 * minutes)
+        write_repeated_wav(audio, speech, seconds=180 * minutes)
         clip = await asyncio.to_thread(rest.create_clip, audio, avatar=_AVATAR)
-    session = await sustain(server, speech, minutes)
-    now = await asyncio.to_thread(rest.clip, clip.id)
+    session = await measure_session(server, speech, minutes)
+    clip_now = await asyncio.to_thread(rest.clip, clip.id)
     await asyncio.to_thread(rest.cancel_clip, clip.id)
-    return BesideClip(session, now.state, now.frames_done, now.frames_total)
+    return BesideClip(session, clip_now.state, clip_now.frames_done, clip_now.frames_total)
 
 
-def write_wave(path: Path, speech: bytes, seconds: float) -> None:
-    """The speech again and again, for so long."""
+def write_repeated_wav(path: Path, speech: bytes, seconds: float) -> None:
+    """Write s16le speech as a WAV file of a length, repeated."""
     size = 2 * round(seconds * RATE)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -57,8 +70,8 @@ def write_wave(path: Path, speech: bytes, seconds: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--minutes", type=float, default=2.0, help="Length of the session in minutes.")
+    parser.add_argument("--json", type=Path, default=None, help="JSON file for the results.")
     arguments = parser.parse_args()
     speech = read_audio(recording_path())
     with serving(["--max-sessions", "2"], _PORT) as server:

@@ -1,4 +1,4 @@
-"""What the server costs without a model: many sessions with the stub engine, spoken to without a pause."""
+"""Cost of the server without a model: many sessions with the stub engine that speak without a pause."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lipstream_server.protocol import (
 
 from ..machine.quantiles import quantiles
 from .server_process import ServerProcess
-from .sustained import say
+from .sustained import stream_utterance
 
-_ASK_SECONDS = 1.0
+_STATS_SECONDS = 1.0
 _WARM_SECONDS = 3.0
 
 
@@ -41,41 +41,49 @@ class Overhead:
     memory_mb: float
 
     @property
-    def held(self) -> float:
-        """The share of pictures in whose place the one before was shown."""
+    def late_share(self) -> float:
+        """Share of speaking frames that were repeated."""
         return self.repeated_frames / max(1, self.spoken_frames)
 
 
-async def load(
+async def measure_overhead(
     server: ServerProcess, sessions: int, seconds: float, container: Container, speech: bytes
 ) -> Overhead:
-    """speech: s16le, 16 kHz mono; every session is sent `seconds` of it, again and again, at the pace of a microphone."""
-    said = repeated(speech, round(seconds * RATE) * 2)
+    """Stream speech to many sessions at once at the pace of a microphone.
+
+    Args:
+        server: The server.
+        sessions: Number of sessions.
+        seconds: Length of the audio of each session; the speech is repeated.
+        container: Container of the sessions.
+        speech: s16le, 16 kHz mono.
+    """
+    audio = repeat_audio(speech, round(seconds * RATE) * 2)
     lateness: list[float] = []
     last: dict[int, Stats] = {}
-    cpu, begin = server.cpu_seconds, time.monotonic()
+    cpu, start_time = server.cpu_seconds, time.monotonic()
 
-    async def one(number: int) -> None:
-        await asyncio.sleep(_WARM_SECONDS * number / sessions)  # not all in step
+    async def run_session(number: int) -> None:
+        await asyncio.sleep(_WARM_SECONDS * number / sessions)  # out of step
         start = SessionStart(audio=AudioFormat(rate=RATE), container=container)
         async with StreamClient(server.url, start) as client:
-            speaking = asyncio.create_task(say(client, said))
-            asking = asyncio.create_task(_ask(client))
+            speaking = asyncio.create_task(stream_utterance(client, audio))
+            requesting = asyncio.create_task(_request_stats(client))
             try:
                 async for message in client:
                     if isinstance(message, Stats):
                         last[number] = message
-                        if time.monotonic() - begin > 2 * _WARM_SECONDS:
+                        if time.monotonic() - start_time > 2 * _WARM_SECONDS:
                             lateness.append(message.lateness_ms)
                     if speaking.done():
                         break
             finally:
-                for task in (speaking, asking):
+                for task in (speaking, requesting):
                     task.cancel()
-                await asyncio.gather(speaking, asking, return_exceptions=True)
+                await asyncio.gather(speaking, requesting, return_exceptions=True)
 
-    await asyncio.gather(*(one(number) for number in range(sessions)))
-    took = time.monotonic() - begin
+    await asyncio.gather(*(run_session(number) for number in range(sessions)))
+    elapsed = time.monotonic() - start_time
     return Overhead(
         sessions=sessions,
         container=container,
@@ -85,17 +93,17 @@ async def load(
         spoken_frames=sum(each.frames - each.idle_frames for each in last.values()),
         latency_ms=quantiles([each.latency_ms for each in last.values() if each.latency_ms is not None]),
         skipped_ms=round(sum(each.skipped_ms for each in last.values()), 1),
-        cores=round((server.cpu_seconds - cpu) / took, 2),
+        cores=round((server.cpu_seconds - cpu) / elapsed, 2),
         memory_mb=round(server.memory_mb, 1),
     )
 
 
-def repeated(audio: bytes, size: int) -> bytes:
-    """`size` bytes of it, from the beginning again where it ends."""
+def repeat_audio(audio: bytes, size: int) -> bytes:
+    """Return `size` bytes of audio, repeated from the start where it ends."""
     return (audio * -(-size // len(audio)))[:size]
 
 
-async def _ask(client: StreamClient) -> None:
+async def _request_stats(client: StreamClient) -> None:
     while True:
-        await asyncio.sleep(_ASK_SECONDS)
+        await asyncio.sleep(_STATS_SECONDS)
         await client.ask_stats()

@@ -1,4 +1,4 @@
-"""A Lipstream server as a process of its own, and what it takes of the machine (Linux)."""
+"""A Lipstream server as a separate process, and its use of the machine (Linux)."""
 
 from __future__ import annotations
 
@@ -16,34 +16,41 @@ from lipstream_server.commands.demo import started, wait_until_ready
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """url: ws://host:port."""
+    """A running server.
+
+    Attributes:
+        process: Its process.
+        url: ws://host:port.
+    """
 
     process: subprocess.Popen[bytes]
     url: str
 
     @property
     def pids(self) -> list[int]:
-        """The server, its engine's process, and what that is copied from."""
+        """Process ids of the server and of all its descendants."""
         return [self.process.pid, *descendants(self.process.pid)]
 
     @property
     def memory_mb(self) -> float:
-        """Resident, of all its processes; what they share counts once."""
+        """Resident memory of all its processes in MB; shared pages count once."""
         found = (re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE) for text in self._read("smaps_rollup"))
         return sum(int(each[1]) for each in found if each) / 1024
 
     @property
     def cpu_seconds(self) -> float:
-        """Spent by all threads of its processes since they began."""
+        """CPU time of all its processes since their start."""
         fields = (text.rpartition(")")[2].split() for text in self._read("stat"))
         return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
     @property
     def threads(self) -> int:
+        """Number of threads."""
         return self._entries("task")
 
     @property
     def files(self) -> int:
+        """Number of open files."""
         return self._entries("fd")
 
     def _read(self, name: str) -> list[str]:
@@ -56,20 +63,20 @@ class ServerProcess:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and theirs (Linux)."""
+    """Return the ids of the processes that a process has started, and of theirs (Linux)."""
     parents = {
         int(path.name): int(text.rpartition(")")[2].split()[1])
         for path in Path("/proc").iterdir()
         if path.name.isdigit() and (text := _text(path / "stat"))
     }
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found[1:]
+    pids = [pid]
+    for each in pids:
+        pids += [child for child, parent in parents.items() if parent == each]
+    return pids[1:]
 
 
 def _text(path: Path) -> str:
-    """Nothing of a process that has ended."""
+    """Return a file of /proc; empty where the process has ended."""
     try:
         return path.read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -78,10 +85,14 @@ def _text(path: Path) -> str:
 
 @contextmanager
 def serving(options: Sequence[str], port: int) -> Iterator[ServerProcess]:
-    """`lipstream serve` with these options, ready; stopped at the end. Raises DemoError when it does not become ready."""
+    """Run `lipstream serve` with these options until it is ready, and stop it at the end.
+
+    Raises:
+        DemoError: It does not become ready.
+    """
     with (
         tempfile.TemporaryFile("a+") as log,
-        tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # for want of another one
+        tempfile.TemporaryDirectory(prefix="lipstream-") as data,
         started(
             ["serve", "--data", data, "--drain-seconds", "0", "--port", str(port), *options], log
         ) as process,

@@ -1,1 +1,1 @@
-"""What figures are measured on, and how they are summarised."""
+"""Machine description, memory measurement and quantiles."""

@@ -1,4 +1,4 @@
-"""What figures were measured on."""
+"""Description of the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import platform
 from pathlib import Path
 
 
-def machine() -> dict[str, str | int]:
-    """date, processor, cores; for a GPU its name is added by whoever measures on it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+def describe_machine() -> dict[str, str | int]:
+    """Return date, processor and number of cores; the caller adds the name of a GPU."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "date": str(datetime.date.today()),

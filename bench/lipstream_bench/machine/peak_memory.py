@@ -1,4 +1,4 @@
-"""The most memory that tensors take at once during a computation, whatever the allocator makes of it."""
+"""Peak memory of the tensors of a computation, independent of the allocator."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from torch.utils._pytree import tree_leaves
 
 
 class PeakMemory(TorchDispatchMode):
-    """A context manager; `peak` counts bytes of storages made inside it and not yet freed, at their most.
+    """A context manager that measures the peak of all storages allocated inside it.
 
-    What was there before (weights, conditions) does not count. It costs time, so nothing is timed inside it.
+    Tensors from before (weights, conditions) do not count. It slows operations down, so nothing is timed in it.
+
+    Attributes:
+        peak: Bytes.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
-        self._now = 0
+        self._allocated = 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(
@@ -44,10 +47,10 @@ class PeakMemory(TorchDispatchMode):
             return
         self._known.add(key)
         size = storage.nbytes()
-        self._now += size
-        self.peak = max(self.peak, self._now)
+        self._allocated += size
+        self.peak = max(self.peak, self._allocated)
         weakref.finalize(storage, self._forget, key, size)
 
     def _forget(self, key: int, size: int) -> None:
         self._known.discard(key)
-        self._now -= size
+        self._allocated -= size

@@ -1,1 +1,1 @@
-"""Presets of sampling: speed and fidelity."""
+"""Speed and fidelity of sampling presets."""

@@ -1,4 +1,4 @@
-"""`lipstream render` beside programs that use a core each: `python -m lipstream_bench.presets.busy_machine`."""
+"""Speed of `lipstream render` beside busy processes: `python -m lipstream_bench.presets.busy_machine`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pathlib import Path
 from lipstream_client.recording import read_audio
 from lipstream_models.bundled import avatar_path, recording_path
 
-from ..live.beside_clip import write_wave
-from ..machine.machine import machine
+from ..live.beside_clip import write_repeated_wav
+from ..machine.machine import describe_machine
 
 _BUSY = "while True: pass"
 
 
-def rendered(seconds: float) -> float:
-    """Frames a second of a bundled face that says so many seconds, after it has been looked at."""
+def measure_render_fps(seconds: float) -> float:
+    """Return the frames per second of rendering a bundled avatar with so many seconds of speech."""
     with tempfile.TemporaryDirectory() as folder:
         audio, video = Path(folder) / "speech.wav", Path(folder) / "talk.mp4"
-        write_wave(audio, read_audio(recording_path()), seconds)
+        write_repeated_wav(audio, read_audio(recording_path()), seconds)
         words = ["render", avatar_path("mila"), audio, "-o", video]
         command = [sys.executable, "-m", "lipstream_client", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
@@ -34,8 +34,8 @@ def rendered(seconds: float) -> float:
 
 
 @contextmanager
-def beside(count: int) -> Iterator[None]:
-    """So many processes that compute and do nothing else, in sessions of their own, as other programs of a desktop are."""
+def busy_processes(count: int) -> Iterator[None]:
+    """Run processes that keep a core busy each, in sessions of their own like other programs of a desktop."""
     command = [sys.executable, "-c", _BUSY]
     busy = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]  # noqa: S603
     try:
@@ -48,13 +48,13 @@ def beside(count: int) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of speech")
-    parser.add_argument("--most", type=int, default=2, help="busy processes to go up to")
+    parser.add_argument("--seconds", type=float, default=4.0, help="Length of the speech in seconds.")
+    parser.add_argument("--max-processes", type=int, default=2, help="Highest number of busy processes.")
     arguments = parser.parse_args()
-    for count in range(arguments.most + 1):
-        with beside(count):
-            figure = rendered(arguments.seconds)
-        print(json.dumps({"machine": machine(), "busy": count, "frames_a_second": figure}), flush=True)
+    for count in range(arguments.max_processes + 1):
+        with busy_processes(count):
+            fps = measure_render_fps(arguments.seconds)
+        print(json.dumps({"machine": describe_machine(), "busy": count, "frames_a_second": fps}), flush=True)
 
 
 if __name__ == "__main__":

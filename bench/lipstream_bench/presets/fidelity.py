@@ -1,4 +1,4 @@
-"""Fidelity of presets on clips that were rendered, of which everything is known."""
+"""Fidelity of presets on rendered clips."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lipstream_training.data.dataset import RenderedClip
 def measure_fidelity(
     engine: TalkingHeadPipeline, clips: Sequence[RenderedClip], settings: Mapping[str, Sampling]
 ) -> list[Fidelity]:
-    """Means over the clips. The first of the settings is what the others are compared with."""
+    """Return the means over the clips of each sampling; the first one is the reference of the others."""
     landmarker = FaceLandmarker()
     rows: dict[str, list[Fidelity]] = {name: [] for name in settings}
     for clip in clips:
-        for found in compare_presets(engine, _known(clip), settings, landmarker):
-            rows[found.preset].append(found.fidelity)
+        for result in compare_presets(engine, _reference_clip(clip), settings, landmarker):
+            rows[result.preset].append(result.fidelity)
     return [mean_fidelity(name, rows[name]) for name in settings]
 
 

@@ -1,4 +1,4 @@
-"""Hallo at its full size on a GPU: time needs no trained weights, so they are random."""
+"""Speed of Hallo at full size on a GPU, with random weights."""
 
 from __future__ import annotations
 
@@ -27,9 +27,15 @@ SD_VAE_CHANNELS = (128, 256, 512, 512)
 
 @dataclass(frozen=True)
 class FullSizeSpeed:
-    """One clip window for each of `batch` sessions: seconds, medians. frames_a_second: of all sessions, with the VAE.
+    """Speed of one window for each of `batch` sessions; medians.
 
-    memory_gb: allocated on the GPU at its most.
+    Attributes:
+        preset: Name of the preset.
+        batch: Number of sessions.
+        denoising: Seconds of denoising.
+        decoding: Seconds of decoding by the VAE.
+        frames_a_second: Frames per second of all sessions, with the VAE.
+        memory_gb: Peak memory allocated on the GPU.
     """
 
     preset: str
@@ -68,11 +74,11 @@ class RandomModel:
     def conditions(self, batch: int, project: bool) -> Conditions:
         some = partial(torch.randn, device=self.device, dtype=self.dtype)
         return build_conditions(
-            self.size, self.network, some, self.size.defaults.guidance > 1, project, batch
+            self.size, self.network, random_tensor, self.size.defaults.guidance > 1, project, batch
         )
 
-    def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
-        """Seconds of one denoising and decoding."""
+    def time_window(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
+        """Return the seconds of one denoising and decoding."""
         side, frames = self.size.side, self.size.defaults.window
         schedule = ddim_schedule(self.size.scheduler, plan.steps)
         shape = (batch, self.size.network.sample_channels, frames, side, side)
@@ -111,10 +117,10 @@ def measure_full_size(
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
-                _forget_peak(model.device)
-                took = model.turn(plan, conditions[plan.project_once], batch)
+                _reset_peak(model.device)
+                took = model.time_window(plan, conditions[plan.project_once], batch)
                 peaks[name] = _peak_gb(model.device)
-                if turn:  # the first one chooses kernels
+                if turn:  # the first one includes the choice of kernels
                     taken[name].append(took)
         for name in presets:
             denoising, decoding = (median(t[part] for t in taken[name]) for part in ("denoising", "decoding"))
@@ -123,7 +129,7 @@ def measure_full_size(
     return results
 
 
-def _forget_peak(device: torch.device) -> None:
+def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

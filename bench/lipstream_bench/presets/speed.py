@@ -1,4 +1,4 @@
-"""How long ways to sample take for one clip window: in one process and in turns, so that what disturbs the machine disturbs all."""
+"""Time of samplings for one window, in one process and in turns, so that disturbances affect all."""
 
 from __future__ import annotations
 
@@ -29,8 +29,15 @@ Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Turn:
-    """Seconds of one window: conditions, denoising, decoding, and from features to encoded video in all."""
+class WindowTiming:
+    """Seconds of one window.
+
+    Attributes:
+        preparing: Conditions.
+        denoising: Denoising.
+        decoding: Decoding of the latents.
+        whole: From features to encoded video.
+    """
 
     preparing: float
     denoising: float
@@ -40,8 +47,16 @@ class Turn:
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians. ratio, whole_ratio: base's time over this preset's, taken turn by turn. frames_a_second: with decoding and
-    encoding. memory_mb: of tensors made while a window is, at their most.
+    """Speed of one sampling; medians.
+
+    Attributes:
+        preset: Its name.
+        denoising_ms: Denoising of a window.
+        ratio: Base's denoising time over this one's, turn by turn.
+        whole_ms: Whole window, from features to encoded video.
+        whole_ratio: Base's whole time over this one's, turn by turn.
+        frames_a_second: Frames per second with decoding and encoding.
+        memory_mb: Peak memory of the tensors of a window.
     """
 
     preset: str
@@ -60,21 +75,29 @@ def measure_speed(
     settings: Mapping[str, Sampling],
     turns: int,
 ) -> list[Speed]:
-    """window: (F, 5, blocks, channels) audio features. The first of the settings is what the others are compared with."""
-    # From the second window on, motion frames are the model's own; the first call also pays for what is made lazily.
+    """Time samplings in turns; the first one is the reference of the others.
+
+    Args:
+        engine: Generates the frames.
+        avatar: The portrait.
+        window: (F, 5, blocks, channels) audio features.
+        settings: Samplings by name.
+        turns: Number of timings of each.
+    """
+    # From the second window on, motion frames are generated ones; the first call includes lazy initialisation.
     streams = {
         name: engine.generate_windows([(engine.initial_state(avatar, sampling), window)])[0][0]
         for name, sampling in settings.items()
     }
-    memory = {name: _memory(engine, streams[name], window) for name in settings}
+    memory = {name: _peak_memory_mb(engine, streams[name], window) for name in settings}
     media = Mp4Output(engine.model.size, engine.model.size, engine.model.fps)
-    sound = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
-    taken: dict[str, list[Turn]] = {name: [] for name in settings}
+    audio = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
+    taken: dict[str, list[WindowTiming]] = {name: [] for name in settings}
     order, shuffle = list(settings), random.Random(0)  # noqa: S311  # nothing secret
     for _ in range(turns):
         shuffle.shuffle(order)
         for name in order:
-            taken[name].append(_turn(engine, streams[name], window, media, sound))
+            taken[name].append(_time_window(engine, streams[name], window, media, audio))
     base = taken[next(iter(settings))]
     return [_speed(name, taken[name], base, len(window), memory[name]) for name in settings]
 
@@ -86,37 +109,39 @@ def clip_window(engine: TalkingHeadPipeline, clip: RenderedClip) -> tuple[Encode
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
 
 
-def by_presets(
+def samplings_by_preset(
     engine: TalkingHeadPipeline, sampling: Sampling, presets: Sequence[str]
 ) -> dict[str, Sampling]:
-    """The same sampling by each preset, with as many steps as that one takes."""
+    """Return the same sampling by each preset, with the preset's number of steps."""
     steps = engine.model.defaults.steps_for
     return {name: replace(sampling, preset=name, steps=steps(name)) for name in presets}
 
 
-def _turn(
+def _time_window(
     engine: TalkingHeadPipeline,
     stream: PipelineState,
     window: Features,
     media: Mp4Output,
-    sound: NDArray[np.float32],
-) -> Turn:
-    begin = time.perf_counter()
+    audio: NDArray[np.float32],
+) -> WindowTiming:
+    start = time.perf_counter()
     watch = StageTimer(engine.model.device)
     frames = engine.generate_windows([(stream, window)], watch)[0][1]
-    media.encode(frames, sound, 0)
-    whole = time.perf_counter() - begin
-    took = watch.seconds()
-    return Turn(took["preparing"], took["denoising"], took["decoding"], whole)
+    media.encode(frames, audio, 0)
+    whole = time.perf_counter() - start
+    seconds = watch.seconds()
+    return WindowTiming(seconds["preparing"], seconds["denoising"], seconds["decoding"], whole)
 
 
-def _memory(engine: TalkingHeadPipeline, stream: PipelineState, window: Features) -> float:
+def _peak_memory_mb(engine: TalkingHeadPipeline, stream: PipelineState, window: Features) -> float:
     with PeakMemory() as memory:
         engine.generate_windows([(stream, window)])
     return float(memory.peak) / 1e6
 
 
-def _speed(name: str, turns: list[Turn], base: list[Turn], frames: int, memory: float) -> Speed:
+def _speed(
+    name: str, turns: list[WindowTiming], base: list[WindowTiming], frames: int, memory: float
+) -> Speed:
     whole = median(turn.whole for turn in turns)
     return Speed(
         preset=name,

@@ -1,4 +1,4 @@
-"""Speed and fidelity of presets as Markdown and as a picture."""
+"""Speed and fidelity of presets as Markdown tables and as a plot."""
 
 from __future__ import annotations
 
@@ -21,13 +21,20 @@ def bundled_table(
     prices: Mapping[str, Price],
     hallo: Mapping[str, Price],
 ) -> str:
-    """prices: GFLOP of the bundled model's window; hallo: TFLOP of a clip of Hallo at full size."""
+    """Return a table of the bundled model's presets.
+
+    Args:
+        speeds: One for each preset.
+        fidelities: One for each preset, in the same order.
+        prices: FLOPs of a window of the bundled model, by preset.
+        hallo: FLOPs of a window of Hallo at full size, by preset.
+    """
     head = [
         "preset", "denoising, ms", "times base", "whole window, ms", "frames/s", "GFLOP", "Hallo, TFLOP", "memory, MB",
         "PSNR to base, dB", "SSIM", "largest face difference", "lip correlation", "closures, %", "face PSNR, dB",
     ]  # fmt: skip
     rows = []
-    for speed, found in zip(speeds, fidelities, strict=True):
+    for speed, fidelity in zip(speeds, fidelities, strict=True):
         name = speed.preset
         rows.append(
             [
@@ -39,19 +46,19 @@ def bundled_table(
                 f"{prices[name].flops / 1e9:.0f}",
                 f"{hallo[name].tflop:.0f}",
                 f"{speed.memory_mb:.0f}",
-                found.decibels,
-                f"{found.ssim:.3f}",
-                f"{found.largest_face_difference:.1f}",
-                f"{found.lip_correlation:.2f}",
-                f"{100 * found.closures:.0f}",
-                f"{found.face_db:.1f}",
+                fidelity.decibels,
+                f"{fidelity.ssim:.3f}",
+                f"{fidelity.largest_face_difference:.1f}",
+                f"{fidelity.lip_correlation:.2f}",
+                f"{100 * fidelity.closures:.0f}",
+                f"{fidelity.face_db:.1f}",
             ]
         )
     return markdown_table(head, rows)
 
 
 def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> str:
-    """Names are sentences and stand as they are."""
+    """Return a table of variants, whose names are descriptions."""
     head = [
         "variant", "denoising, ms", "times as fast", "PSNR, dB", "largest face difference", "lip correlation",
         "closures, %", "face PSNR, dB",
@@ -61,19 +68,19 @@ def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> s
             speed.preset,
             f"{speed.denoising_ms:.0f}",
             f"{speed.ratio:.2f}",
-            found.decibels,
-            f"{found.largest_face_difference:.1f}",
-            f"{found.lip_correlation:.2f}",
-            f"{100 * found.closures:.0f}",
-            f"{found.face_db:.1f}",
+            fidelity.decibels,
+            f"{fidelity.largest_face_difference:.1f}",
+            f"{fidelity.lip_correlation:.2f}",
+            f"{100 * fidelity.closures:.0f}",
+            f"{fidelity.face_db:.1f}",
         ]
-        for speed, found in zip(speeds, fidelities, strict=True)
+        for speed, fidelity in zip(speeds, fidelities, strict=True)
     ]
     return markdown_table(head, rows)
 
 
 def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
-    """Hallo at 512 x 512 on a GPU; ratios are to base at the same batch size."""
+    """Return a table of Hallo at 512 x 512 on a GPU; ratios are to base at the same batch size."""
     base = {speed.batch: speed.denoising for speed in speeds if speed.preset == speeds[0].preset}
     head = ["preset", "sessions", "denoising, s", "times base", "decoding, s", "frames/s", "memory, GB"]
     rows = [
@@ -91,14 +98,14 @@ def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
     return markdown_table(head, rows)
 
 
-def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) -> None:
-    """Speed against fidelity, a point for each preset but the first, which is the measure."""
+def plot_presets(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) -> None:
+    """Plot speed against fidelity, a point for each preset but the first, which is the reference."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for speed, found in list(zip(speeds, fidelities, strict=True))[1:]:
-        x, y = speed.ratio, min(found.psnr_db, 60.0)
+    for speed, fidelity in list(zip(speeds, fidelities, strict=True))[1:]:
+        x, y = speed.ratio, min(fidelity.psnr_db, 60.0)
         axes.plot([x], [y], "o", color="tab:blue")
         axes.annotate(speed.preset, (x, y), textcoords="offset points", xytext=(6, 4))
     axes.set_xscale("log")

@@ -1,6 +1,6 @@
-"""`python -m lipstream_bench.presets.variants`: what each way to save evaluations brings by itself, and what it costs in fidelity.
+"""`python -m lipstream_bench.presets.variants`: speed and fidelity of each way to save evaluations by itself.
 
-Every row is `lightningcp` with one thing changed, or a plan of fewer steps; all are compared with every step in full.
+Each row is `lightningcp` with one change, or a plan of fewer steps; all are compared with every step in full.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
 from ..evaluate_model import held_out_clips
-from ..machine.machine import machine
+from ..machine.machine import describe_machine
 from .fidelity import measure_fidelity
 from .speed import clip_window, measure_speed
 from .table import variants_table
 
 
-def plans(steps: int, guided: bool) -> dict[str, Plan]:
-    """By what was changed; the first is what the others are compared with. guided: with those that spare guidance."""
+def build_plans(steps: int, guided: bool) -> dict[str, Plan]:
+    """Return plans by their change; the first one is the reference.
+
+    Args:
+        steps: Number of sampling steps.
+        guided: Whether to include plans that save guidance.
+    """
     settled = steps // 4
     lightning = preset("lightningcp", steps)
     fewer = Plan.from_keys("fewer-keys", steps, key_steps(steps, 7), estimate_from=settled)
@@ -33,11 +38,13 @@ def plans(steps: int, guided: bool) -> dict[str, Plan]:
         "every step in full": preset("exact", steps),
         "`lightningcp`": lightning,
         "without input latents estimation": replace(lightning, estimate_from=steps),
-        "following steps one by one": _changed(lightning, lambda _, s: replace(s, parallel=False)),
-        "f_U31 forecast from two key steps": _changed(lightning, _forecast),
-        "attention inside the face (DFA)": _changed(lightning, lambda _, s: replace(s, foreground=True)),
+        "following steps one by one": _change_segments(lightning, lambda _, s: replace(s, parallel=False)),
+        "f_U31 forecast from two key steps": _change_segments(lightning, _forecast),
+        "attention inside the face (DFA)": _change_segments(
+            lightning, lambda _, s: replace(s, foreground=True)
+        ),
         "7 key steps of 40": fewer,
-        "7 key steps of 40, f_U31 forecast": _changed(fewer, _forecast),
+        "7 key steps of 40, f_U31 forecast": _change_segments(fewer, _forecast),
         "4 steps, all in full": preset("exact", 4),
         "4 steps, one in full": Plan.from_keys("one-of-four", 4, [0]),
         "2 steps, one in full": Plan.from_keys("one-of-two", 2, [0]),
@@ -48,20 +55,20 @@ def plans(steps: int, guided: bool) -> dict[str, Plan]:
 
 def _with_less_guidance(lightning: Plan) -> dict[str, Plan]:
     return {
-        "guidance reused at following steps": _changed(lightning, _reuse_following),
+        "guidance reused at following steps": _change_segments(lightning, _reuse_following),
         "guidance reused at every other key step too": reuse_guidance(lightning),
-        "no guidance at following steps": _changed(
+        "no guidance at following steps": _change_segments(
             lightning, lambda _, s: replace(s, following_guidance="skip")
         ),
     }
 
 
-def _changed(plan: Plan, change: Callable[[Plan, Segment], Segment]) -> Plan:
+def _change_segments(plan: Plan, change: Callable[[Plan, Segment], Segment]) -> Plan:
     return replace(plan, segments=tuple(change(plan, segment) for segment in plan.segments))
 
 
 def _forecast(plan: Plan, segment: Segment) -> Segment:
-    """Where the line through the last two key steps is extended by its own length at most, and not from the first features."""
+    """Forecast where the line through the last two key steps is extended by its own length at most."""
     number = plan.keys.index(segment.key)
     before = plan.keys[number - 1] if number else 0
     even = before > 0 and segment.following <= segment.key - before
@@ -72,8 +79,8 @@ def _reuse_following(_: Plan, segment: Segment) -> Segment:
     return replace(segment, following_guidance="reuse")
 
 
-def settings(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Sampling]:
-    """The same sampling by each plan."""
+def samplings_by_plan(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Sampling]:
+    """Return the same sampling by each plan."""
     return {
         name: replace(sampling, preset=plan.name, steps=plan.steps, custom_plan=plan)
         for name, plan in variants.items()
@@ -83,14 +90,17 @@ def settings(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Samp
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
+        "--clips",
+        type=Path,
+        default=Path("runs/heldout"),
+        help="Folder of held-out clips, which are rendered if they are missing.",
     )
-    parser.add_argument("--limit", type=int, default=2, help="clips for fidelity")
-    parser.add_argument("--turns", type=int, default=5, help="timings of each")
+    parser.add_argument("--limit", type=int, default=2, help="Number of clips for fidelity.")
+    parser.add_argument("--turns", type=int, default=5, help="Number of timings of each variant.")
     parser.add_argument(
-        "--guidance", type=float, default=None, help="guidance scale; the model's own without it"
+        "--guidance", type=float, default=None, help="Guidance scale. Without it, the model's own."
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="Folder for the results.")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
@@ -98,11 +108,11 @@ def main() -> None:
     engine = TalkingHeadPipeline(model)
     clips = held_out_clips(arguments.clips)
     sampling = Sampling.for_model(model, "exact", guidance=arguments.guidance)
-    ways = settings(sampling, plans(sampling.steps, guided=sampling.guidance > 1))
-    fast = measure_speed(engine, *clip_window(engine, clips[0]), ways, arguments.turns)
-    close = measure_fidelity(engine, clips[: arguments.limit], ways)
+    samplings = samplings_by_plan(sampling, build_plans(sampling.steps, guided=sampling.guidance > 1))
+    fast = measure_speed(engine, *clip_window(engine, clips[0]), samplings, arguments.turns)
+    close = measure_fidelity(engine, clips[: arguments.limit], samplings)
     figures = {
-        "machine": machine(),
+        "machine": describe_machine(),
         "speed": [asdict(row) for row in fast],
         "fidelity": [asdict(row) for row in close],
     }

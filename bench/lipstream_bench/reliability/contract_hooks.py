@@ -1,4 +1,4 @@
-"""Real pictures and recordings for schemathesis, which else would post random bytes only and never see a clip; half of the time."""
+"""Hooks of schemathesis that upload real images and recordings in half of the requests, else random bytes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from typing import Any
 import schemathesis
 from PIL import Image
 
+from lipstream_models.audio.samples import SAMPLE_RATE
 
-def picture() -> bytes:
+
+def image_file() -> bytes:
+    """Return a PNG file."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8), "orange").save(file, "PNG")
     return file.getvalue()
 
 
-def recording() -> bytes:
+def wav_file() -> bytes:
+    """Return a WAV file of 0.2 s of silence."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
-        out.setframerate(16_000)
+        out.setframerate(SAMPLE_RATE)
         out.writeframes(bytes(6400))
     return file.getvalue()
 
 
-_FILES = {"image": picture(), "portrait": picture(), "audio": recording()}
+_FILES = {"image": image_file(), "portrait": image_file(), "audio": wav_file()}
 
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """The choice follows from what was drawn, so that a failure can be made again."""
+    """Replace files of a form; the choice depends on the drawn values, so that failures are reproducible."""
     if not isinstance(body, dict):
         return body
     drawn = sum(len(str(value)) for value in body.values())
@@ -39,7 +43,7 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     if drawn % 2 or not real:
         return body
     changed = {**body, **real}
-    changed.pop("webhook_url", None)  # which this server does not take
-    if "portrait" in changed and drawn % 4:  # it goes with no avatar
+    changed.pop("webhook_url", None)  # this server accepts none
+    if "portrait" in changed and drawn % 4:  # a portrait excludes an avatar
         changed.pop("avatar", None)
     return changed

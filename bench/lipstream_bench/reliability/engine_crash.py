@@ -1,8 +1,8 @@
-"""How long sessions hold a picture when the engine's process is killed, and whether any sound is lost or said twice.
+"""Crash test of the engine: how long frames are repeated, and whether audio is lost or repeated.
 
     python -m lipstream_bench.reliability.engine_crash --sessions 4 --kills 3
 
-Real sessions of the bundled model, each spoken to at the pace of a microphone, while the engine gets SIGKILL.
+Sessions of the bundled model get audio at the pace of a microphone while the engine's process gets SIGKILL.
 """
 
 from __future__ import annotations
@@ -34,40 +34,54 @@ from lipstream_server.protocol import (
     UtteranceStarted,
 )
 
-from ..live.overhead import repeated
+from ..live.overhead import repeat_audio
 from ..live.server_process import ServerProcess, descendants, serving
-from ..live.sustained import say
-from ..machine.machine import machine
+from ..live.sustained import stream_utterance
+from ..machine.machine import describe_machine
 
 _PORT = 8095
 _BETWEEN_SECONDS = 6.0
-_NEXT = 20  # pictures after a kill, among which is the one after the gap: some may have been sent already
+_FRAMES_AFTER_KILL = 20  # among them the one after the gap; some may have been sent before
 
 
 @dataclass
-class Session:
-    """What one session brought. sent_ms: of sound to it; 0: it listens. moments: when each picture came that differs from the one
-    before it, while it spoke, or listened.
+class SessionRecord:
+    """Record of one session.
+
+    Attributes:
+        sent_ms: Audio sent to it; 0 for a session that only listens.
+        moments: Arrival of each frame that differs from the previous one.
+        samples: Audio samples received.
+        frames: Frames received.
+        position_ms: Audio that was spoken.
+        connections: Number of connections.
+        shows: Whether an utterance is shown.
+        ended: Whether an utterance has ended.
+        restarts: Restarts of the engine that the server reports.
+        repeated_frames: Repeated frames.
+        announced: Whether a restart was reported while it lasted.
+        closing: Reason of the end.
     """
 
     sent_ms: float = 0.0
     moments: list[float] = field(default_factory=list)
     samples: int = 0
-    pictures: int = 0
+    frames: int = 0
     position_ms: float = 0.0
     connections: int = 0
     shows: bool = False
     ended: bool = False
     restarts: int = 0
     repeated_frames: int = 0
-    told: bool = False
+    announced: bool = False
     closing: str = ""
     _last: bytes = b""
 
-    def take(self, message: object) -> None:
+    def record(self, message: object) -> None:
+        """Record a message."""
         match message:
             case bytes():
-                self._media(TaggedMedia.unpack(message))
+                self._record_media(TaggedMedia.unpack(message))
             case SessionReady():
                 self.connections += 1
             case UtteranceStarted():
@@ -77,7 +91,7 @@ class Session:
                 self.position_ms += message.position_ms
             case Stats():
                 self.restarts, self.repeated_frames = message.engine_restarts, message.repeated_frames
-                self.told = self.told or message.engine == "restarting"
+                self.announced = self.announced or message.engine == "restarting"
             case SessionClosing():
                 self.closing = message.reason
 
@@ -85,126 +99,146 @@ class Session:
         if unit.tag is MediaTag.PCM:
             self.samples += len(unit.payload) // 2
             return
-        self.pictures += 1
+        self.frames += 1
         if (self.shows or not self.sent_ms) and unit.payload != self._last:
             self.moments.append(time.monotonic())
         self._last = unit.payload
 
-    def usual(self, begin: float, end: float) -> float:
-        """The longest time without a new picture that was over by `end`."""
+    def usual_gap(self, begin: float, end: float) -> float:
+        """Return the longest time in seconds without a new frame between two moments."""
         pairs = zip(self.moments, self.moments[1:], strict=False)
         return max((b - a for a, b in pairs if a > begin and b < end), default=float("nan"))
 
-    def gap(self, killed: float) -> float:
-        """The time without a new picture that began, or was under way, when the engine was killed."""
+    def gap_after(self, killed: float) -> float:
+        """Return the time in seconds without a new frame around or after a kill."""
         after = [b - a for a, b in zip(self.moments, self.moments[1:], strict=False) if b > killed]
-        return max(after[:_NEXT], default=float("nan"))
+        return max(after[:_FRAMES_AFTER_KILL], default=float("nan"))
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """gaps: seconds, a row for each kill, a column for each session; usual: the longest in as many seconds before each kill, where
-    sessions are more than the machine can hold.
+class EngineCrashReport:
+    """Result of a crash test of the engine.
+
+    Attributes:
+        sessions: The sessions.
+        usual: Longest gap in seconds before each kill (rows) of each session (columns).
+        gaps: Gap in seconds after each kill (rows) of each session (columns).
+        torch_in_server: Whether the server's own process has loaded torch.
     """
 
-    sessions: list[Session]
+    sessions: list[SessionRecord]
     usual: list[list[float]]
     gaps: list[list[float]]
     torch_in_server: bool
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
+        """Whether no audio is lost or repeated and no session had to reconnect."""
         each = [
             session.connections == 1
             and session.closing == "ended"
             and session.restarts == len(self.gaps)
             and session.position_ms == session.sent_ms
-            and session.samples == session.pictures * 1920
+            and session.samples == session.frames * 1920
             for session in self.sessions
         ]
         return all(each) and not self.torch_in_server
 
     def lines(self) -> list[str]:
-        said = [json.dumps(machine())]
+        """Return the report as text."""
+        lines = [json.dumps(describe_machine())]
         for number, (usual, gaps) in enumerate(zip(self.usual, self.gaps, strict=True), 1):
             before, after = (", ".join(f"{gap:.2f}" for gap in each) for each in (usual, gaps))
-            said.append(
-                f"kill {number}: longest time without a new picture, by session: {after} s; before it {before} s"
+            lines.append(
+                f"kill {number}: longest time without a new frame, by session: {after} s; before it {before} s"
             )
         for number, session in enumerate(self.sessions, 1):
-            said.append(
+            lines.append(
                 f"session {number}: {session.connections} connection, "
-                f"{session.position_ms:.0f} of {session.sent_ms:.0f} ms of sound, "
-                f"{session.samples} samples for {session.pictures} pictures, {session.repeated_frames} held, "
-                f"{session.restarts} restarts, told {'at once' if session.told else 'NEVER'}, closed {session.closing!r}"
+                f"{session.position_ms:.0f} of {session.sent_ms:.0f} ms of audio, "
+                f"{session.samples} samples for {session.frames} frames, {session.repeated_frames} repeated, "
+                f"{session.restarts} restarts, restart {'announced' if session.announced else 'NOT ANNOUNCED'}, "
+                f"closed {session.closing!r}"
             )
-        said.append(f"torch in the server's process: {'YES' if self.torch_in_server else 'no'}")
-        said.append("no sound lost or repeated, nobody reconnected" if self.good else "FAILED")
-        return said
+        lines.append(f"torch in the server's process: {'YES' if self.torch_in_server else 'no'}")
+        lines.append("no audio lost or repeated, no session reconnected" if self.passed else "FAILED")
+        return lines
 
 
-async def crash(server: ServerProcess, speech: bytes, count: int, speaking: int, kills: int) -> Outcome:
-    """speech: s16le, 16 kHz mono, said again and again to `speaking` of `count` sessions."""
-    sound = repeated(speech, round((kills + 1) * _BETWEEN_SECONDS * RATE) * 2)
-    seconds = len(sound) / 2 / RATE
-    sessions = [Session(1000 * seconds if number < speaking else 0.0) for number in range(count)]
-    talking = [asyncio.create_task(_talk(server.url, sound, session)) for session in sessions]
+async def run_engine_crash_test(
+    server: ServerProcess, speech: bytes, count: int, speaking: int, kills: int
+) -> EngineCrashReport:
+    """Run sessions and kill the engine.
+
+    Args:
+        server: The server.
+        speech: s16le, 16 kHz mono, repeated.
+        count: Number of sessions.
+        speaking: Number of sessions that get audio; the others listen.
+        kills: Number of kills.
+    """
+    audio = repeat_audio(speech, round((kills + 1) * _BETWEEN_SECONDS * RATE) * 2)
+    seconds = len(audio) / 2 / RATE
+    sessions = [SessionRecord(1000 * seconds if number < speaking else 0.0) for number in range(count)]
+    running = [asyncio.create_task(_run_session(server.url, audio, session)) for session in sessions]
     killed: list[float] = []
     while not all(session.shows or not session.sent_ms for session in sessions):
         await asyncio.sleep(0.05)
-        for task in talking:
+        for task in running:
             if task.done():
                 task.result()
     for _ in range(kills):
         await asyncio.sleep(_BETWEEN_SECONDS / 2)
-        os.kill(engine(server.process.pid), signal.SIGKILL)
+        os.kill(engine_pid(server.process.pid), signal.SIGKILL)
         killed.append(time.monotonic())
         await asyncio.sleep(_BETWEEN_SECONDS / 2)
     torch = "libtorch" in Path(f"/proc/{server.process.pid}/maps").read_text()
-    await asyncio.gather(*talking)
+    await asyncio.gather(*running)
     half = _BETWEEN_SECONDS / 2
-    usual = [[session.usual(at - half, at) for session in sessions] for at in killed]
-    gaps = [[session.gap(at) for session in sessions] for at in killed]
-    return Outcome(sessions, usual, gaps, torch)
+    usual = [[session.usual_gap(at - half, at) for session in sessions] for at in killed]
+    gaps = [[session.gap_after(at) for session in sessions] for at in killed]
+    return EngineCrashReport(sessions, usual, gaps, torch)
 
 
-async def _talk(url: str, sound: bytes, session: Session) -> None:
+async def _run_session(url: str, audio: bytes, session: SessionRecord) -> None:
     start = SessionStart(audio=AudioFormat(rate=RATE), container="jpeg")
     async with StreamClient(url, start) as client:
-        session.take(client.ready)
-        speaking = asyncio.create_task(_say(client, sound, session))
-        asked = False
+        session.record(client.ready)
+        speaking = asyncio.create_task(_send_audio(client, audio, session))
+        stats_requested = False
         async for message in client:
-            session.take(message)
-            if (session.ended or (speaking.done() and not session.sent_ms)) and not asked:
-                asked = True
+            session.record(message)
+            if (session.ended or (speaking.done() and not session.sent_ms)) and not stats_requested:
+                stats_requested = True
                 await client.ask_stats()
-            elif asked and isinstance(message, Stats):
+            elif stats_requested and isinstance(message, Stats):
                 await client.end()
         await speaking
 
 
-async def _say(client: StreamClient, sound: bytes, session: Session) -> None:
+async def _send_audio(client: StreamClient, audio: bytes, session: SessionRecord) -> None:
     if session.sent_ms:
-        await say(client, sound)
+        await stream_utterance(client, audio)
     else:
-        await asyncio.sleep(len(sound) / 2 / RATE)
+        await asyncio.sleep(len(audio) / 2 / RATE)
 
 
-def engine(server: int) -> int:
-    """The engine's process: it was copied from a child of the server's."""
+def engine_pid(server: int) -> int:
+    """Return the id of the engine's process, which is forked from a child of the server."""
     children = descendants(server)
-    (found,) = {each for child in children for each in descendants(child)}
-    return found
+    (pid,) = {each for child in children for each in descendants(child)}
+    return pid
 
 
 def main(
-    sessions: Annotated[int, typer.Option(help="at once", min=1)] = 4,
-    speaking: Annotated[int, typer.Option(help="of them; the others listen", min=1)] = 4,
-    kills: Annotated[int, typer.Option(help="one every six seconds", min=1)] = 3,
-    device: Annotated[str, typer.Option(help="of the server")] = "cpu",
+    sessions: Annotated[int, typer.Option(help="Number of sessions at once.", min=1)] = 4,
+    speaking: Annotated[
+        int, typer.Option(help="Number of sessions that get audio; the others listen.", min=1)
+    ] = 4,
+    kills: Annotated[int, typer.Option(help="Number of kills, one every six seconds.", min=1)] = 3,
+    device: Annotated[str, typer.Option(help="Device of the server.")] = "cpu",
 ) -> None:
-    """Ends with 1 where sound is lost or repeated, or anybody has to connect again."""
+    """Exit with code 1 where audio is lost or repeated, or a session has to reconnect."""
     speech = read_audio(recording_path())
     with serving(["--max-sessions", str(sessions), "--device", device], free_port(_PORT)) as server:
         outcome = asyncio.run(crash(server, speech, sessions, speaking, kills))

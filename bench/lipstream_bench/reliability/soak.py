@@ -1,7 +1,8 @@
-"""Does a server stay as it is? Sessions come, speak, interrupt, vanish; clips are made; and every round, when all have gone, its
-memory, threads, tasks and open files are looked at.
+"""Soak test: memory, threads, tasks and open files of a server must not grow over hours of sessions and clips.
 
     python -m lipstream_bench.reliability.soak --minutes 60
+
+Sessions speak, interrupt and break off; clips are generated; after each round the idle server is sampled.
 """
 
 from __future__ import annotations
@@ -15,12 +16,9 @@ import random
 import re
 import time
 import wave
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
@@ -34,165 +32,108 @@ from lipstream_server.commands.demo import free_port
 from lipstream_server.protocol import AudioFormat, SessionStart, UtteranceEnded
 
 from ..live.server_process import ServerProcess, serving
-from ..live.sustained import say
-from ..machine.machine import machine
+from ..live.sustained import stream_utterance
+from ..machine.machine import describe_machine
+from .soak_report import Sample, SoakReport
 
 _PORT = 8790
 _ROUND_SECONDS = 10.0
 _REST_SECONDS = 20.0
-_WARM_SHARE = 0.2  # of the rounds, in which pools and caches fill
-_SPARE = {
-    "threads": 6,
-    "tasks": 2,
-    "files": 3,
-}  # pools of threads fill when many are needed at once, and stay so
-_SPARE_MB, _SPARE_SHARE = 15.0, 0.03
 _CONTAINERS = ("fmp4", "webm", "jpeg")
 _ENDS = ("ends", "interrupts", "vanishes", "vanishes speaking")
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A server at rest. seconds: since the soak began."""
-
-    seconds: float
-    memory_mb: float
-    threads: int
-    tasks: int
-    files: int
-
-
-@dataclass
-class Soaked:
-    """sessions: how many ended in which way."""
-
-    samples: list[Sample] = field(default_factory=list)
-    sessions: Counter[str] = field(default_factory=Counter)
-    clips: int = 0
-
-    def grown(self) -> list[str]:
-        """What is not flat: the last third of the samples against the first, both after the warm-up."""
-        samples = self.samples[round(len(self.samples) * _WARM_SHARE) :]
-        third = max(1, len(samples) // 3)
-        first, last = samples[:third], samples[-third:]
-        found = []
-        for name, spare in _SPARE.items():
-            before, after = _middle(first, name), _middle(last, name)
-            if after > before + spare:
-                found.append(f"{name} {before:.0f} -> {after:.0f}")
-        before, after = _middle(first, "memory_mb"), _middle(last, "memory_mb")
-        if after > before + _SPARE_MB + _SPARE_SHARE * before:
-            found.append(f"memory {before:.0f} -> {after:.0f} MB")
-        return found
-
-    def said(self) -> dict[str, object]:
-        """For JSON, with the verdict."""
-        # A Counter is not what `asdict` thinks: it would make one of pairs.
-        samples = [asdict(sample) for sample in self.samples]
-        return {
-            "grown": self.grown(),
-            "samples": samples,
-            "sessions": dict(self.sessions),
-            "clips": self.clips,
-        }
-
-    def __str__(self) -> str:
-        first, last = self.samples[0], self.samples[-1]
-        ways = ", ".join(f"{count} {way}" for way, count in sorted(self.sessions.items()))
-        said = ", ".join(
-            f"{name} {getattr(first, name):.0f} -> {getattr(last, name):.0f}"
-            for name in ("memory_mb", *_SPARE)
-        )
-        verdict = "; ".join(self.grown())
-        return f"{ways}, {self.clips} clips; {said}: {'NOT FLAT: ' + verdict if verdict else 'flat'}"
-
-
-def _middle(samples: Sequence[Sample], name: str) -> float:
-    return float(median(getattr(sample, name) for sample in samples))
-
-
-async def soak(
+async def run_soak(
     server: ServerProcess,
     minutes: float,
     sessions: int,
     speech: bytes,
     seed: int = 1,
     round_seconds: float = _ROUND_SECONDS,
-) -> Soaked:
-    """sessions: at once. speech: s16le, 16 kHz mono."""
-    chance, soaked, begin = random.Random(seed), Soaked(), time.monotonic()  # noqa: S311
+) -> SoakReport:
+    """Run sessions and clips and sample the server.
+
+    Args:
+        server: The server.
+        minutes: Length of the soak.
+        sessions: Number of sessions at once.
+        speech: s16le, 16 kHz mono.
+        seed: Seed of the random choices.
+        round_seconds: Length of a round.
+    """
+    random_source, report, begin = random.Random(seed), SoakReport(), time.monotonic()  # noqa: S311
     rest = RestClient(server.url.replace("ws://", "http://"))
     with TemporaryDirectory() as folder:
         (audio := Path(folder, "speech.wav")).write_bytes(_wav(speech[: 2 * RATE]))
         while time.monotonic() - begin < 60 * minutes:
             end = time.monotonic() + round_seconds
-            callers = [_calls(server, end, speech, chance, soaked) for _ in range(sessions)]
-            await asyncio.gather(*callers, _posts(rest, audio, soaked))
-            await _until_quiet(server)
-            sample = _look(server, time.monotonic() - begin)
-            soaked.samples.append(sample)
+            clients = [_run_sessions(server, end, speech, random_source, report) for _ in range(sessions)]
+            await asyncio.gather(*clients, _render_clip(rest, audio, report))
+            await _wait_until_idle(server)
+            sample = _take_sample(server, time.monotonic() - begin)
+            report.samples.append(sample)
             print(json.dumps(asdict(sample)), flush=True)
-    return soaked
+    return report
 
 
-async def _calls(
-    server: ServerProcess, end: float, speech: bytes, chance: random.Random, soaked: Soaked
+async def _run_sessions(
+    server: ServerProcess, end: float, speech: bytes, random_source: random.Random, report: SoakReport
 ) -> None:
-    """One session after the other, each with an end of its own."""
+    """Run sessions one after the other, each with a random end."""
     while time.monotonic() < end:
-        way, container = chance.choice(_ENDS), chance.choice(_CONTAINERS)
-        seconds = chance.uniform(0.4, 3.0)
+        way, container = random_source.choice(_ENDS), random_source.choice(_CONTAINERS)
+        seconds = random_source.uniform(0.4, 3.0)
         start = SessionStart(audio=AudioFormat(rate=RATE), container=container)  # type: ignore[arg-type]
         try:
-            await _call(server.url, start, way, speech[: 2 * round(seconds * RATE)])
-            soaked.sessions[way] += 1
+            await _run_session(server.url, start, way, speech[: 2 * round(seconds * RATE)])
+            report.sessions[way] += 1
         except RefusedError:
-            soaked.sessions["refused"] += 1
+            report.sessions["refused"] += 1
             await asyncio.sleep(0.5)
         except StreamError as error:
-            soaked.sessions[f"failed ({type(error).__name__})"] += 1
+            report.sessions[f"failed ({type(error).__name__})"] += 1
 
 
-async def _call(url: str, start: SessionStart, way: str, words: bytes) -> None:
+async def _run_session(url: str, start: SessionStart, way: str, speech: bytes) -> None:
     client = StreamClient(url, start, backoff=Backoff(attempts=1))
     async with client:
-        speaking = asyncio.create_task(say(client, words))
+        speaking = asyncio.create_task(stream_utterance(client, speech))
         try:
             if way == "vanishes speaking":
-                await asyncio.sleep(len(words) / 2 / RATE / 2)
-                return _cut(client)
+                await asyncio.sleep(len(speech) / 2 / RATE / 2)
+                return _abort_connection(client)
             async for message in client:
                 if way == "interrupts" and speaking.done():
                     await client.interrupt()
                     way = "ends"
                 elif isinstance(message, UtteranceEnded):
                     if way == "vanishes":
-                        return _cut(client)
+                        return _abort_connection(client)
                     await client.end()
         finally:
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
 
 
-def _cut(client: StreamClient) -> None:
-    """As when a cable is pulled: no farewell."""
+def _abort_connection(client: StreamClient) -> None:
+    """Drop the connection without closing it, as when a cable is pulled."""
     if client._socket is not None:
         client._socket.transport.abort()
 
 
-async def _posts(rest: RestClient, audio: Path, soaked: Soaked) -> None:
-    """A clip a round, which is removed when it is finished."""
+async def _render_clip(rest: RestClient, audio: Path, report: SoakReport) -> None:
+    """Generate a clip and remove it."""
 
-    def post() -> None:
+    def create_and_remove() -> None:
         last = list(rest.watch(rest.create_clip(audio).id))[-1]
         rest.remove_clip(last.id)
-        soaked.clips += last.state == "succeeded"
+        report.clips += last.state == "succeeded"
 
-    await asyncio.to_thread(post)
+    await asyncio.to_thread(create_and_remove)
 
 
-async def _until_quiet(server: ServerProcess) -> None:
-    """Until nobody is there any more, and what a session leaves behind has been tidied up."""
+async def _wait_until_idle(server: ServerProcess) -> None:
+    """Wait until all sessions have ended and their resources are released."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_REST_SECONDS):
             while _metric(server, "lipstream_sessions") > 0:
@@ -200,7 +141,7 @@ async def _until_quiet(server: ServerProcess) -> None:
     await asyncio.sleep(0.5)
 
 
-def _look(server: ServerProcess, seconds: float) -> Sample:
+def _take_sample(server: ServerProcess, seconds: float) -> Sample:
     tasks = _metric(server, "lipstream_asyncio_tasks")
     return Sample(round(seconds, 1), round(server.memory_mb, 1), server.threads, int(tasks), server.files)
 
@@ -227,22 +168,24 @@ def _wav(samples: bytes) -> bytes:
 
 
 def main() -> None:
-    """Ends with 1 where something is not flat."""
+    """Exit with code 1 where something has grown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--sessions", type=int, default=2, help="at once")
-    parser.add_argument("--stub", action="store_true", help="without a model")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--minutes", type=float, default=60.0, help="Length of the soak in minutes.")
+    parser.add_argument("--sessions", type=int, default=2, help="Number of sessions at once.")
+    parser.add_argument("--stub", action="store_true", help="Use the stub engine, without a model.")
+    parser.add_argument("--seed", type=int, default=1, help="Seed of the random choices.")
+    parser.add_argument("--json", type=Path, default=None, help="JSON file for the results.")
     arguments = parser.parse_args()
     options = ["--max-sessions", str(arguments.sessions), *(["--stub"] if arguments.stub else [])]
     with serving(options, free_port(_PORT)) as server:
         speech = read_audio(recording_path())
-        soaked = asyncio.run(soak(server, arguments.minutes, arguments.sessions, speech, arguments.seed))
+        report = asyncio.run(run_soak(server, arguments.minutes, arguments.sessions, speech, arguments.seed))
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"machine": machine(), **soaked.said()}, indent=2) + "\n")
-    print(soaked)
-    raise SystemExit(1 if soaked.grown() else 0)
+        arguments.json.write_text(
+            json.dumps({"machine": describe_machine(), **report.as_json()}, indent=2) + "\n"
+        )
+    print(report)
+    raise SystemExit(1 if report.growth() else 0)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -88,12 +87,13 @@ def read_bundled(path: Path | None = None) -> BundledWeights:
         if network.config.flow_channels:
             warp = FlowWarp(network.config.flow_channels)
             warp.load_state_dict(_select(tensors, "warp."))
+        features = json.loads(metadata["hearing"])
         return BundledWeights(
             network=network,
             autoencoder=autoencoder,
             defaults=SamplingDefaults.from_json(metadata["defaults"]),
             scheduler=SchedulerConfig.from_json(metadata["scheduler"]),
-            feature_config=TypeAdapter(FeatureConfig).validate_json(metadata["hearing"]),
+            feature_config=FeatureConfig(**{**features, "layers": tuple(features["layers"])}),
             residual_scale=float(json.loads(metadata["spread"])),
             warp=warp,
         )

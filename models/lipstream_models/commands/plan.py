@@ -21,7 +21,7 @@ from ..analysis.meta_models import (
     meta_model,
 )
 from ..errors import LipstreamError
-from ..pipeline import read_plan
+from ..sampling import read_plan
 
 
 def plan_command(

@@ -4,12 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config import NetworkConfig
-from .blocks import (
-    ReferenceBlock,
-    down_shapes,
-    mid_shape,
-    up_shapes,
-)
+from .block_shapes import down_shapes, mid_shape, up_shapes
+from .blocks import ReferenceBlock
 from .timestep_embedding import TimestepEmbedding
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 CELL_PX = 4
 """Pixels along each side of a cell; fields have one value for each cell."""
 MAX_EDGE_DISTANCE_PX = 8.0
-"""Distances beyond this are not told apart."""
+"""Distances to edges saturate at this many pixels."""
 LIP_CLOSURE_BIAS_PX = 0.5
 """Pixels by which lips are moved towards each other: lips that may be closed are predicted slightly open."""
 MARGIN_CELLS = 2

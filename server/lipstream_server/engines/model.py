@@ -39,16 +39,6 @@ if TYPE_CHECKING:
 
 DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
-MODULES = (
-    "lipstream_models.bundled",
-    "lipstream_models.pipeline",
-    "lipstream_models.checkpoints.hallo",
-    "lipstream_models.device.out_of_memory",
-    "lipstream_models.portrait",
-    "lipstream_models.device.allocator",
-    "lipstream_models.device.timer",
-)
-"""Modules that an engine's process imports before its first start, by name: importing this module loads none of them."""
 
 
 class ModelEngine(InProcessEngine):
@@ -244,18 +234,6 @@ class ModelEngine(InProcessEngine):
 
         self._landmarker = self._landmarker or FaceLandmarker()
         return prepare_portrait(source, self._landmarker, self._pipeline.model.portrait)
-
-
-def load_engine(settings: ModelSettings) -> ModelEngine:
-    """Load the bundled model, or that of a directory of Hallo weights. Raises LipstreamError."""
-    from lipstream_models.bundled import load_bundled
-    from lipstream_models.checkpoints.hallo import load_hallo
-    from lipstream_models.device.allocator import keep_freed_memory
-
-    keep_freed_memory()
-    if settings.model is None:
-        return ModelEngine(load_bundled(settings.device), settings)
-    return ModelEngine(load_hallo(settings.model, settings.device), settings)
 
 
 def _put_first(name: str, names: Sequence[str]) -> tuple[str, ...]:

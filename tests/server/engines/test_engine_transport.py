@@ -115,24 +115,24 @@ def test_messages_arrive_unchanged_in_both_directions(
 def test_slot_is_released_with_the_next_call_after_its_last_view_is_gone(ends: Ends) -> None:
     _, engine = ends
     first, second = send_to_server(ends, [random_frames(1), random_frames(2)])
-    held = first[3]
+    views = first[3]
     del first, second
     send_to_engine(ends)
     assert engine.slots == 1
-    np.testing.assert_array_equal(held, random_frames(1)[3])
-    del held
+    np.testing.assert_array_equal(views, random_frames(1)[3])
+    del views
     send_to_engine(ends)
     assert engine.slots == 0
 
 
 def test_frames_that_the_server_holds_are_not_overwritten(ends: Ends) -> None:
-    held = []
+    views = []
     for number in range(20):
         window = send_to_server(ends, random_frames(number))
-        held.append(window[number % 8])
+        views.append(window[number % 8])
         del window
         send_to_engine(ends)
-    for number, frame in enumerate(held):
+    for number, frame in enumerate(views):
         np.testing.assert_array_equal(frame, random_frames(number)[number % 8])
 
 
@@ -149,11 +149,11 @@ def test_released_memory_is_reused(ends: Ends) -> None:
 
 def test_arrays_go_through_the_socket_when_no_slot_is_free() -> None:
     with open_ends(random_frames(0).nbytes) as ends:
-        held = [send_to_server(ends, random_frames(number)) for number in range(4)]
+        views = [send_to_server(ends, random_frames(number)) for number in range(4)]
         assert ends[1].slots == 1
-        for number, window in enumerate(held):
+        for number, window in enumerate(views):
             np.testing.assert_array_equal(window, random_frames(number))
-        del held, window
+        del views, window
         send_to_engine(ends)
         assert ends[1].slots == 0
 
@@ -217,10 +217,10 @@ def test_frames_arrive_from_another_process() -> None:
 
 def test_process_killed_before_sending_leaves_an_error_and_intact_frames() -> None:
     with other_process(serve_frames) as server:
-        held = [request(server, number) for number in range(3)]
+        views = [request(server, number) for number in range(3)]
         with pytest.raises((EOFError, OSError)):
             request(server, -7)
-    for number, window in enumerate(held):
+    for number, window in enumerate(views):
         np.testing.assert_array_equal(window, random_frames(number))
 
 
@@ -298,7 +298,7 @@ def test_pipe_works_without_memfd(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fifty_restarts_leak_neither_files_nor_memory(caplog: pytest.LogCaptureFixture) -> None:
     """The last frames of each process are dropped only after it has died."""
     caplog.set_level(
-        logging.CRITICAL, "lipstream_server.engines.remote.proxy"
+        logging.CRITICAL, "lipstream_server.engines.remote.supervisor"
     )  # captured records hold their errors
     often = EngineSettings(
         max_restarts=1, restart_period_seconds=1e-6

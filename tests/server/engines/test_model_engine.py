@@ -32,7 +32,8 @@ from lipstream_server.engines.base import (
     UnknownPresetError,
     WindowRequest,
 )
-from lipstream_server.engines.model import ModelEngine, load_engine
+from lipstream_server.engines.model import ModelEngine
+from lipstream_server.engines.model_loader import load_engine
 from lipstream_server.engines.model_settings import ModelSettings
 from lipstream_server.engines.model_stream import ModelStream
 from lipstream_server.media.live.audio_input import Resampler

@@ -32,7 +32,7 @@ class RpcServer:
         try:
             call: Call = self._pipe.unpack(received, self._streams.resolve)
             self._streams.release(call.released)
-            return self._pipe.pack(self._run(call), self._streams.refer)
+            return self._pipe.pack(self._run(call), self._streams.references)
         except Exception as error:
             return self._pipe.pack(describe_error(error))
 

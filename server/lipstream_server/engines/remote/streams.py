@@ -10,6 +10,7 @@ from itertools import count
 from ..base import Stream
 from ..interface import RestorableEngine
 from .messages import StreamRef, StreamSnapshot
+from .pickling import References
 
 _GENERATION_BITS = 32
 
@@ -37,18 +38,16 @@ class RemoteStreams:
         """Return the keys of streams dropped since the last time."""
         return tuple(self._released.popleft() for _ in range(len(self._released)))
 
-    def refer(self, value: object, generation: int) -> StreamRef | None:
-        """Return the reference of a stream for the process of this generation; None for anything else.
+    def references(self, generation: int) -> References:
+        """Return how streams are sent to the process of this generation. Streams of another engine raise TypeError."""
 
-        Raises:
-            TypeError: The stream belongs to another engine.
-        """
-        if not isinstance(value, Stream):
-            return None
-        if not isinstance(value, RemoteStream):
-            raise TypeError(f"expected a stream of this engine, got {type(value).__name__}")
-        known = value.key >> _GENERATION_BITS == generation
-        return StreamRef(value.key, None if known else value.snapshot)
+        def refer(stream: Stream) -> StreamRef:
+            if not isinstance(stream, RemoteStream):
+                raise TypeError(f"expected a stream of this engine, got {type(stream).__name__}")
+            known = stream.key >> _GENERATION_BITS == generation
+            return StreamRef(stream.key, None if known else stream.snapshot)
+
+        return References(Stream, refer)
 
     def resolve(self, sent: StreamSnapshot) -> RemoteStream:
         """Return the stream that the engine's process has sent."""
@@ -58,12 +57,17 @@ class RemoteStreams:
 
 
 class StreamTable:
-    """The engine's end: the live streams that the server still holds, by key."""
+    """The engine's end: the live streams that the server still holds, by key.
+
+    Attributes:
+        references: How streams are sent to the server, which holds them from then on.
+    """
 
     def __init__(self, engine: RestorableEngine, generation: int) -> None:
         self._engine = engine
         self._streams: dict[int, Stream] = {}
         self._keys = count((generation << _GENERATION_BITS) + 1)
+        self.references = References(Stream, self._refer)
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -72,15 +76,6 @@ class StreamTable:
         """Drop streams."""
         for key in keys:
             self._streams.pop(key, None)
-
-    def refer(self, value: object) -> StreamSnapshot | None:
-        """Keep a stream and return it as it is sent; None for anything else."""
-        if not isinstance(value, Stream):
-            return None
-        snapshot = self._engine.snapshot_stream(value)
-        key = next(self._keys)
-        self._streams[key] = value
-        return StreamSnapshot(key, value.avatar, value.preset, value.batch_key, snapshot)
 
     def resolve(self, reference: StreamRef) -> Stream:
         """Return the stream of a reference, restored from its snapshot where it is new to this process."""
@@ -91,3 +86,9 @@ class StreamTable:
                 raise KeyError(f"expected a stream of this process, got key {key}")
             stream = self._streams[key] = self._engine.restore_stream(snapshot)
         return stream
+
+    def _refer(self, stream: Stream) -> StreamSnapshot:
+        snapshot = self._engine.snapshot_stream(stream)
+        key = next(self._keys)
+        self._streams[key] = stream
+        return StreamSnapshot(key, stream.avatar, stream.preset, stream.batch_key, snapshot)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .pickling import Refer, Resolve, dump, load
+from .pickling import References, Resolve, dump, load
 from .shared_memory import SlotAllocator, open_shared_file
 
 MEMORY_BYTES = 512 * 2**20
@@ -61,10 +61,10 @@ class ServerEnd:
         # The socket is closed with its last user: another thread may still wait for a result while the engine is stopped.
         self._close = weakref.finalize(self, line.close)
 
-    def send(self, value: object, deadline: float, refer: Refer | None = None) -> None:
+    def send(self, value: object, deadline: float, references: References | None = None) -> None:
         """Send a value. Raises OSError where the other end is closed, TimeoutError."""
         released = [self._released.popleft() for _ in range(len(self._released))]
-        _send(self._line, Message(released, dump(value, refer)), deadline)
+        _send(self._line, Message(released, dump(value, references)), deadline)
 
     def receive(self, deadline: float, resolve: Resolve | None = None) -> Any:
         """Return the next value; its arrays of MIN_SLOT_BYTES and more are read-only.
@@ -108,7 +108,7 @@ class EngineEnd:
         """Number of slots that the server holds."""
         return len(self._slots)
 
-    def pack(self, value: object, refer: Refer | None = None) -> Message:
+    def pack(self, value: object, references: References | None = None) -> Message:
         """Copy the large arrays of a value into slots and pickle the rest."""
         slots: list[Slot] = []
 
@@ -119,7 +119,7 @@ class EngineEnd:
             return slot is None
 
         try:
-            head = dump(value, refer, in_band)
+            head = dump(value, references, in_band)
         except BaseException:
             for each in slots:
                 self._slots.release(each.offset)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -15,6 +14,7 @@ from typing import Any
 
 from ..interface import RestorableEngine
 from .messages import Call, EngineFacts, Fault
+from .pickling import References
 from .rpc_server import SERVER_SIGNALS, serve
 from .streams import RemoteStreams
 from .transport import ServerEnd, open_pipe
@@ -47,6 +47,7 @@ class EngineWorker:
         pipe: The server's end of the pipe.
         lifeline: Closed when the server ends, see `lifeline.py`.
         streams: Streams that the server holds.
+        references: How these are sent to this process.
     """
 
     generation: int
@@ -54,6 +55,7 @@ class EngineWorker:
     pipe: ServerEnd
     lifeline: Connection
     streams: RemoteStreams
+    references: References
 
     @classmethod
     def start(
@@ -84,7 +86,7 @@ class EngineWorker:
         finally:
             theirs.close()
             reader.close()
-        return cls(generation, process, ours, lifeline, streams)
+        return cls(generation, process, ours, lifeline, streams, streams.references(generation))
 
     def receive_facts(self, timeout: float) -> EngineFacts:
         """Return the facts of the engine, once it has loaded. Raises WorkerDiedError, and what loading raised."""
@@ -118,7 +120,7 @@ class EngineWorker:
         deadline = time.monotonic() + timeout
         try:
             if call is not None:
-                self.pipe.send(call, deadline, partial(self.streams.refer, generation=self.generation))
+                self.pipe.send(call, deadline, self.references)
             result = self.pipe.receive(deadline, self.streams.resolve)
         except (EOFError, OSError) as error:
             raise WorkerDiedError(

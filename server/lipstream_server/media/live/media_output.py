@@ -129,7 +129,7 @@ class TaggedOutput:
     def media_type(self) -> str:
         """Lipstream's own media type, with the sizes that a client needs."""
         audio = f"s16le;rate={OUTPUT_SAMPLE_RATE};channels=1"
-        return f"application/x-lipstream; pictures={self._type}; sound={audio}"
+        return f"application/x-lipstream; video={self._type}; audio={audio}"
 
     def initial_messages(self) -> list[bytes]:
         """Return nothing: there is no header."""
