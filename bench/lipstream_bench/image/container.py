@@ -47,7 +47,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        """What the container has printed."""
+        """Output of the container so far."""
         line = self.image.builder.command("logs", self.name)
         return subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
 

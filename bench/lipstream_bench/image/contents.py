@@ -49,8 +49,8 @@ def inspect_contents(files: Iterable[tarfile.TarInfo], user: int) -> Contents:
         if name.partition("/")[0] in _MOUNTED:
             continue
         size += entry.size  # 0 for further hard links
-        if found := _PACKAGE.fullmatch(name):
-            packages.add(found[1])
+        if package := _PACKAGE.fullmatch(name):
+            packages.add(package[1])
         loose = entry.uid == user or (entry.mode & 0o002 and not entry.issym())
         if loose and name not in _WRITABLE:
             faults.append(f"{name} can be written by the server")

@@ -1,4 +1,4 @@
-"""Capacity of a server, found by search, and whether it admits exactly as many sessions when it measures itself.
+"""Capacity of a server, found by search, and whether it admits as many when it measures itself.
 
     python -m lipstream_bench.live.load --out runs/load
 

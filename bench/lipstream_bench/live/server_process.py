@@ -34,8 +34,8 @@ class ServerProcess:
     @property
     def memory_mb(self) -> float:
         """Resident memory of all its processes in MB; shared pages count once."""
-        found = (re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE) for text in self._read("smaps_rollup"))
-        return sum(int(each[1]) for each in found if each) / 1024
+        matches = (re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE) for text in self._read("smaps_rollup"))
+        return sum(int(each[1]) for each in matches if each) / 1024
 
     @property
     def cpu_seconds(self) -> float:

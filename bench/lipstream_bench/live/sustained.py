@@ -141,7 +141,7 @@ async def _receive(
             if message.latency is not None and len(record.parts) < len(record.delays):
                 record.parts.append(message.latency)
         elif isinstance(message, UtteranceEnded):
-            if shows:  # it was never shown, so its start is not the next one's
+            if shows:  # it never became visible, so its start is dropped
                 start_times.get_nowait()
             shows = False
 

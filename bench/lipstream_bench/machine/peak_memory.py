@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 class PeakMemory(TorchDispatchMode):
     """A context manager that measures the peak of all storages allocated inside it.
 
-    Tensors from before (weights, conditions) do not count. It slows operations down, so nothing is timed in it.
+    Tensors from input_storages (weights, conditions) do not count. It slows operations down, so nothing is timed in it.
 
     Attributes:
         peak: Bytes.
@@ -33,17 +33,17 @@ class PeakMemory(TorchDispatchMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        given = tree_leaves((args, kwargs or {}))
-        before = {leaf.untyped_storage()._cdata for leaf in given if isinstance(leaf, torch.Tensor)}
+        inputs = tree_leaves((args, kwargs or {}))
+        input_storages = {leaf.untyped_storage()._cdata for leaf in inputs if isinstance(leaf, torch.Tensor)}
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
-                self._count(leaf.untyped_storage(), before)
+                self._count(leaf.untyped_storage(), input_storages)
         return result
 
-    def _count(self, storage: torch.UntypedStorage, before: set[int]) -> None:
+    def _count(self, storage: torch.UntypedStorage, input_storages: set[int]) -> None:
         key = storage._cdata
-        if key in before or key in self._known:
+        if key in input_storages or key in self._known:
             return
         self._known.add(key)
         size = storage.nbytes()

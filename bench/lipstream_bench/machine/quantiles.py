@@ -14,5 +14,5 @@ def quantiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0.9
     """
     if not values:
         return {}
-    found = np.quantile(np.asarray(values), shares, method="inverted_cdf")
-    return {f"p{share * 100:g}": round(float(value), 2) for share, value in zip(shares, found, strict=True)}
+    results = np.quantile(np.asarray(values), shares, method="inverted_cdf")
+    return {f"p{share * 100:g}": round(float(value), 2) for share, value in zip(shares, results, strict=True)}

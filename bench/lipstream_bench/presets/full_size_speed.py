@@ -113,17 +113,19 @@ def measure_full_size(
         conditions = {
             exact: model.conditions(batch, exact) for exact in {plan.project_once for plan in plans.values()}
         }
-        taken: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
+        timings: dict[str, list[dict[str, float]]] = {name: [] for name in presets}
         peaks: dict[str, float] = {}
         for turn in range(turns + 1):
             for name, plan in plans.items():
                 _reset_peak(model.device)
-                took = model.time_window(plan, conditions[plan.project_once], batch)
+                timing = model.time_window(plan, conditions[plan.project_once], batch)
                 peaks[name] = _peak_gb(model.device)
                 if turn:  # the first one includes the choice of kernels
-                    taken[name].append(took)
+                    timings[name].append(timing)
         for name in presets:
-            denoising, decoding = (median(t[part] for t in taken[name]) for part in ("denoising", "decoding"))
+            denoising, decoding = (
+                median(t[part] for t in timings[name]) for part in ("denoising", "decoding")
+            )
             speed = batch * frames / (denoising + decoding)
             results.append(FullSizeSpeed(name, batch, denoising, decoding, speed, peaks[name]))
     return results

@@ -34,7 +34,7 @@ def build_plans(steps: int, guided: bool) -> dict[str, Plan]:
     settled = steps // 4
     lightning = preset("lightningcp", steps)
     fewer = Plan.from_keys("fewer-keys", steps, key_steps(steps, 7), estimate_from=settled)
-    found = {
+    plans = {
         "every step in full": preset("exact", steps),
         "`lightningcp`": lightning,
         "without input latents estimation": replace(lightning, estimate_from=steps),
@@ -50,7 +50,7 @@ def build_plans(steps: int, guided: bool) -> dict[str, Plan]:
         "2 steps, one in full": Plan.from_keys("one-of-two", 2, [0]),
         "1 step": preset("exact", 1),
     }
-    return found | (_with_less_guidance(lightning) if guided else {})
+    return plans | (_with_less_guidance(lightning) if guided else {})
 
 
 def _with_less_guidance(lightning: Plan) -> dict[str, Plan]:

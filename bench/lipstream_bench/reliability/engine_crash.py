@@ -104,10 +104,10 @@ class SessionRecord:
             self.moments.append(time.monotonic())
         self._last = unit.payload
 
-    def usual_gap(self, begin: float, end: float) -> float:
+    def usual_gap(self, start: float, end: float) -> float:
         """Return the longest time in seconds without a new frame between two moments."""
         pairs = zip(self.moments, self.moments[1:], strict=False)
-        return max((b - a for a, b in pairs if a > begin and b < end), default=float("nan"))
+        return max((b - a for a, b in pairs if a > start and b < end), default=float("nan"))
 
     def gap_after(self, killed: float) -> float:
         """Return the time in seconds without a new frame around or after a kill."""

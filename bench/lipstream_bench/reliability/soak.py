@@ -61,16 +61,16 @@ async def run_soak(
         seed: Seed of the random choices.
         round_seconds: Length of a round.
     """
-    random_source, report, begin = random.Random(seed), SoakReport(), time.monotonic()  # noqa: S311
+    random_source, report, start_time = random.Random(seed), SoakReport(), time.monotonic()  # noqa: S311
     rest = RestClient(server.url.replace("ws://", "http://"))
     with TemporaryDirectory() as folder:
         (audio := Path(folder, "speech.wav")).write_bytes(_wav(speech[: 2 * RATE]))
-        while time.monotonic() - begin < 60 * minutes:
+        while time.monotonic() - start_time < 60 * minutes:
             end = time.monotonic() + round_seconds
             clients = [_run_sessions(server, end, speech, random_source, report) for _ in range(sessions)]
             await asyncio.gather(*clients, _render_clip(rest, audio, report))
             await _wait_until_idle(server)
-            sample = _take_sample(server, time.monotonic() - begin)
+            sample = _take_sample(server, time.monotonic() - start_time)
             report.samples.append(sample)
             print(json.dumps(asdict(sample)), flush=True)
     return report
@@ -153,8 +153,8 @@ def _metric(server: ServerProcess, name: str) -> float:
         text = connection.getresponse().read().decode()
     finally:
         connection.close()
-    found = re.search(rf"^{name} (\S+)$", text, re.M)
-    return float(found[1]) if found else float("nan")
+    match = re.search(rf"^{name} (\S+)$", text, re.M)
+    return float(match[1]) if match else float("nan")
 
 
 def _wav(samples: bytes) -> bytes:

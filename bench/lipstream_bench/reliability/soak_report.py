@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 
 _WARM_SHARE = 0.2  # of the rounds: pools and caches fill
-_SPARE = {
+_ALLOWED_GROWTH = {
     "threads": 6,
     "tasks": 2,
     "files": 3,
 }  # thread pools fill when many are needed at once, and stay full
-_SPARE_MB, _SPARE_SHARE = 15.0, 0.03
+_ALLOWED_MB, _ALLOWED_SHARE = 15.0, 0.03
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class SoakReport:
         third = max(1, len(samples) // 3)
         first, last = samples[:third], samples[-third:]
         grown = []
-        for name, spare in _SPARE.items():
+        for name, allowed in _ALLOWED_GROWTH.items():
             before, after = _median(first, name), _median(last, name)
-            if after > before + spare:
+            if after > before + allowed:
                 grown.append(f"{name} {before:.0f} -> {after:.0f}")
         before, after = _median(first, "memory_mb"), _median(last, "memory_mb")
-        if after > before + _SPARE_MB + _SPARE_SHARE * before:
+        if after > before + _ALLOWED_MB + _ALLOWED_SHARE * before:
             grown.append(f"memory {before:.0f} -> {after:.0f} MB")
         return grown
 
@@ -80,7 +80,7 @@ class SoakReport:
         ways = ", ".join(f"{count} {way}" for way, count in sorted(self.sessions.items()))
         resources = ", ".join(
             f"{name} {getattr(first, name):.0f} -> {getattr(last, name):.0f}"
-            for name in ("memory_mb", *_SPARE)
+            for name in ("memory_mb", *_ALLOWED_GROWTH)
         )
         verdict = "; ".join(self.growth())
         return f"{ways}, {self.clips} clips; {resources}: {'NOT FLAT: ' + verdict if verdict else 'flat'}"

@@ -33,7 +33,7 @@ def plot_analysis(analysis: Analysis, folder: Path) -> list[Path]:
             "plots need matplotlib, which is not installed: pip install -e '.[plots]'"
         ) from error
 
-    def figure(name: str, title: str, parts: Mapping[str, Mapping[str, Sequence[float]]]) -> Path:
+    def save_figure(name: str, title: str, parts: Mapping[str, Mapping[str, Sequence[float]]]) -> Path:
         canvas = Figure(figsize=(5 * len(parts), 3.6), layout="constrained")
         canvas.suptitle(title)
         for axes, (label, lines) in zip(
@@ -45,7 +45,7 @@ def plot_analysis(analysis: Analysis, folder: Path) -> list[Path]:
         return path
 
     return [
-        figure(
+        save_figure(
             "figure1.png",
             "f_U31 from one step to the next: key steps belong where it changes",
             {
@@ -53,7 +53,7 @@ def plot_analysis(analysis: Analysis, folder: Path) -> list[Path]:
                 "cosine similarity": {"f_U31": analysis.feature_cosine},
             },
         ),
-        figure(
+        save_figure(
             "figure2.png",
             "The last layer: what the face attends to, and what changes outside it",
             {
@@ -61,7 +61,7 @@ def plot_analysis(analysis: Analysis, folder: Path) -> list[Path]:
                 "relative change outside the face": analysis.background_change,
             },
         ),
-        figure(
+        save_figure(
             "figure4.png",
             "Estimate input latents from where they move and the prediction does not (t_thresh)",
             {

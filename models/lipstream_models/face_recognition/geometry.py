@@ -36,6 +36,7 @@ class DetectedFace:
 
     @property
     def area(self) -> float:
+        """Area of the box in square pixels."""
         return float((self.box[2] - self.box[0]) * (self.box[3] - self.box[1]))
 
 
