@@ -36,7 +36,9 @@ __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "Ut
 
 # An utterance is one window, so that no frame is late on a busy machine, and frames are not blended.
 CALM = ServerSettings(
-    max_sessions=8, windows=WindowSettings(lengths=(48,)), conversation=ConversationSettings(crossfade_frames=0)
+    max_sessions=8,
+    windows=WindowSettings(lengths=(48,)),
+    conversation=ConversationSettings(crossfade_frames=0),
 )
 
 
