@@ -163,13 +163,13 @@ async def _receive_start(channel: Channel, runtime: Runtime) -> SessionStart:
                             raise SessionClosed(CloseCode.NORMAL, "ended")
                         case _:
                             raise ProtocolError(ErrorCode.NOT_STARTED, "the first message is session.start")
-                except ProtocolError as complaint:
+                except ProtocolError as error:
                     errors += 1
                     if errors > settings.max_client_errors:
                         raise SessionClosed(
-                            CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, str(complaint)
+                            CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, str(error)
                         ) from None
-                    await channel.send(complaint.to_message())
+                    await channel.send(error.to_message())
     except TimeoutError:
         raise SessionClosed(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
 

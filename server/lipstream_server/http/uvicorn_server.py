@@ -113,7 +113,7 @@ def build_server(
 
     Args:
         app: Application of `create_app`.
-        log_level: Level of uvicorn's log, which goes where `logs.configure` says.
+        log_level: Level of uvicorn's log, which goes where `logs.configure_logging` says.
         ping_seconds: Time between WebSocket pings, and for their answers.
     """
     config = uvicorn.Config(

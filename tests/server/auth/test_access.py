@@ -131,7 +131,7 @@ def test_keys_command_shows_a_key_once_and_stores_its_digest(
 
 
 async def test_session_limit_of_a_key_is_enforced(data: Path) -> None:
-    async with keyed(data, "--max-sessions", "1") as server:
+    async with keyed(data, "--sessions", "1") as server:
         more = bearer(server.key) | {"subprotocols": [SUBPROTOCOL]}
         async with connected(server.address, SessionStart(), **more):
             async with connected(server.address, SessionStart(), **more) as second:

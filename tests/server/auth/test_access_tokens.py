@@ -48,7 +48,7 @@ async def test_token_opens_sessions_of_its_avatar_and_nothing_else(data: Path) -
 
 
 async def test_token_ends_with_its_expiry_or_key_and_outlives_a_restart(data: Path) -> None:
-    async with keyed(data, "--max-sessions", "1") as server:
+    async with keyed(data, "--sessions", "1") as server:
         short, long = await server.token(connect_seconds=0.01), await server.token()
         await asyncio.sleep(1.1)  # expiry is rounded up to whole seconds
         error, _, code = await farewell(server.address, **browser(short["token"]))
