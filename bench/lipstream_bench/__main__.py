@@ -18,7 +18,8 @@ from lipstream_accel.price import Price
 from lipstream_models.analysis.meta_models import meta_model, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
+from lipstream_models.pipeline import TalkingHeadPipeline
+from lipstream_models.sampling import Sampling
 
 from .evaluate_model import held_out_clips
 from .machine.machine import describe_machine

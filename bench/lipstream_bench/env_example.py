@@ -1,4 +1,4 @@
-"""`python -m lipstream_bench.env_example`: write the current settings to docker/.env.example."""
+"""`python -m lipstream_bench.env_example`: writes the settings into docker/.env.example again, after one has changed."""
 
 from __future__ import annotations
 

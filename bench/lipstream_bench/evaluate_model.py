@@ -18,11 +18,12 @@ from lipstream_models.audio.samples import SAMPLE_RATE
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
 from lipstream_models.model import Model
-from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
+from lipstream_models.pipeline import TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.animation import animate_portrait
 from lipstream_models.quality.image_quality import psnr, sharpness
 from lipstream_models.quality.lip_sync import compare_tracks, lip_track
+from lipstream_models.sampling import Sampling
 from lipstream_training.data.dataset import RenderedClip, load_clips
 from lipstream_training.rendering.renderer import HeadRenderer
 from lipstream_training.stages.render_clips import render_clip
@@ -68,7 +69,7 @@ class ModelScores:
 
 
 def held_out_clips(folder: Path) -> list[RenderedClip]:
-    """The same people, voices and sentences every time; what is missing in the folder is rendered."""
+    """Load the held-out clips, always the same people, voices and sentences; missing ones are rendered."""
     missing = [n for n in range(CLIPS) if not (folder / f"{n:04d}" / "truth.npz").exists()]
     if missing:
         renderer = HeadRenderer(256)
@@ -89,7 +90,7 @@ def reconstruct(model: Model, frames: Frames) -> Frames:
     return np.concatenate(parts)
 
 
-def score(
+def score_model(
     engine: TalkingHeadPipeline, clips: list[RenderedClip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
     """Generate all clips and score them.
@@ -139,12 +140,12 @@ def score(
     return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), generated
 
 
-def drift_of(
+def measure_drift(
     engine: TalkingHeadPipeline, clip: RenderedClip, sampling: Sampling, seconds: float
 ) -> dict[str, float]:
-    """Sharpness of the last window over that of the first, and the loss of face PSNR against the portrait, in a long clip."""
-    repeats = int(np.ceil(seconds * 16000 / len(clip.truth.audio)))
-    audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]
+    """Compare the last window of a long clip with the first: sharpness, and face PSNR to the portrait."""
+    repeats = int(np.ceil(seconds * SAMPLE_RATE / len(clip.truth.audio)))
+    audio = np.tile(clip.truth.audio, repeats)[: int(seconds * SAMPLE_RATE)]
     portrait = np.array(clip.frames[0])
     first = last = None
     for window in animate_portrait(engine, portrait, audio, sampling):

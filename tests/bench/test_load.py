@@ -52,6 +52,6 @@ def test_load_report_becomes_a_table_and_a_plot(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_refusals_begin_where_the_places_end() -> None:
+async def test_server_refuses_sessions_beyond_its_limit() -> None:
     with serving(["--stub", "--max-sessions", "3"], free_port(8780)) as server:
-        assert await knock(server) == (3, 5, 2)
+        assert await count_admissions(server) == (3, 5, 2)

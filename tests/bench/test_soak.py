@@ -14,14 +14,14 @@ from lipstream_server.commands.demo import free_port
 
 
 @pytest.mark.slow
-async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
+async def test_server_does_not_grow_over_many_sessions() -> None:
     with serving(["--stub", "--max-sessions", "4"], free_port(8790)) as server:
-        soaked = await soak(server, 0.75, 4, read_audio(recording_path()), round_seconds=4.0)
-    print(soaked)
-    assert {"ends", "interrupts", "vanishes", "vanishes speaking"} <= set(soaked.sessions)
-    assert not [way for way in soaked.sessions if way.startswith("failed")]
-    assert soaked.clips == len(soaked.samples)
-    assert soaked.grown() == []
+        report = await run_soak(server, 0.75, 4, read_audio(recording_path()), round_seconds=4.0)
+    print(report)
+    assert {"ends", "interrupts", "vanishes", "vanishes speaking"} <= set(report.sessions)
+    assert not [way for way in report.sessions if way.startswith("failed")]
+    assert report.clips == len(report.samples)
+    assert report.growth() == []
 
 
 def test_growth_is_reported() -> None:

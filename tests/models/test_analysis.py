@@ -23,7 +23,7 @@ from lipstream_accel.schedule import DDIMSchedule
 from lipstream_models.analysis.analysis import KINDS, Analysis, analyse
 from lipstream_models.analysis.plots import plot_analysis, plot_frames
 from lipstream_models.commands.analyse import as_dict
-from lipstream_models.pipeline import Sampling
+from lipstream_models.sampling import Sampling
 from lipstream_models.scheduler import alphas_cumprod
 
 STEPS = 4

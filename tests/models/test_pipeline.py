@@ -22,13 +22,10 @@ from lipstream_models.bundled import (
 from lipstream_models.errors import LipstreamError
 from lipstream_models.model import SamplingDefaults
 from lipstream_models.networks import Network
-from lipstream_models.pipeline import (
-    EncodedPortrait,
-    Sampling,
-    SamplingError,
-    TalkingHeadPipeline,
-)
+from lipstream_models.pipeline import TalkingHeadPipeline
+from lipstream_models.pipeline_state import EncodedPortrait
 from lipstream_models.portrait import FaceLandmarker, prepare_portrait
+from lipstream_models.sampling import Sampling, SamplingError
 
 
 @pytest.fixture(scope="module")

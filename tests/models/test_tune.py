@@ -13,7 +13,7 @@ from lipstream_models.analysis.meta_models import meta_model, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.commands.tune import tune_command
 from lipstream_models.errors import LipstreamError
-from lipstream_models.pipeline import Sampling
+from lipstream_models.sampling import Sampling
 
 STEPS = 5
 SMALL = ["--steps", str(STEPS), "--frames", "2", "--portraits", "1"]

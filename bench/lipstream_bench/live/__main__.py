@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="JSON file for the results.")
     arguments = parser.parse_args()
     speech = read_audio(recording_path())
-    figures: dict[str, object] = {"machine": machine()}
+    figures: dict[str, object] = {"machine": describe_machine()}
     with serving(["--max-sessions", "2"], _PORT) as server:
         if arguments.interrupts:
             figures["interrupts"] = asdict(
@@ -61,8 +61,10 @@ def main() -> None:
             print(json.dumps(figures["sustained"]), flush=True)
     if arguments.sessions:
         with serving(["--stub", "--max-sessions", str(arguments.sessions)], _PORT) as server:
-            work = load(server, arguments.sessions, arguments.seconds, arguments.container, speech)
-            figures["overhead"] = asdict(asyncio.run(work))
+            measurement = measure_overhead(
+                server, arguments.sessions, arguments.seconds, arguments.container, speech
+            )
+            figures["overhead"] = asdict(asyncio.run(measurement))
             print(json.dumps(figures["overhead"]), flush=True)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")

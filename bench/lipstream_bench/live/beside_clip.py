@@ -75,8 +75,8 @@ def main() -> None:
     arguments = parser.parse_args()
     speech = read_audio(recording_path())
     with serving(["--max-sessions", "2"], _PORT) as server:
-        figures = asdict(asyncio.run(beside(server, speech, arguments.minutes)))
-    text = json.dumps({"machine": machine(), **figures}, indent=2)
+        figures = asdict(asyncio.run(measure_beside_clip(server, speech, arguments.minutes)))
+    text = json.dumps({"machine": describe_machine(), **figures}, indent=2)
     print(text)
     if arguments.json is not None:
         arguments.json.write_text(text + "\n")

@@ -97,7 +97,7 @@ def measure_load(options: list[str], seconds: float, maximum: int = _MAX_SESSION
     with serving(options, free_port(_PORT)) as server:
         admits, requested, refused = asyncio.run(count_admissions(server))
 
-    def step(sessions: int) -> bool:
+    def measure_step(sessions: int) -> bool:
         more = [] if sessions <= admits else ["--max-sessions", str(sessions)]
         with serving([*options, *more], free_port(_PORT)) as server:
             steps.append(asyncio.run(measure_overhead(server, sessions, seconds, "fmp4", speech)))

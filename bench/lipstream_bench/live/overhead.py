@@ -25,8 +25,19 @@ _WARM_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Overhead:
-    """lateness_ms: largest lateness of a fragment of each session and second. repeated_frames: of spoken_frames, those
-    whose next frame was not ready. latency_ms: first-frame latency of each session. cores: CPU cores that the server used.
+    """Figures of many sessions.
+
+    Attributes:
+        sessions: Number of sessions.
+        container: Their container.
+        seconds: Length of the speech of each.
+        lateness_ms: Lateness of the latest fragment of each session and second.
+        repeated_frames: Speaking frames for which the previous frame was repeated.
+        spoken_frames: Speaking frames.
+        latency_ms: From the first byte of each session's audio to the media that shows it.
+        skipped_ms: Time by which the clocks of sessions were set back.
+        cores: CPU cores that the server used.
+        memory_mb: Memory of the server.
     """
 
     sessions: int

@@ -138,7 +138,7 @@ async def _receive(
         elif isinstance(message, Stats):
             record.last = message
             record.lateness.append(message.lateness_ms)
-            if message.latency is not None and len(record.parts) < len(record.delays):
+            if message.latency is not None and len(record.parts) < len(record.latencies):
                 record.parts.append(message.latency)
         elif isinstance(message, UtteranceEnded):
             if shows:  # it never became visible, so its start is dropped

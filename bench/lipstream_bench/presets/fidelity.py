@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
+from lipstream_models.pipeline import TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.fidelity import (
     Fidelity,
@@ -14,6 +14,7 @@ from lipstream_models.quality.fidelity import (
     compare_presets,
     mean_fidelity,
 )
+from lipstream_models.sampling import Sampling
 from lipstream_training.data.dataset import RenderedClip
 
 
@@ -29,7 +30,7 @@ def measure_fidelity(
     return [mean_fidelity(name, rows[name]) for name in settings]
 
 
-def _known(clip: RenderedClip) -> ReferenceClip:
+def _reference_clip(clip: RenderedClip) -> ReferenceClip:
     truth = clip.truth
     return ReferenceClip(
         clip.name,

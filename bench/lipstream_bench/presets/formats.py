@@ -17,8 +17,9 @@ import torch
 
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
+from lipstream_models.pipeline import TalkingHeadPipeline
 from lipstream_models.quality.image_quality import psnr
+from lipstream_models.sampling import Sampling
 from lipstream_training.data.dataset import RenderedClip
 
 from ..evaluate_model import held_out_clips
@@ -44,8 +45,8 @@ class TimedVariant:
     psnr_db: float | None = None
 
 
-def ways(clip: RenderedClip) -> dict[str, Way]:
-    """By name. Windows are made by the model's own preset."""
+def build_variants(clip: RenderedClip) -> dict[str, TimedVariant]:
+    """Return the variants by name; windows are sampled by the model's own preset."""
     fast, plain = TalkingHeadPipeline(load_bundled()), TalkingHeadPipeline(load_bundled(dtype=torch.float32))
     variants: dict[str, TimedVariant] = {}
     usual = None
@@ -67,8 +68,8 @@ def ways(clip: RenderedClip) -> dict[str, Way]:
     return variants | _decoding(fast, clip)
 
 
-def _decoding(engine: TalkingHeadPipeline, clip: RenderedClip) -> dict[str, Way]:
-    """Whole frames, and only the tokens around the face."""
+def _decoding(engine: TalkingHeadPipeline, clip: RenderedClip) -> dict[str, TimedVariant]:
+    """Return variants that decode whole frames, and only the tokens around the face."""
     codec, model = engine.model.codec, engine.model
     frames = np.array(clip.frames[: model.defaults.window])
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).to(model.dtype) / 127.5 - 1

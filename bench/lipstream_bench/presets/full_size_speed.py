@@ -23,6 +23,7 @@ from lipstream_models.networks.conditions import Conditions
 from lipstream_models.scheduler import ddim_schedule
 
 SD_VAE_CHANNELS = (128, 256, 512, 512)
+"""Channels of the levels of Stable Diffusion's VAE."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class FullSizeSpeed:
 
 
 class RandomModel:
-    """A network and a VAE with random weights and conditions, in bfloat16 where the device computes in it, else float32.
+    """A network and a VAE with random weights, in bfloat16 where the device computes in it, else in float32.
 
-    vae_channels: channels of the VAE's four levels, by default those of Stable Diffusion.
+    Args:
+        vae_channels: Channels of the VAE's four levels.
     """
 
     def __init__(self, size: MetaModel, device: str, vae_channels: Sequence[int]) -> None:
@@ -72,7 +74,8 @@ class RandomModel:
         self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def conditions(self, batch: int, project: bool) -> Conditions:
-        some = partial(torch.randn, device=self.device, dtype=self.dtype)
+        """Return random conditions of a window for `batch` sessions."""
+        random_tensor = partial(torch.randn, device=self.device, dtype=self.dtype)
         return build_conditions(
             self.size, self.network, random_tensor, self.size.defaults.guidance > 1, project, batch
         )
@@ -104,7 +107,11 @@ def measure_full_size(
     turns: int,
     vae_channels: Sequence[int] = SD_VAE_CHANNELS,
 ) -> list[FullSizeSpeed]:
-    """Presets in turns, for each batch size. Raises torch.OutOfMemoryError where a batch does not fit."""
+    """Time presets in turns for each batch size.
+
+    Raises:
+        torch.OutOfMemoryError: A batch does not fit.
+    """
     model = RandomModel(size, device, vae_channels)
     steps, frames = size.defaults.steps, size.defaults.window
     plans = {name: preset(name, steps) for name in presets}

@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 
 from lipstream_models.audio.windows import context_windows
 from lipstream_models.device.timer import StageTimer
-from lipstream_models.pipeline import (
-    EncodedPortrait,
-    PipelineState,
-    Sampling,
-    TalkingHeadPipeline,
-)
+from lipstream_models.pipeline import TalkingHeadPipeline
+from lipstream_models.pipeline_state import EncodedPortrait, PipelineState
 from lipstream_models.quality.animation import encode_framed_portrait
+from lipstream_models.sampling import Sampling
 from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_training.data.dataset import RenderedClip
 
@@ -103,7 +100,7 @@ def measure_speed(
 
 
 def clip_window(engine: TalkingHeadPipeline, clip: RenderedClip) -> tuple[EncodedPortrait, Features]:
-    """The person of a held-out clip, and the sound of the clip's first window."""
+    """Return the encoded portrait and the audio features (F, 5, blocks, channels) of a clip's first window."""
     model = engine.model
     avatar = encode_framed_portrait(engine, np.array(clip.frames[0]))
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]

@@ -15,7 +15,8 @@ from lipstream_accel.plan import Plan, Segment
 from lipstream_accel.presets import key_steps, preset, reuse_guidance
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
+from lipstream_models.pipeline import TalkingHeadPipeline
+from lipstream_models.sampling import Sampling
 
 from ..evaluate_model import held_out_clips
 from ..machine.machine import describe_machine

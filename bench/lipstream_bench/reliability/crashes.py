@@ -146,7 +146,7 @@ def run_crash_test(rounds: int, seed: int, folder: Path) -> CrashReport:
         broken = sum(not _is_complete(rest, clip, folder / "video.mp4") for clip in clips)
     database = open_database(data / "lipstream.db")
     try:
-        return _compared(rounds, ledger, clips, broken, is_intact(database))
+        return _compare(rounds, ledger, clips, broken, is_intact(database))
     finally:
         database.dispose()
 

@@ -95,7 +95,7 @@ class SessionRecord:
             case SessionClosing():
                 self.closing = message.reason
 
-    def _media(self, unit: TaggedMedia) -> None:
+    def _record_media(self, unit: TaggedMedia) -> None:
         if unit.tag is MediaTag.PCM:
             self.samples += len(unit.payload) // 2
             return
@@ -241,9 +241,9 @@ def main(
     """Exit with code 1 where audio is lost or repeated, or a session has to reconnect."""
     speech = read_audio(recording_path())
     with serving(["--max-sessions", str(sessions), "--device", device], free_port(_PORT)) as server:
-        outcome = asyncio.run(crash(server, speech, sessions, speaking, kills))
-    print("\n".join(outcome.lines()))
-    raise typer.Exit(0 if outcome.good else 1)
+        report = asyncio.run(run_engine_crash_test(server, speech, sessions, speaking, kills))
+    print("\n".join(report.lines()))
+    raise typer.Exit(0 if report.passed else 1)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from ..bundled import (
 from ..checkpoints.hallo import load_hallo
 from ..errors import LipstreamError
 from ..model import Model
-from ..pipeline import Sampling, TalkingHeadPipeline
+from ..pipeline import TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
+from ..sampling import Sampling
 from .device_option import Device, announce_device
 
 _PRESETS = ("base", "deepcache", "fasterdiffusion", "lightningcp", "paper", "balanced", "realtime")

@@ -19,13 +19,14 @@ from ..errors import LipstreamError
 from ..evaluation.runner import Evaluation, MetricNetworks, evaluate
 from ..evaluation.table import as_table, as_values
 from ..model import Model
-from ..pipeline import Sampling, TalkingHeadPipeline
+from ..pipeline import TalkingHeadPipeline
 from ..portrait import FaceLandmarker
 from ..quality.feature_networks import CLIP_FRAMES, frame_features, video_features
 from ..quality.fidelity import ReferenceClip
 from ..quality.image_quality import require_ssim
 from ..quality.syncnet import load_syncnet
 from ..quality.video_clip import find_videos, read_clip
+from ..sampling import Sampling
 from .device_option import Device, announce_device
 
 _PRESETS = "base,fasterdiffusion,deepcache,lightningcp,paper,realtime"

@@ -25,8 +25,9 @@ from ..bundled import (
 )
 from ..checkpoints.hallo import load_hallo
 from ..errors import LipstreamError
-from ..pipeline import Sampling, SamplingInputs, TalkingHeadPipeline
+from ..pipeline import SamplingInputs, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
+from ..sampling import Sampling
 from .device_option import Device, announce_device
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ..errors import LipstreamError
-from ..pipeline import Sampling, TalkingHeadPipeline
+from ..pipeline import TalkingHeadPipeline
 from ..portrait import FaceLandmarker
 from ..quality.feature_networks import FeatureExtractor
 from ..quality.fidelity import (
@@ -22,6 +22,7 @@ from ..quality.image_quality import Frames
 from ..quality.lip_sync import face_track
 from ..quality.syncnet import SyncNet, sync_confidence
 from ..quality.video_clip import face_boxes
+from ..sampling import Sampling
 
 UNKNOWN = float("nan")
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from ..audio.windows import context_windows
 from ..device.timer import StageTimer
-from ..pipeline import EncodedPortrait, Sampling, TalkingHeadPipeline
+from ..pipeline import TalkingHeadPipeline
+from ..pipeline_state import EncodedPortrait
 from ..portrait import FaceLandmarker, PortraitSettings, prepare_portrait
+from ..sampling import Sampling
 
 Frames = NDArray[np.uint8]
 

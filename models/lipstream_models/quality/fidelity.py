@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LipstreamError
-from ..pipeline import Sampling, TalkingHeadPipeline
+from ..pipeline import TalkingHeadPipeline
 from ..portrait import FaceLandmarker
+from ..sampling import Sampling
 from .animation import animate_portrait
 from .image_quality import (
     Boxes,

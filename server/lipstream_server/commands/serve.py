@@ -58,7 +58,7 @@ def serve(loaded: LoadedSettings) -> None:
 
 def make_engine(settings: ModelSettings | None, log_format: LogFormat | None = None) -> RestorableEngine:
     """Return the engine of the engine's process, which logs as the server does; without settings a stub."""
-    from ..engines.model import load_engine
+    from ..engines.model_loader import load_engine
     from ..engines.stub import StubEngine
     from ..observability.logs import configure_logging
 
@@ -77,7 +77,7 @@ def _engine_process(settings: ServeSettings) -> tuple[EngineProcess, ServeSettin
     """Return the engine, not started, and the settings, where a plan's file is no longer a preset."""
     from functools import partial
 
-    from ..engines.model import MODULES
+    from ..engines.model_loader import MODULES
     from ..engines.model_settings import ModelSettings
     from ..engines.remote.proxy import EngineProcess
 

@@ -11,7 +11,6 @@ import av
 import numpy as np
 import pytest
 from gated_engines import Failing, Gated
-from lipstream_server.media.file.growing_file import playable_bytes
 from live_server import (
     CALM,
     ask,
@@ -39,6 +38,7 @@ from lipstream_server.config.settings import ClipSettings, ServerSettings, Uploa
 from lipstream_server.engines.base import EngineError
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.media.file.formats import FileContainer
+from lipstream_server.media.file.growing_file import playable_bytes
 
 SHORT = CALM.replace(windows=WindowSettings(lengths=(8,)))
 

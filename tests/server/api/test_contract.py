@@ -10,7 +10,7 @@ import pytest
 from live_server import running
 from rest_client import ask_json
 
-from lipstream_bench.reliability.contract import run
+from lipstream_client.cli import run
 
 
 @pytest.mark.slow

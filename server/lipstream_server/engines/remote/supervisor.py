@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...config.settings import EngineSettings
+from ...config.live_settings import EngineSettings
 from ..base import EngineGoneError, EngineHealth, EngineLostError
 from ..interface import RestorableEngine
 from .messages import EngineFacts
@@ -42,7 +42,7 @@ class EngineSupervisor:
         self.avatars: dict[str, bytes] = {}
         self.call_timeout = 0.0
         self._make, self._settings, self._preload = make, settings, preload
-        self._policy = RestartPolicy(settings.most_losses, settings.losses_seconds)
+        self._policy = RestartPolicy(settings.max_restarts, settings.restart_period_seconds)
         self._streams = RemoteStreams()
         self._closing = threading.Event()
         self._worker_lock = threading.Lock()  # `close` must not miss a worker that is just being started
@@ -60,7 +60,7 @@ class EngineSupervisor:
             self.worker = worker
             if self._closing.is_set():
                 worker.kill()
-        self.facts = worker.receive_facts(self._settings.load_seconds)
+        self.facts = worker.receive_facts(self._settings.load_timeout_seconds)
         return worker
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class EngineSupervisor:
             EngineLostError: The process died at every attempt.
         """
         cause: WorkerDiedError | None = None
-        for _ in range(self._settings.tries):
+        for _ in range(self._settings.max_attempts):
             worker = self.running_worker()
             try:
                 return attempt(worker)
@@ -93,7 +93,7 @@ class EngineSupervisor:
                 cause = error
                 self.restart(error)
         raise EngineLostError(
-            f"{method} was tried {self._settings.tries} times, and each time the engine was lost: {cause}"
+            f"{method} was tried {self._settings.max_attempts} times, and each time the engine was lost: {cause}"
         )
 
     def run(self, worker: EngineWorker, method: str, *arguments: object) -> Any:
@@ -121,7 +121,7 @@ class EngineSupervisor:
             try:
                 worker = self.start()
                 for avatar, snapshot in self.avatars.items():
-                    worker.call("restore_avatar", (avatar, snapshot), self._settings.call_seconds)
+                    worker.call("restore_avatar", (avatar, snapshot), self._settings.call_timeout_seconds)
                 break
             except WorkerDiedError as error:
                 cause = error
@@ -136,20 +136,22 @@ class EngineSupervisor:
     def _timeout(self, method: str, arguments: Sequence[object]) -> float:
         settings = self._settings
         if method in (COUNT_STREAMS, "device_state"):
-            return settings.window_seconds
+            return settings.window_timeout_seconds
         if method != "generate" or not self._seconds_per_frame:
-            return settings.call_seconds
+            return settings.call_timeout_seconds
         (requests,) = arguments
         assert isinstance(requests, list)
         frames: int = sum(request.frames for request in requests)
-        return max(settings.window_seconds, settings.window_factor * self._seconds_per_frame * frames)
+        return max(
+            settings.window_timeout_seconds, settings.window_timeout_factor * self._seconds_per_frame * frames
+        )
 
     def _wait_before_restart(self, seconds: float | None) -> None:
         if seconds is None:
             self.health = replace(self.health, state="lost")
             settings = self._settings
             raise EngineGoneError(
-                f"the engine was lost more than {settings.most_losses} times within {settings.losses_seconds:g} s and is "
+                f"the engine was lost more than {settings.max_restarts} times within {settings.restart_period_seconds:g} s and is "
                 "not started again: look into the log above, then restart the server"
             )
         if self._closing.wait(seconds):
