@@ -9,9 +9,9 @@ from keyed_server import (
     PICTURE,
     TOKENS,
     bearer,
-    farewell,
     keyed,
     keys,
+    refused_connection,
 )
 from live_server import (
     CALM,
@@ -88,7 +88,7 @@ async def test_websocket_without_a_key_is_refused_by_status_or_by_message(data: 
             [SUBPROTOCOL, TOKEN_SUBPROTOCOL + "eyJ0.eyJ1.x"],
             [SUBPROTOCOL, TOKEN_SUBPROTOCOL + server.key],
         ):
-            error, closing, code = await farewell(server.address, subprotocols=offered)
+            error, closing, code = await refused_connection(server.address, subprotocols=offered)
             assert (error.code, error.fatal, closing.reason, code) == (
                 "unauthorized",
                 True,
@@ -158,7 +158,7 @@ async def test_request_rate_limit_of_a_key_is_enforced(data: Path) -> None:
         assert (status, said["code"]) == (429, "too_many_requests")
         assert 1 <= int(headers["retry-after"]) <= 20
         more = bearer(server.key) | {"subprotocols": [SUBPROTOCOL]}
-        error, _, code = await farewell(server.address, **more)
+        error, _, code = await refused_connection(server.address, **more)
         assert (error.code, code) == ("busy", CloseCode.BUSY)
         with pytest.raises(InvalidStatus, match="429"):
             async with connected(server.address, **bearer(server.key)):
