@@ -1,4 +1,4 @@
-"""A server that asks for keys, and what tests of it send and read."""
+"""Server that requires API keys, and helpers for tests of it."""
 
 import contextlib
 import io
@@ -35,7 +35,7 @@ QUICK = CALM.replace(access=AccessSettings(key_cache_ttl_seconds=0.1))
 
 @dataclass(frozen=True)
 class Keyed:
-    """A server that asks for keys, and the commands on its data."""
+    """A server that requires API keys, its data directory, and one key."""
 
     address: str
     data: Path
@@ -61,7 +61,7 @@ class Keyed:
 
 
 def keys(data: Path, *words: str) -> list[str]:
-    """What `lipstream keys` prints, typed while a server may run."""
+    """Run `lipstream keys` and return the printed lines; a server may be running."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         assert run(["keys", words[0], *words[1:], "--data", str(data)]) == 0
@@ -83,8 +83,8 @@ def browser(token: str) -> dict[str, Any]:
     return {"subprotocols": [SUBPROTOCOL, TOKEN_SUBPROTOCOL + token]}
 
 
-async def farewell(address: str, **more: Any) -> tuple[Error, SessionClosing, int | None]:
-    """What a client that offers the protocol is told."""
+async def refused_connection(address: str, **more: Any) -> tuple[Error, SessionClosing, int | None]:
+    """Connect with the subprotocol; return the error, session.closing and the close code."""
     async with connected(address, **more) as client:
         code = await client.to_the_end()
     error, closing = client.received

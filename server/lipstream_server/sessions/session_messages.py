@@ -79,13 +79,16 @@ class StatsBuilder:
 
     def warning(self) -> str | None:
         """Return what went wrong since the last stats, None for nothing."""
+        return self._warning(self._health())
+
+    def _warning(self, health: EngineHealth) -> str | None:
         repeats = self._conversation.counters.repeated_frames - self._reported_repeats
         skipped = self._pacer.skipped - self._reported_skipped
         warnings = []
         if repeats:
             warnings.append(f"{repeats} frames were not ready in time; the last frame was repeated")
-        if self.has_engine_news:
-            warnings.append(_describe(self._health()))
+        if health != self._reported_health:
+            warnings.append(_describe(health))
         if skipped:
             warnings.append(f"the media clock was set back by {skipped * 1000:.0f} ms")
         return "; ".join(warnings) or None
@@ -93,8 +96,9 @@ class StatsBuilder:
     def build(self) -> Stats:
         """Return `stats` and reset what the next warning and lateness start from."""
         conversation, counters = self._conversation, self._conversation.counters
-        warning = self.warning()
-        health = self._reported_health = self._health()
+        health = self._health()  # read once, because the device thread may change it
+        warning = self._warning(health)
+        self._reported_health = health
         self._reported_repeats, self._reported_skipped = counters.repeated_frames, self._pacer.skipped
         return Stats(
             state=conversation.state,

@@ -51,7 +51,7 @@ async def test_token_ends_with_its_expiry_or_key_and_outlives_a_restart(data: Pa
     async with keyed(data, "--sessions", "1") as server:
         short, long = await server.token(connect_seconds=0.01), await server.token()
         await asyncio.sleep(1.1)  # expiry is rounded up to whole seconds
-        error, _, code = await farewell(server.address, **browser(short["token"]))
+        error, _, code = await refused_connection(server.address, **browser(short["token"]))
         assert ("begin a session is over" in error.message, code) == (True, 4401)
         async with (
             connected(server.address, SessionStart(), **bearer(server.key)),
@@ -63,7 +63,7 @@ async def test_token_ends_with_its_expiry_or_key_and_outlives_a_restart(data: Pa
             assert isinstance(client.received[0], SessionReady)
             keys(data, "rm", "first")
             assert await client.to_the_end() == CloseCode.UNAUTHORIZED
-        error, _, _ = await farewell(address, **browser(long["token"]))
+        error, _, _ = await refused_connection(address, **browser(long["token"]))
         assert "the key that this token was made with is not valid any more" in error.message
 
 
@@ -93,5 +93,5 @@ async def test_server_without_keys_issues_and_enforces_tokens() -> None:
             ready = client.received[0]
             assert isinstance(ready, SessionReady)
             assert ready.avatar == "green"
-        error, _, code = await farewell(address, **browser(token[:-9]))
+        error, _, code = await refused_connection(address, **browser(token[:-9]))
         assert (error.code, code) == ("unauthorized", CloseCode.UNAUTHORIZED)

@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from live_server import Client, connected, get, tone
+from live_server import (
+    Client,
+    SessionEnd,
+    UtteranceEnd,
+    connected,
+    get,
+    tone,
+    until_ready,
+)
 from rest_client import (
     CLIPS,
     finished,
@@ -49,6 +57,7 @@ async def test_log_lines_are_json_and_report_events_without_secrets(tmp_path: Pa
     with serving(tmp_path / "data", "--log-format", "json", "--max-sessions", "1") as process:
         address = process.address
         session = await run_session(address)
+        await until_ready(int(address.rpartition(":")[2]))  # its slot is free again
         async with connected(address, SessionStart()), connected(address) as refused:
             await refused.send(SessionStart())
             await refused.to_the_end()
