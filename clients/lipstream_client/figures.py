@@ -45,9 +45,9 @@ class Figures:
         return self.lengths.frames / clock if clock > 0 else 0.0
 
     @property
-    def late_frames(self) -> int:
+    def repeated_frames(self) -> int:
         """Pictures that were not made in time, so that the one before was held."""
-        return self.stats.late_frames if self.stats else 0
+        return self.stats.repeated_frames if self.stats else 0
 
     def line(self) -> str:
         """How it goes, in a line for a terminal."""
@@ -69,4 +69,4 @@ class Figures:
         return f"{self.frames_per_second:.1f} a second, skew {self.lengths.skew * 1000:+.0f} ms"
 
     def _late(self) -> str:
-        return f"{self.late_frames} late"
+        return f"{self.repeated_frames} late"

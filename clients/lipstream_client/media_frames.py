@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lipstream_server.protocol import (
+    MediaTag,
     ServerMessage,
     SessionReady,
-    Tag,
-    Tagged,
+    TaggedMedia,
 )
 
 from .errors import StreamError
@@ -74,12 +74,12 @@ def decode_media(message: bytes, ready: SessionReady) -> Picture | Sound:
             f"ask for one: SessionStart(container='rgb')"
         )
     try:
-        unit = Tagged.unpack(message)
-        if unit.tag is Tag.PCM:
+        unit = TaggedMedia.unpack(message)
+        if unit.tag is MediaTag.PCM:
             samples = np.frombuffer(unit.payload, "<i2").astype(np.int16, copy=False)
             time = unit.position / ready.audio_rate
             return Sound(unit.position, time, unit.utterance, ready.audio_rate, samples)
-        pixels = _jpeg(unit.payload) if unit.tag is Tag.JPEG else np.frombuffer(unit.payload, np.uint8)
+        pixels = _jpeg(unit.payload) if unit.tag is MediaTag.JPEG else np.frombuffer(unit.payload, np.uint8)
         pixels = pixels.reshape(ready.height, ready.width, 3)
     except (ValueError, UnidentifiedImageError) as error:
         raise StreamError(f"the server sent media that does not fit its session: {error}") from error

@@ -96,7 +96,7 @@ async def stream_audio(
 
 def ahead(client: StreamClient) -> float:
     """Seconds of audio that a connected client may send before their time: what the server lets wait, less a little."""
-    limit = client.ready.limits.backlog_ms / 1000 if client.ready else 0.0
+    limit = client.ready.limits.buffered_ms / 1000 if client.ready else 0.0
     return max(_PIECE_SECONDS, limit - _SPARE_SECONDS)
 
 

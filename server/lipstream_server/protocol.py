@@ -1,8 +1,8 @@
-"""The wire: every message of `GET /v1/stream`, once, for the server and for its clients.
+"""Messages of the streaming protocol `GET /v1/stream`, shared by the server and its clients.
 
-Control is JSON in text messages, each with a `type`; media is binary. Two closed unions, `ClientMessage` and
-`ServerMessage`, say what exists; an unknown type or key is refused. Times on the wire are milliseconds of media, counted in
-samples. Imports nothing but pydantic, so that a client can use it alone.
+Control messages are JSON in text frames, each with a `type`; media is binary. `ClientMessage` and `ServerMessage` are closed
+unions: an unknown type or key is rejected. Times are milliseconds of media, counted in samples. The module imports only
+pydantic, so that a client can use it on its own.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 PATH = "/v1/stream"
 SUBPROTOCOL = "lipstream.v1"
-"""What a browser offers beside its token; a server that is offered it says in the protocol why it refuses."""
-TOKEN_SUBPROTOCOL = "lipstream.token."  # noqa: S105  # what stands before a token
-"""Browsers cannot set headers of a WebSocket: a token is offered as one more subprotocol, this and the token."""
+"""Subprotocol that a browser offers beside its token; the server then rejects a session by protocol messages, not HTTP 401."""
+TOKEN_SUBPROTOCOL = "lipstream.token."  # noqa: S105  # a prefix, not a secret
+"""Prefix of the subprotocol that carries a session token: browsers cannot set headers of a WebSocket."""
 MAX_MESSAGE_BYTES = 1 << 20
-"""A larger message ends the connection with close code 1009."""
+"""Largest message; a larger one ends the connection with close code 1009."""
 
 
 class CloseCode(IntEnum):
-    """How the server ends a connection; the reason is a word of `Reason`."""
+    """WebSocket close codes of the server; the close reason is a `Reason`."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -39,32 +39,30 @@ class CloseCode(IntEnum):
 
 
 class ErrorCode(StrEnum):
-    """What was wrong. Which of them end the session is in the server room's README."""
+    """Error codes; `Error.fatal` says whether the session ends."""
 
     BAD_MESSAGE = "bad_message"  # not JSON, an unknown type or key, a value out of range
-    BAD_AUDIO = (
-        "bad_audio"  # base64 that is none, or bytes that end in the middle of a sample at the utterance's end
-    )
-    NOT_STARTED = "not_started"  # anything before session.start
+    BAD_AUDIO = "bad_audio"  # invalid base64, or an utterance that ends within a sample
+    NOT_STARTED = "not_started"  # a message before session.start
     ALREADY_STARTED = "already_started"
     UNKNOWN_AVATAR = "unknown_avatar"
     UNKNOWN_PRESET = "unknown_preset"
-    BACKLOG_FULL = "backlog_full"
-    UNAUTHORIZED = "unauthorized"  # a key or token that is missing, wrong, at its end, or for another avatar
+    BUFFER_FULL = "buffer_full"  # more audio than Limits.buffered_ms would wait
+    UNAUTHORIZED = "unauthorized"  # a key or token that is missing, invalid, expired or for another avatar
     BUSY = "busy"
     TOO_MANY_ERRORS = "too_many_errors"
     INTERNAL = "internal"
-    ENGINE_LOST = "engine_lost"  # the engine failed too often and is not started again
+    ENGINE_LOST = "engine_lost"  # the engine failed too often and is not restarted
 
 
 class Message(BaseModel):
-    """Unknown keys are refused, values are not coerced, messages do not change."""
+    """Base of all messages: unknown keys are rejected, values are not coerced, instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class AudioFormat(Message):
-    """How the client's audio is encoded: little endian, channels interleaved."""
+    """Encoding of the client's audio: little endian, channels interleaved, `rate` in Hz."""
 
     encoding: Literal["s16le", "f32le"] = "s16le"
     rate: Annotated[int, Field(ge=8_000, le=48_000)] = 16_000
@@ -72,7 +70,7 @@ class AudioFormat(Message):
 
     @property
     def sample_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
+        """Bytes of one sample frame (one sample of each channel)."""
         return self.channels * (2 if self.encoding == "s16le" else 4)
 
 
@@ -98,7 +96,13 @@ EventId = Annotated[str, Field(max_length=200)]
 
 
 class SessionStart(Message):
-    """The first message. avatar, preset: None for the server's own. idle: a face that breathes, or one that is still."""
+    """Start the session; the first message.
+
+    Attributes:
+        avatar: Name of an avatar, None for the server's default.
+        preset: Name of a sampling plan, None for the server's default.
+        idle: What is shown between utterances: an animated face ("alive") or one frame ("still").
+    """
 
     type: Literal["session.start"] = "session.start"
     avatar: Name | None = None
@@ -109,39 +113,39 @@ class SessionStart(Message):
 
 
 class AudioAppend(Message):
-    """Audio for clients that cannot send binary messages: base64 of the same bytes."""
+    """Audio as base64, for clients that cannot send binary messages."""
 
     type: Literal["audio.append"] = "audio.append"
     audio: Annotated[str, Field(max_length=MAX_MESSAGE_BYTES)]
 
 
 class UtteranceEnd(Message):
-    """Nothing more belongs to this utterance: say what is left, close the mouth."""
+    """End the open utterance: its remaining audio is shown, then the mouth closes."""
 
     type: Literal["utterance.end"] = "utterance.end"
 
 
 class Interrupt(Message):
-    """Be silent: everything that has not been sent is dropped."""
+    """Drop all audio and frames that have not been sent."""
 
     type: Literal["interrupt"] = "interrupt"
 
 
 class SessionEnd(Message):
-    """Stop at once, flush the media, close. Who wants the last words waits for their `utterance.ended` first."""
+    """End the session at once: flush the media and close. Wait for `utterance.ended` first to receive all speech."""
 
     type: Literal["session.end"] = "session.end"
 
 
 class Ping(Message):
-    """Answered by `pong` with the same id."""
+    """Request a `pong` with the same id."""
 
     type: Literal["ping"] = "ping"
     id: EventId | None = None
 
 
 class StatsRequest(Message):
-    """Answered by `stats`."""
+    """Request `stats`."""
 
     type: Literal["stats"] = "stats"
 
@@ -156,17 +160,29 @@ ClientMessage = Annotated[
 
 
 class Limits(Message):
-    """What the session is held to. backlog_ms: most audio received and not yet shown; max_seconds: of the session."""
+    """Limits of a session.
 
-    message_bytes: int
-    backlog_ms: int
-    idle_seconds: float
+    Attributes:
+        max_message_bytes: Largest message of the client.
+        buffered_ms: Most audio that may be received and not yet sent as media.
+        idle_timeout_seconds: Longest time without a message of the client.
+        max_seconds: Longest duration of the session.
+    """
+
+    max_message_bytes: int
+    buffered_ms: int
+    idle_timeout_seconds: float
     max_seconds: float
 
 
 class SessionReady(Message):
-    """Media follows. media_type: for MediaSource, with codecs. fragment_frames: frames a fragment, or a burst, at most.
-    digital_source_type: how the media was made, in IPTC's vocabulary; the only label of containers that hold none.
+    """Report that the session has started; binary media follows.
+
+    Attributes:
+        media_type: MIME type with codecs, as MediaSource takes it.
+        audio_rate: Sample rate of the audio that is sent, in Hz.
+        fragment_frames: Most frames in one fragment.
+        digital_source_type: IPTC digital source type of the media; the only label of containers without metadata.
     """
 
     type: Literal["session.ready"] = "session.ready"
@@ -185,16 +201,27 @@ class SessionReady(Message):
 
 
 class UtteranceStarted(Message):
-    """The binary messages that follow show this utterance. at_ms: media time; waited_ms: since its first byte arrived."""
+    """Report that the binary messages that follow show this utterance.
+
+    Attributes:
+        at_ms: Media time of its first frame.
+        latency_ms: Time from the arrival of its first byte to its first frame.
+    """
 
     type: Literal["utterance.started"] = "utterance.started"
     utterance: int
     at_ms: float
-    waited_ms: float
+    latency_ms: float
 
 
 class UtteranceEnded(Message):
-    """The binary messages that follow do not show it any more. position_ms: how much of its audio was sent."""
+    """Report that the binary messages that follow no longer show this utterance.
+
+    Attributes:
+        utterance: Its number, None where an `interrupt` found none.
+        at_ms: Media time of its end.
+        position_ms: Duration of its audio that was sent.
+    """
 
     type: Literal["utterance.ended"] = "utterance.ended"
     utterance: int | None
@@ -203,33 +230,50 @@ class UtteranceEnded(Message):
     interrupted: bool
 
 
-class DelayParts(Message):
-    """What a delay is made of, in the order of time, milliseconds.
+class LatencyParts(Message):
+    """Parts of a first-frame latency in the order in which they pass, in milliseconds.
 
-    gathering: until there was audio enough for the first window. queueing: for the device. hearing, denoising, decoding: of that
-    window. holding: until those after it were bound to come in time. encoding, sending: of the media that shows its first frame.
+    Attributes:
+        buffering_ms: Until there was enough audio for the first window.
+        queueing_ms: Until the device was free.
+        audio_encoding_ms: Audio encoder, of the first window.
+        denoising_ms: Denoiser, of the first window.
+        decoding_ms: Autoencoder, of the first window.
+        startup_delay_ms: Until the next windows were sure to be ready in time.
+        encoding_ms: Encoding of the media with the first frame.
+        sending_ms: Sending of the media with the first frame.
     """
 
-    gathering_ms: float
+    buffering_ms: float
     queueing_ms: float
-    hearing_ms: float
+    audio_encoding_ms: float
     denoising_ms: float
     decoding_ms: float
-    holding_ms: float
+    startup_delay_ms: float
     encoding_ms: float
     sending_ms: float
 
 
 class Stats(Message):
-    """How the session does. warning: None, or why pictures are held or time was skipped, since the last stats.
+    """Statistics of a session; counters run since its start.
 
-    state: idle, speaking (an utterance is open), draining (its end is known). backlog_ms: audio received and not yet sent.
-    late_frames: frames for which the last picture was held because the model was late; starved_frames: because the client's
-    audio was. repaired_samples: that were not finite or louder than full scale. delay_ms: from audio to its picture at
-    the last start of an utterance, None before; delay: its parts. lateness_ms: worst of a fragment against the clock.
-    skipped_ms: by which the clock was set back because the server could not keep up. engine: "restarting" while it has failed and
-    is brought back; the last picture is held, the sound goes on, and so do the pictures afterwards. engine_restarts: since the
-    server was started.
+    Attributes:
+        state: idle, speaking (an utterance is open) or draining (its end is known and not all has been sent).
+        media_ms: Media time that has been sent.
+        frames: Frames that have been sent, of which the next three are parts.
+        idle_frames: Frames while no utterance was shown.
+        repeated_frames: Frames that repeat the last one because the next was not ready.
+        underrun_frames: Frames that repeat the last one because the client's audio came too late.
+        buffered_ms: Audio received and not yet sent as media.
+        latency_ms: First-frame latency of the last utterance, None before the first.
+        latency: Parts of `latency_ms`.
+        lateness_ms: Largest lateness of a fragment since the last stats.
+        skipped_ms: Time by which the media clock was set back because the server could not keep up.
+        repaired_samples: Samples that were not finite or beyond full scale.
+        sessions: Sessions of the server.
+        engine: "restarting" while a failed engine is started again; audio goes on, the last frame is repeated.
+        engine_restarts: Restarts of the engine since the server's start.
+        warning: Frames that were repeated, time that was skipped and engine restarts since the last stats, or None.
     """
 
     type: Literal["stats"] = "stats"
@@ -237,11 +281,11 @@ class Stats(Message):
     media_ms: float
     frames: int
     idle_frames: int
-    late_frames: int
-    starved_frames: int
-    backlog_ms: float
-    delay_ms: float | None
-    delay: DelayParts | None
+    repeated_frames: int
+    underrun_frames: int
+    buffered_ms: float
+    latency_ms: float | None
+    latency: LatencyParts | None
     lateness_ms: float
     skipped_ms: float
     repaired_samples: int
@@ -252,7 +296,12 @@ class Stats(Message):
 
 
 class Error(Message):
-    """What was wrong with what the client sent. fatal: `session.closing` and the close follow. retry_after: seconds."""
+    """Report a failed request of the client, or why the session ends.
+
+    Attributes:
+        fatal: Whether `session.closing` and the close of the connection follow.
+        retry_after: Seconds after which to try again.
+    """
 
     type: Literal["error"] = "error"
     code: ErrorCode
@@ -262,8 +311,10 @@ class Error(Message):
 
 
 class SessionClosing(Message):
-    """The last message of a session. With seconds_left, which only a server that stops says, it comes in advance: the session goes
-    on for so long, and then ends.
+    """Announce the end of the session; the last message before the close.
+
+    Attributes:
+        seconds_left: Set only by a server that drains: the message comes in advance, and the session ends after so many seconds.
     """
 
     type: Literal["session.closing"] = "session.closing"
@@ -272,6 +323,8 @@ class SessionClosing(Message):
 
 
 class Pong(Message):
+    """Answer a `ping`."""
+
     type: Literal["pong"] = "pong"
     id: EventId | None = None
 
@@ -285,11 +338,11 @@ CLIENT_MESSAGES: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
 SERVER_MESSAGES: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
 
 
-# Binary media of the containers `jpeg` and `rgb`: a header, then the payload.
+# Binary media of the containers `jpeg` and `rgb`: a header of 16 bytes, then the payload.
 
 
-class Tag(IntEnum):
-    """What a tagged binary message holds."""
+class MediaTag(IntEnum):
+    """Kinds of payload of a `TaggedMedia` message."""
 
     JPEG = 1
     PCM = 2
@@ -300,27 +353,34 @@ _HEADER = struct.Struct(">BBHIQ")
 HEADER_BYTES = _HEADER.size
 
 
-class Tagged(BaseModel):
-    """One tagged message: a picture (JPEG, or RGB rows of the session's size), or s16le mono sound.
+class TaggedMedia(BaseModel):
+    """One binary message: a frame (JPEG, or RGB rows of the session's size) or s16le mono audio.
 
-    utterance: 0 while nobody speaks. position: of a picture its number, of sound the number of its first sample, both since
-    the session began; a picture stands at position / fps, a sample at position / audio_rate seconds.
+    Attributes:
+        utterance: Number of the utterance, 0 while none is shown.
+        position: Number of the frame, or of the first audio sample, since the session's start; the time in seconds is
+            `position / fps`, or `position / audio_rate`.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    tag: Tag
+    tag: MediaTag
     utterance: int
     position: int
     payload: bytes
 
     def pack(self) -> bytes:
+        """Return the message as bytes."""
         return _HEADER.pack(self.tag, 0, 0, self.utterance, self.position) + self.payload
 
     @classmethod
-    def unpack(cls, message: bytes) -> Tagged:
-        """Raises ValueError when it is shorter than its header or has an unknown tag."""
+    def unpack(cls, message: bytes) -> TaggedMedia:
+        """Parse a message.
+
+        Raises:
+            ValueError: It is shorter than its header or has an unknown tag.
+        """
         if len(message) < HEADER_BYTES:
             raise ValueError(f"expected at least {HEADER_BYTES} bytes, got {len(message)}")
         tag, _, _, utterance, position = _HEADER.unpack_from(message)
-        return cls(tag=Tag(tag), utterance=utterance, position=position, payload=message[HEADER_BYTES:])
+        return cls(tag=MediaTag(tag), utterance=utterance, position=position, payload=message[HEADER_BYTES:])

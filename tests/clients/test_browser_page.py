@@ -142,7 +142,7 @@ async def test_javascript_protocol_reproduces_golden_messages(browser: Browser) 
                 tagged: tagged.map((each) => {
                   const unit = wire.unpackTagged(bytes(each.bytes).buffer);
                   const { position, utterance, payload } = unit;
-                  const tag = Object.keys(wire.Tag).find((name) => wire.Tag[name] === unit.tag);
+                  const tag = Object.keys(wire.MediaTag).find((name) => wire.MediaTag[name] === unit.tag);
                   return { tag, utterance, position, payload: hex(payload), bytes: hex(wire.packTagged(unit)) };
                 }),
               };
@@ -337,9 +337,13 @@ async def test_page_falls_back_to_vp8_and_explains_a_missing_media_source(browse
 
 async def test_page_fits_small_screens_and_names_every_control(browser: Browser) -> None:
     async with running(page=SERVED) as address, open_page(browser, address) as page:
-        for width, height in ((320, 568), (390, 844), (844, 390), (1280, 800)):
+        for width, height in ((320, 568), (390, 844), (844, 390), (960, 600), (1280, 800)):
             await page.set_viewport_size({"width": width, "height": height})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert await page.evaluate(
+                "[...document.querySelectorAll('.stage *')].every((each) =>"
+                " each.getBoundingClientRect().right <= each.closest('.stage').getBoundingClientRect().right)"
+            )
         unnamed = await page.evaluate(
             "[...document.querySelectorAll('button, input')].filter((each) =>"
             " !(each.textContent.trim() || each.ariaLabel || each.labels?.length)).length"

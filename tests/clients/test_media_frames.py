@@ -21,12 +21,12 @@ from lipstream_client.sync import SyncStreamClient, stream_to_file, talk
 from lipstream_server.engines.stub import COLOURS
 from lipstream_server.protocol import (
     Container,
+    MediaTag,
     Pong,
     SessionClosing,
     SessionStart,
     Stats,
-    Tag,
-    Tagged,
+    TaggedMedia,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -68,8 +68,8 @@ async def test_media_that_does_not_fit_is_told() -> None:
                 decode_media(bytes(100), client.ready)
         async with StreamClient(f"ws://{address}", SessionStart(container="rgb")) as client:
             assert client.ready is not None
-            for tag in (Tag.RGB, Tag.JPEG):
-                message = Tagged(tag=tag, utterance=0, position=0, payload=bytes(10)).pack()
+            for tag in (MediaTag.RGB, MediaTag.JPEG):
+                message = TaggedMedia(tag=tag, utterance=0, position=0, payload=bytes(10)).pack()
                 with pytest.raises(StreamError, match="does not fit its session"):
                     decode_media(message, client.ready)
             with pytest.raises(StreamError, match="at least 16 bytes"):

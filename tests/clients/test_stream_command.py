@@ -133,7 +133,7 @@ async def test_figures_of_many_streams_are_one_line_of_json(speech: Path) -> Non
     assert said.count(b"\n") == 1
     told = json.loads(said)
     assert (told["streams"], told["served"], told["refused"], told["refusal"]) == (2, 2, 0, None)
-    assert all(len(told[key]) == 2 for key in ("first_frame_ms", "frames", "late_frames", "skew_ms"))
+    assert all(len(told[key]) == 2 for key in ("first_frame_ms", "frames", "repeated_frames", "skew_ms"))
 
 
 class Device(ModuleType):

@@ -29,7 +29,7 @@ from lipstream_client.streaming import (
 )
 from lipstream_client.sync import BytesSink
 from lipstream_server.config.settings import ServerSettings
-from lipstream_server.sessions.conversation import TalkSettings
+from lipstream_server.sessions.conversation import ConversationSettings
 
 
 async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
 
 
 async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=TalkSettings(backlog=2.5))
+    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(backlog=2.5))
     sink = BytesSink()
     async with running(settings=settings) as address:
         figures = await stream_audio(f"ws://{address}", tone(3.2), [sink], pace=0.0)
@@ -72,7 +72,7 @@ async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
 
 async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
     """Longer than the server's patience: two utterances, and all of both is shown."""
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=TalkSettings(gap=0.2))
+    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(gap=0.2))
 
     async def halting() -> AsyncGenerator[bytes]:
         yield tone(0.4)
@@ -84,7 +84,7 @@ async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
         await stream(client, halting(), [sink], figures)
     assert figures.sent == pytest.approx(0.8)
     assert figures.stats is not None
-    spoken = figures.stats.frames - figures.stats.idle_frames - figures.stats.starved_frames
+    spoken = figures.stats.frames - figures.stats.idle_frames - figures.stats.underrun_frames
     assert spoken == 2 * (10 + CALM.windows.tail)
 
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from lipstream_server.protocol import (
     CLIENT_MESSAGES,
     SERVER_MESSAGES,
-    Tag,
-    Tagged,
+    MediaTag,
+    TaggedMedia,
 )
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "stream_messages.json").read_text())
@@ -39,7 +39,7 @@ def test_every_message_has_been_recorded() -> None:
 
 @pytest.mark.parametrize("tagged", GOLDEN["tagged"], ids=lambda tagged: tagged["tag"])
 def test_tagged_media_is_read_and_written_alike(tagged: dict) -> None:
-    unit = Tagged.unpack(bytes.fromhex(tagged["bytes"]))
+    unit = TaggedMedia.unpack(bytes.fromhex(tagged["bytes"]))
     assert (unit.tag.name, unit.utterance, unit.position) == (
         tagged["tag"],
         tagged["utterance"],
@@ -55,7 +55,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         CLIENT_MESSAGES.validate_json(text)
 
 
-@given(st.sampled_from(Tag), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary())
-def test_any_tagged_message_comes_back(tag: Tag, utterance: int, position: int, payload: bytes) -> None:
-    unit = Tagged(tag=tag, utterance=utterance, position=position, payload=payload)
-    assert Tagged.unpack(unit.pack()) == unit
+@given(st.sampled_from(MediaTag), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary())
+def test_any_tagged_message_comes_back(tag: MediaTag, utterance: int, position: int, payload: bytes) -> None:
+    unit = TaggedMedia(tag=tag, utterance=utterance, position=position, payload=payload)
+    assert TaggedMedia.unpack(unit.pack()) == unit

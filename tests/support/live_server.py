@@ -30,14 +30,14 @@ from lipstream_server.protocol import (
     StatsRequest,
     UtteranceEnd,
 )
-from lipstream_server.sessions.conversation import TalkSettings
+from lipstream_server.sessions.conversation import ConversationSettings
 from lipstream_server.sessions.window_planner import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
 # An utterance is one window: nothing comes late, however busy the machine is that runs the tests. Every picture is its own.
-CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=TalkSettings(fade=0))
+CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=ConversationSettings(fade=0))
 
 
 @asynccontextmanager

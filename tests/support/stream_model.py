@@ -1,10 +1,10 @@
 """What a client may believe of a session: held against everything that the server sends, whatever the client did."""
 
 from lipstream_server.protocol import (
+    MediaTag,
     SessionStart,
     Stats,
-    Tag,
-    Tagged,
+    TaggedMedia,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -31,7 +31,7 @@ class Expected:
 
     def take(self, message: object) -> None:
         if isinstance(message, bytes):
-            self.media(Tagged.unpack(message))
+            self.media(TaggedMedia.unpack(message))
         elif isinstance(message, UtteranceStarted):
             assert message.utterance == self.ended + 1
             assert self.showing == 0
@@ -51,18 +51,18 @@ class Expected:
             assert self.position_ms <= self.heard_ms + self.ended  # rates round up to a sample
         elif isinstance(message, Stats):
             assert message.media_ms == message.frames * 40 >= self.pictures * 40
-            assert message.frames >= message.idle_frames + message.late_frames + message.starved_frames
-            assert 0 <= message.backlog_ms <= 1000 * self.backlog + 1
+            assert message.frames >= message.idle_frames + message.repeated_frames + message.underrun_frames
+            assert 0 <= message.buffered_ms <= 1000 * self.backlog + 1
 
-    def media(self, unit: Tagged) -> None:
+    def media(self, unit: TaggedMedia) -> None:
         """Positions go on without a gap, and everything is marked with the utterance that has been announced."""
         assert unit.utterance == self.showing
-        if unit.tag is Tag.PCM:
+        if unit.tag is MediaTag.PCM:
             assert unit.position == self.samples
             self.samples += len(unit.payload) // 2
             assert self.samples == self.pictures * 1920
         else:
-            assert unit.tag is Tag[self.start.container.upper()]
+            assert unit.tag is MediaTag[self.start.container.upper()]
             assert unit.position == self.pictures
             self.pictures += 1
             assert self.pictures * 1920 - self.samples <= 2 * 1920

@@ -11,9 +11,9 @@ from lipstream_client.recording import RATE
 from lipstream_client.stream_client import StreamClient
 from lipstream_server.protocol import (
     AudioFormat,
+    MediaTag,
     SessionStart,
-    Tag,
-    Tagged,
+    TaggedMedia,
     UtteranceEnded,
 )
 
@@ -41,10 +41,10 @@ async def interrupt(server: ServerProcess, speech: bytes, count: int) -> Interru
     async with StreamClient(server.url, start) as client:
         messages = aiter(client)
 
-        async def next_picture() -> Tagged:
+        async def next_picture() -> TaggedMedia:
             while True:
                 message = await anext(messages)
-                if isinstance(message, bytes) and (unit := Tagged.unpack(message)).tag is Tag.JPEG:
+                if isinstance(message, bytes) and (unit := TaggedMedia.unpack(message)).tag is MediaTag.JPEG:
                     return unit
 
         for _ in range(count):
@@ -66,7 +66,7 @@ async def interrupt(server: ServerProcess, speech: bytes, count: int) -> Interru
                     if isinstance(message, UtteranceEnded) and not answered:
                         answers.append(now)
                         answered = True
-                    if isinstance(message, bytes) and answered and Tagged.unpack(message).utterance == 0:
+                    if isinstance(message, bytes) and answered and TaggedMedia.unpack(message).utterance == 0:
                         idles.append(now)
                         break
         await client.end()

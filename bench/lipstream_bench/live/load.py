@@ -117,7 +117,7 @@ def table(found: Load) -> str:
             str(step.sessions),
             f"{step.lateness_ms.get('p50', 0):.0f}, {step.lateness_ms.get('p99', 0):.0f}",
             f"{100 * step.held:.1f} %",
-            f"{step.delay_ms.get('p50', 0):.0f}, {step.delay_ms.get('p95', 0):.0f}",
+            f"{step.latency_ms.get('p50', 0):.0f}, {step.latency_ms.get('p95', 0):.0f}",
             f"{step.cores:.2f}",
             f"{step.memory_mb:.0f}",
             "holds" if good(step) else "too many",

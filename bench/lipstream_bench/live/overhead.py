@@ -25,17 +25,17 @@ _WARM_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Overhead:
-    """lateness_ms: worst burst of each session and second against the clock. late_frames: of spoken_frames, those whose picture was
-    not there in time. delay_ms: from the first byte of each session to the media that shows it. cores: that the server took.
+    """lateness_ms: largest lateness of a fragment of each session and second. repeated_frames: of spoken_frames, those
+    whose next frame was not ready. latency_ms: first-frame latency of each session. cores: CPU cores that the server used.
     """
 
     sessions: int
     container: Container
     seconds: float
     lateness_ms: dict[str, float]
-    late_frames: int
+    repeated_frames: int
     spoken_frames: int
-    delay_ms: dict[str, float]
+    latency_ms: dict[str, float]
     skipped_ms: float
     cores: float
     memory_mb: float
@@ -43,7 +43,7 @@ class Overhead:
     @property
     def held(self) -> float:
         """The share of pictures in whose place the one before was shown."""
-        return self.late_frames / max(1, self.spoken_frames)
+        return self.repeated_frames / max(1, self.spoken_frames)
 
 
 async def load(
@@ -81,9 +81,9 @@ async def load(
         container=container,
         seconds=round(seconds, 1),
         lateness_ms=quantiles(lateness),
-        late_frames=sum(each.late_frames for each in last.values()),
+        repeated_frames=sum(each.repeated_frames for each in last.values()),
         spoken_frames=sum(each.frames - each.idle_frames for each in last.values()),
-        delay_ms=quantiles([each.delay_ms for each in last.values() if each.delay_ms is not None]),
+        latency_ms=quantiles([each.latency_ms for each in last.values() if each.latency_ms is not None]),
         skipped_ms=round(sum(each.skipped_ms for each in last.values()), 1),
         cores=round((server.cpu_seconds - cpu) / took, 2),
         memory_mb=round(server.memory_mb, 1),

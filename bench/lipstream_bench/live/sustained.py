@@ -11,7 +11,7 @@ from lipstream_client.recording import RATE
 from lipstream_client.stream_client import StreamClient
 from lipstream_server.protocol import (
     AudioFormat,
-    DelayParts,
+    LatencyParts,
     SessionStart,
     Stats,
     UtteranceEnded,
@@ -35,7 +35,7 @@ class Record:
 
     media: FragmentReader = field(default_factory=FragmentReader)
     delays: list[float] = field(default_factory=list)
-    parts: list[DelayParts] = field(default_factory=list)
+    parts: list[LatencyParts] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
     last: Stats | None = None
@@ -44,16 +44,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Sustained:
-    """late_frames: pictures that were held, of all. growth_ms: median delay of the last third over that of the first."""
+    """repeated_frames: pictures that were held, of all. growth_ms: median delay of the last third over that of the first."""
 
     minutes: float
     utterances: int
     frames: int
     frames_a_second: float
-    late_frames: int
+    repeated_frames: int
     skipped_ms: float
     skew_ms: float
-    delay_ms: dict[str, float]
+    latency_ms: dict[str, float]
     delay_parts_ms: dict[str, dict[str, float]]
     growth_ms: float
     lateness_ms: dict[str, float]
@@ -113,8 +113,8 @@ async def _watch(client: StreamClient, record: Record, began: asyncio.Queue[floa
         elif isinstance(message, Stats):
             record.last = message
             record.lateness.append(message.lateness_ms)
-            if message.delay is not None and len(record.parts) < len(record.delays):
-                record.parts.append(message.delay)
+            if message.latency is not None and len(record.parts) < len(record.delays):
+                record.parts.append(message.latency)
         elif isinstance(message, UtteranceEnded):
             if shows:  # it was never shown, and its beginning is not the next one's
                 began.get_nowait()
@@ -135,7 +135,7 @@ def _summary(record: Record, minutes: float) -> Sustained:
         quantiles(part, (0.5,)).get("p50", float("nan"))
         for part in (record.delays[:third], record.delays[-third:])
     ]
-    names = list(DelayParts.model_fields)
+    names = list(LatencyParts.model_fields)
     parts = {name: quantiles([getattr(part, name) for part in record.parts], (0.5, 0.95)) for name in names}
     memory = record.memory or [float("nan")]
     return Sustained(
@@ -143,10 +143,10 @@ def _summary(record: Record, minutes: float) -> Sustained:
         utterances=len(record.delays),
         frames=made.frames,
         frames_a_second=round(made.frames / record.seconds, 3) if record.seconds else 0.0,
-        late_frames=record.last.late_frames if record.last else -1,
+        repeated_frames=record.last.repeated_frames if record.last else -1,
         skipped_ms=record.last.skipped_ms if record.last else -1,
         skew_ms=round(1000 * made.skew, 1),
-        delay_ms=quantiles(record.delays),
+        latency_ms=quantiles(record.delays),
         delay_parts_ms=parts,
         growth_ms=round(middle[1] - middle[0], 1),
         lateness_ms=quantiles(record.lateness),

@@ -24,12 +24,12 @@ from lipstream_models.bundled import recording_path
 from lipstream_server.commands.demo import free_port
 from lipstream_server.protocol import (
     AudioFormat,
+    MediaTag,
     SessionClosing,
     SessionReady,
     SessionStart,
     Stats,
-    Tag,
-    Tagged,
+    TaggedMedia,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -59,7 +59,7 @@ class Session:
     shows: bool = False
     ended: bool = False
     restarts: int = 0
-    late_frames: int = 0
+    repeated_frames: int = 0
     told: bool = False
     closing: str = ""
     _last: bytes = b""
@@ -67,7 +67,7 @@ class Session:
     def take(self, message: object) -> None:
         match message:
             case bytes():
-                self._media(Tagged.unpack(message))
+                self._media(TaggedMedia.unpack(message))
             case SessionReady():
                 self.connections += 1
             case UtteranceStarted():
@@ -76,13 +76,13 @@ class Session:
                 self.shows, self.ended = False, True
                 self.position_ms += message.position_ms
             case Stats():
-                self.restarts, self.late_frames = message.engine_restarts, message.late_frames
+                self.restarts, self.repeated_frames = message.engine_restarts, message.repeated_frames
                 self.told = self.told or message.engine == "restarting"
             case SessionClosing():
                 self.closing = message.reason
 
-    def _media(self, unit: Tagged) -> None:
-        if unit.tag is Tag.PCM:
+    def _media(self, unit: TaggedMedia) -> None:
+        if unit.tag is MediaTag.PCM:
             self.samples += len(unit.payload) // 2
             return
         self.pictures += 1
@@ -135,7 +135,7 @@ class Outcome:
             said.append(
                 f"session {number}: {session.connections} connection, "
                 f"{session.position_ms:.0f} of {session.sent_ms:.0f} ms of sound, "
-                f"{session.samples} samples for {session.pictures} pictures, {session.late_frames} held, "
+                f"{session.samples} samples for {session.pictures} pictures, {session.repeated_frames} held, "
                 f"{session.restarts} restarts, told {'at once' if session.told else 'NEVER'}, closed {session.closing!r}"
             )
         said.append(f"torch in the server's process: {'YES' if self.torch_in_server else 'no'}")

@@ -201,7 +201,7 @@ async def _until_quiet(server: ServerProcess) -> None:
 
 
 def _look(server: ServerProcess, seconds: float) -> Sample:
-    tasks = _metric(server, "lipstream_tasks")
+    tasks = _metric(server, "lipstream_asyncio_tasks")
     return Sample(round(seconds, 1), round(server.memory_mb, 1), server.threads, int(tasks), server.files)
 
 

@@ -58,7 +58,7 @@ def summary(served: Sequence[Figures], refused: Sequence[StreamError]) -> dict[s
         "first_frame_ms": [round(delay, 1) for delay in delays],
         "frames": [each.lengths.frames for each in served],
         "frames_per_second": [round(each.frames_per_second, 2) for each in served],
-        "late_frames": [each.late_frames for each in served],
+        "repeated_frames": [each.repeated_frames for each in served],
         "skew_ms": [round(each.lengths.skew * 1000, 1) for each in served],
     }
 

@@ -92,8 +92,8 @@ def stream(
         typer.echo(f"{where}: interrupted, {figures.report()}")
         raise
     typer.echo(f"{where}: {figures.report()}")
-    if figures.late_frames > _NOTICED * figures.lengths.frames:
-        typer.echo(_TOO_SLOW.format(late=figures.late_frames), err=True)
+    if figures.repeated_frames > _NOTICED * figures.lengths.frames:
+        typer.echo(_TOO_SLOW.format(late=figures.repeated_frames), err=True)
 
 
 async def _source(client: StreamClient, speech: bytes | None, fast: bool) -> AsyncGenerator[bytes]:

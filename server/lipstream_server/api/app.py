@@ -19,7 +19,7 @@ from ..engines.base import Engine
 from ..http.problem_details import speak_problems
 from ..observability.drain import Drain
 from ..observability.metrics import Metrics
-from ..observability.telemetry import Watch
+from ..observability.telemetry import Telemetry
 from ..protocol import PATH, SUBPROTOCOL
 from ..scheduling.scheduler import device_thread
 from ..sessions.channel import Channel
@@ -58,7 +58,7 @@ def create_app(
     tracer: told of the windows of every session.
     """
     settings = settings or ServerSettings()
-    watch = Watch(Metrics(), Drain(settings.drain_seconds), tracer)
+    telemetry = Telemetry(Metrics(), Drain(settings.drain_seconds), tracer)
     found: list[Rest] = []
     failures: list[Exception] = []
 
@@ -75,7 +75,7 @@ def create_app(
             with _directory(data) as root:
                 async with opened(root, settings, keyed) as kept:
                     found.append(kept)
-                    await _serve(load, settings, watch, kept)
+                    await _serve(load, settings, telemetry, kept)
         except Exception as error:
             failures.append(error)
             if failed is None:
@@ -100,17 +100,17 @@ def create_app(
         lifespan=lifespan,
     )
 
-    app.state.watch = watch
+    app.state.telemetry = telemetry
 
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope["subprotocols"] else None)
         channel = Channel(socket, settings.send_seconds)
-        await serve(channel, settings, watch, find, caller_of(socket), lambda: rest().access)
+        await serve(channel, settings, telemetry, find, caller_of(socket), lambda: rest().access)
 
     app.include_router(
         probe_routes(
-            watch,
+            telemetry,
             lambda: found[0] if found else None,
             lambda: failures[0] if failures else None,
             settings.retry_seconds,
@@ -124,16 +124,20 @@ def create_app(
         app.include_router(page_routes(page))
     speak_problems(app)
     document(app)
-    app.add_middleware(Gate, access=lambda: rest().access, keyed=keyed, settings=settings, watch=watch)
+    app.add_middleware(
+        Gate, access=lambda: rest().access, keyed=keyed, settings=settings, telemetry=telemetry
+    )
     allow_origins(app, settings.access.origins)
     return app
 
 
-async def _serve(load: Callable[[], Engine], settings: ServerSettings, watch: Watch, kept: Rest) -> None:
+async def _serve(
+    load: Callable[[], Engine], settings: ServerSettings, telemetry: Telemetry, kept: Rest
+) -> None:
     """Load the model and serve with it, until this is cancelled."""
     device = device_thread()
     engine = await asyncio.get_running_loop().run_in_executor(device, load)
-    async with Service(engine, settings, kept.storage, device, watch) as service:
+    async with Service(engine, settings, kept.storage, device, telemetry) as service:
         kept.service = service
         try:
             await service.warm_up()

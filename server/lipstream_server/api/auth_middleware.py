@@ -23,7 +23,7 @@ from ..busy import BusyError
 from ..config.settings import ServerSettings
 from ..http.problem_details import Problem, problem_of, respond
 from ..observability.logs import log_event
-from ..observability.telemetry import Watch
+from ..observability.telemetry import Telemetry
 from ..protocol import (
     SUBPROTOCOL,
     TOKEN_SUBPROTOCOL,
@@ -31,7 +31,7 @@ from ..protocol import (
     ErrorCode,
 )
 from ..sessions.channel import Channel
-from ..sessions.ending import Ending
+from ..sessions.ending import SessionClosed
 from .static_page import SAMPLE_PATH
 from .stream_route import farewell
 
@@ -51,10 +51,10 @@ class Gate:
         access: Callable[[], Access],
         keyed: bool,
         settings: ServerSettings,
-        watch: Watch,
+        telemetry: Telemetry,
     ) -> None:
         self._app, self._access, self._keyed, self._settings = app, access, keyed, settings
-        self._metrics = watch.metrics
+        self._metrics = telemetry.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -104,7 +104,7 @@ class Gate:
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         answer = respond(problem)
         kind: Literal["request", "session"] = "request" if scope["type"] == "http" else "session"
-        self._metrics.refused(kind, problem.code)
+        self._metrics.record_refusal(kind, problem.code)
         log_event(log, "refused", kind=kind, reason=problem.code, status=problem.status.value)
         if scope["type"] == "http":
             await answer(scope, receive, send)
@@ -144,7 +144,7 @@ def _offered(subprotocols: list[str]) -> str | None:
     return found[0].removeprefix(TOKEN_SUBPROTOCOL) if found else None
 
 
-def _ending(problem: Problem) -> Ending:
+def _ending(problem: Problem) -> SessionClosed:
     if problem.status is HTTPStatus.UNAUTHORIZED:
         return unauthorized(str(problem))
-    return Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(problem), problem.retry_after)
+    return SessionClosed(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(problem), problem.retry_after)

@@ -12,14 +12,17 @@ from fastapi import APIRouter, Response
 from ..clips.state import State
 from ..clips.table import count_states
 from ..observability.metrics import CONTENT_TYPE, Metrics
-from ..observability.telemetry import Watch
+from ..observability.telemetry import Telemetry
 from ..sessions.service import Service
 from .health import readiness, unhealthy
 from .runtime import Rest
 
 
 def probe_routes(
-    watch: Watch, kept: Callable[[], Rest | None], failure: Callable[[], Exception | None], retry: float
+    telemetry: Telemetry,
+    kept: Callable[[], Rest | None],
+    failure: Callable[[], Exception | None],
+    retry: float,
 ) -> APIRouter:
     """kept: None before the data directory is open. failure: why the model could not be made ready. retry: seconds."""
     routes = APIRouter()
@@ -41,7 +44,7 @@ def probe_routes(
     @routes.get("/readyz")
     async def readyz(response: Response) -> dict[str, str | int]:
         """200 when another session would be taken, else 503 with Retry-After and the reason."""
-        status, reason = readiness(service(), watch.drain, time.monotonic())
+        status, reason = readiness(service(), telemetry.drain, time.monotonic())
         if status != "ready":
             response.status_code = 503
             response.headers["Retry-After"] = f"{retry:.0f}"
@@ -53,24 +56,24 @@ def probe_routes(
     async def metrics() -> Response:
         """For Prometheus."""
         rest = kept()
-        _set(watch, service(), failure() is None)
+        _set(telemetry, service(), failure() is None)
         if rest is not None:
             counted = await rest.storage.transact(count_states)
             for state in State:
-                watch.metrics.clips.labels(state.value).set(counted.get(state, 0))
-        return Response(await asyncio.to_thread(watch.metrics.text), media_type=CONTENT_TYPE)
+                telemetry.metrics.clips.labels(state.value).set(counted.get(state, 0))
+        return Response(await asyncio.to_thread(telemetry.metrics.text), media_type=CONTENT_TYPE)
 
     return routes
 
 
-def _set(watch: Watch, service: Service | None, loaded: bool) -> None:
+def _set(telemetry: Telemetry, service: Service | None, loaded: bool) -> None:
     """The gauges, as things are now."""
-    metrics, now = watch.metrics, time.monotonic()
-    status, _ = readiness(service, watch.drain, now)
+    metrics, now = telemetry.metrics, time.monotonic()
+    status, _ = readiness(service, telemetry.drain, now)
     metrics.ready.set(status == "ready")
     metrics.alive.set(loaded and unhealthy(service, now) is None)
-    metrics.draining.set(watch.drain.begun)
-    metrics.tasks.set(len(asyncio.all_tasks()))
+    metrics.draining.set(telemetry.drain.begun)
+    metrics.asyncio_tasks.set(len(asyncio.all_tasks()))
     metrics.threads.set(threading.active_count())
     if service is not None:
         _set_service(metrics, service, now)
@@ -79,13 +82,13 @@ def _set(watch: Watch, service: Service | None, loaded: bool) -> None:
 def _set_service(metrics: Metrics, service: Service, now: float) -> None:
     scheduler = service.scheduler
     metrics.sessions.set(service.sessions)
-    metrics.engine_restarted(service.engine.health.restarts)
+    metrics.update_engine_restarts(service.engine.health.restarts)
     metrics.sessions_limit.set(service.limit)
-    metrics.queue.set(service.backlog)
-    metrics.waiting.set(scheduler.waiting)
-    metrics.in_work.set(0.0 if scheduler.work is None else now - scheduler.work.since)
+    metrics.buffered_audio.set(service.backlog)
+    metrics.queued_windows.set(scheduler.waiting)
+    metrics.window_running.set(0.0 if scheduler.work is None else now - scheduler.work.since)
     state = service.device_state
     if state is not None and state.memory is not None:
-        metrics.memory.set(state.memory)
+        metrics.device_memory.set(state.memory)
     if state is not None and state.memory_limit is not None:
-        metrics.memory_limit.set(state.memory_limit)
+        metrics.device_memory_limit.set(state.memory_limit)

@@ -44,7 +44,7 @@ class Rest:
         """Raises BusyError."""
         if self.service is None or not self.service.ready:
             raise busy(self.service, self._settings.retry_seconds)
-        if self.service.watch.drain.begun:
+        if self.service.telemetry.drain.begun:
             raise BusyError("the server is stopping", self._settings.retry_seconds, "draining")
         return ClipOrders(self.service, self.clips, self.uploads)
 
@@ -54,7 +54,7 @@ class Rest:
             tasks.create_task(ClipWorker(service, self.clips, self._sign).run(), name="clips")
             tasks.create_task(self._sweep(service), name="sweep")
             if self._settings.webhooks.secret is not None:
-                metrics = service.watch.metrics
+                metrics = service.telemetry.metrics
                 sender = WebhookSender(self.storage, self._settings.webhooks, self.clips.ended, metrics)
                 tasks.create_task(sender.run(), name="webhooks")
             tasks.create_task(_look_at_device(service), name="device state")

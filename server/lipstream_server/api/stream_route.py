@@ -18,7 +18,7 @@ from ..engines.base import (
     UnknownPresetError,
 )
 from ..observability.logs import about, log_event
-from ..observability.telemetry import Watch
+from ..observability.telemetry import Telemetry
 from ..protocol import (
     CloseCode,
     ErrorCode,
@@ -34,7 +34,7 @@ from ..sessions.channel import (
     SlowReaderError,
     TooBigError,
 )
-from ..sessions.ending import Complaint, Ending
+from ..sessions.ending import ProtocolError, SessionClosed
 from ..sessions.parsing import parse
 from ..sessions.service import Service, busy
 from ..sessions.session import Session
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 async def serve(
     channel: Channel,
     settings: ServerSettings,
-    watch: Watch,
+    telemetry: Telemetry,
     find: Callable[[], Service | None],
     caller: Caller,
     access: Callable[[], Access],
@@ -57,11 +57,11 @@ async def serve(
     id = uuid.uuid4().hex
     with about(session=id):
         try:
-            await _serve(id, channel, settings, watch, find, caller, access)
+            await _serve(id, channel, settings, telemetry, find, caller, access)
         except Exception as error:
             await _send_away(channel, error)
         except asyncio.CancelledError:
-            await farewell(channel, Ending(CloseCode.GOING_AWAY, "shutdown"))
+            await farewell(channel, SessionClosed(CloseCode.GOING_AWAY, "shutdown"))
             raise
 
 
@@ -69,7 +69,7 @@ async def _serve(
     id: str,
     channel: Channel,
     settings: ServerSettings,
-    watch: Watch,
+    telemetry: Telemetry,
     find: Callable[[], Service | None],
     caller: Caller,
     access: Callable[[], Access],
@@ -79,19 +79,19 @@ async def _serve(
     try:
         start = caller.start(await _greet(channel, settings))
         service = find()
-        if watch.drain.begun:
+        if telemetry.drain.begun:
             raise BusyError("the server is stopping", settings.retry_seconds, "draining")
         if service is None or not service.ready:
             raise busy(service, settings.retry_seconds)
-        with access().session(caller) as lease, watch.drain.session(), service.place(start.avatar):
+        with access().session(caller) as lease, telemetry.drain.session(), service.place(start.avatar):
             opened = await _open(service, start, caller)
             session = Session(id, channel, service, start, opened, lease)
             await session.run()
     except BaseException as error:
         if session is not None:
-            session.watch.ended(reason_of(error))
-        elif isinstance(error, BusyError | Ending) and reason_of(error) != "ended":
-            watch.metrics.refused("session", reason_of(error))
+            session.telemetry.record_end(reason_of(error))
+        elif isinstance(error, BusyError | SessionClosed) and reason_of(error) != "ended":
+            telemetry.metrics.record_refusal("session", reason_of(error))
             log_event(log, "refused", kind="session", reason=reason_of(error))
         raise
 
@@ -101,7 +101,7 @@ def reason_of(error: BaseException) -> str:
     match error:
         case BusyError():
             return error.reason
-        case Ending():
+        case SessionClosed():
             return error.reason if error.error is None else error.error.code.value
         case GoneError():
             return "gone"
@@ -128,17 +128,19 @@ async def _send_away(channel: Channel, error: Exception) -> None:
         case TooBigError():
             await channel.close(CloseCode.TOO_BIG, "too_big")
         case BusyError():
-            full = Ending(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
+            full = SessionClosed(CloseCode.BUSY, "busy", ErrorCode.BUSY, str(error), error.retry_after)
             await farewell(channel, full)
-        case Ending():
+        case SessionClosed():
             await farewell(channel, error)
         case EngineGoneError():
             text = "the engine cannot be brought back; another session is possible once the server has been restarted"
-            await farewell(channel, Ending(CloseCode.INTERNAL, "engine_lost", ErrorCode.ENGINE_LOST, text))
+            await farewell(
+                channel, SessionClosed(CloseCode.INTERNAL, "engine_lost", ErrorCode.ENGINE_LOST, text)
+            )
         case _:
             log.error("a session failed", exc_info=error)
             text = "the server made a mistake; the session cannot go on"
-            await farewell(channel, Ending(CloseCode.INTERNAL, "internal", ErrorCode.INTERNAL, text))
+            await farewell(channel, SessionClosed(CloseCode.INTERNAL, "internal", ErrorCode.INTERNAL, text))
 
 
 async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
@@ -155,18 +157,18 @@ async def _greet(channel: Channel, settings: ServerSettings) -> SessionStart:
                         case Ping() as ping:
                             await channel.send(Pong(id=ping.id))
                         case SessionEnd():
-                            raise Ending(CloseCode.NORMAL, "ended")
+                            raise SessionClosed(CloseCode.NORMAL, "ended")
                         case _:
-                            raise Complaint(ErrorCode.NOT_STARTED, "the first message is session.start")
-                except Complaint as complaint:
+                            raise ProtocolError(ErrorCode.NOT_STARTED, "the first message is session.start")
+                except ProtocolError as complaint:
                     mistakes += 1
                     if mistakes > settings.errors:
-                        raise Ending(
+                        raise SessionClosed(
                             CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, str(complaint)
                         ) from None
                     await channel.send(complaint.message())
     except TimeoutError:
-        raise Ending(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
+        raise SessionClosed(CloseCode.IDLE, "idle", ErrorCode.NOT_STARTED, "no session.start came") from None
 
 
 async def _open(service: Service, start: SessionStart, caller: Caller) -> Opened:
@@ -175,12 +177,12 @@ async def _open(service: Service, start: SessionStart, caller: Caller) -> Opened
             await service.avatars.get(start.avatar, caller.owner)
         return await service.open(start.avatar, start.preset)
     except UnknownAvatarError as error:
-        raise Ending(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_AVATAR, str(error)) from error
+        raise SessionClosed(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_AVATAR, str(error)) from error
     except UnknownPresetError as error:
-        raise Ending(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_PRESET, str(error)) from error
+        raise SessionClosed(CloseCode.UNKNOWN, "unknown", ErrorCode.UNKNOWN_PRESET, str(error)) from error
 
 
-async def farewell(channel: Channel, ending: Ending) -> None:
+async def farewell(channel: Channel, ending: SessionClosed) -> None:
     """Say why, and close."""
     closing = SessionClosing(reason=ending.reason)
     try:

@@ -15,7 +15,7 @@ from ..config.settings import AccessSettings
 from ..http.problem_details import Problem
 from ..storage.storage import Storage
 from .api_keys import ApiKey
-from .caller import Caller, Lease
+from .caller import Caller, SessionGrant
 from .key_cache import KeyRing
 from .rate_limit import Rates
 from .session_tokens import (
@@ -75,19 +75,19 @@ class Access:
         return sign(token, self._secret), token
 
     @contextmanager
-    def session(self, caller: Caller) -> Iterator[Lease]:
+    def session(self, caller: Caller) -> Iterator[SessionGrant]:
         """A place among the sessions of its key. Raises BusyError."""
         key = caller.key
         seconds = inf if caller.token is None else caller.token.seconds
         if key is None:
-            yield Lease(seconds)
+            yield SessionGrant(seconds)
             return
         most = key.limits.sessions
         if most is not None and self._sessions[key.id] >= most:
             raise BusyError(f"all {most} sessions of the key {key.name!r} are taken", self._retry_seconds)
         self._sessions[key.id] += 1
         try:
-            yield Lease(seconds, lambda: self.keys.named(key.id) is not None)
+            yield SessionGrant(seconds, lambda: self.keys.named(key.id) is not None)
         finally:
             self._sessions[key.id] -= 1
 

@@ -11,7 +11,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from ..protocol import CloseCode, ErrorCode, SessionStart
-from ..sessions.ending import Ending
+from ..sessions.ending import SessionClosed
 from .api_keys import ApiKey
 from .session_tokens import Token
 
@@ -29,7 +29,7 @@ class Caller:
         return None if self.key is None else self.key.id
 
     def start(self, asked: SessionStart) -> SessionStart:
-        """With the avatar of its token, if it has one. Raises Ending where another one is asked for."""
+        """With the avatar of its token, if it has one. Raises SessionClosed where another one is asked for."""
         if self.token is None:
             return asked
         if asked.avatar not in (None, self.token.avatar):
@@ -38,15 +38,15 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Lease:
+class SessionGrant:
     """How long a session may go on. seconds: at most. valid: whether its key is still there."""
 
     seconds: float = inf
     valid: Callable[[], bool] = lambda: True
 
 
-def unauthorized(text: str) -> Ending:
-    return Ending(CloseCode.UNAUTHORIZED, "unauthorized", ErrorCode.UNAUTHORIZED, text)
+def unauthorized(text: str) -> SessionClosed:
+    return SessionClosed(CloseCode.UNAUTHORIZED, "unauthorized", ErrorCode.UNAUTHORIZED, text)
 
 
 def caller_of(connection: HTTPConnection) -> Caller:

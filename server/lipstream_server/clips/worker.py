@@ -44,7 +44,7 @@ class ClipWorker:
 
     async def run(self) -> None:
         """Until it is cancelled; the clip that it was at is queued again then."""
-        while not self._service.watch.drain.begun:
+        while not self._service.telemetry.drain.begun:
             bell = self._clips.bell
             clip = await self._clips.start_next()
             if clip is None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from ..auth.session_tokens import TOKEN_PREFIX
 from ..observability.drain import DRAIN_SECONDS
-from ..sessions.conversation import TalkSettings
+from ..sessions.conversation import ConversationSettings
 from ..sessions.window_planner import WindowSettings
 from ..webhooks.signature import secret_bytes
 from ..webhooks.target import is_pattern
@@ -186,7 +186,7 @@ class ServerSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
-    talk: TalkSettings = field(default_factory=TalkSettings)
+    talk: ConversationSettings = field(default_factory=ConversationSettings)
     windows: WindowSettings = field(default_factory=WindowSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
 

@@ -104,7 +104,7 @@ def said(errors: Iterable[Any]) -> str:
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     problem = problem_of(error)
-    request.app.state.watch.metrics.refused("request", problem.code)
+    request.app.state.telemetry.metrics.record_refusal("request", problem.code)
     log_event(log, "refused", kind="request", reason=problem.code, status=problem.status.value)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if problem.status is HTTPStatus.METHOD_NOT_ALLOWED:
@@ -136,7 +136,7 @@ def _allowed(request: Request) -> dict[str, str]:
 
 
 def speak_problems(app: FastAPI) -> None:
-    """Its `state.watch` counts them."""
+    """Its `state.telemetry` counts them."""
     for kind in (
         Problem,
         BusyError,

@@ -110,4 +110,4 @@ def server(app: FastAPI, log_level: str = "info", ping_seconds: float = _PING_SE
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For is what anybody may write
     )
-    return Listener(config, app.state.watch.drain)
+    return Listener(config, app.state.telemetry.drain)

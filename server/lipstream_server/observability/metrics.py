@@ -1,7 +1,7 @@
-"""What Prometheus is told. Every application has a registry of its own; docker/README.md says what each metric is good for.
+"""Prometheus metrics of the server; docker/README.md lists them with alert thresholds.
 
-A measurement costs some microseconds and is taken once a window or once a fragment, never once a sample. What is a state and not
-an event is read when it is asked for, in `probes`.
+Every application has a registry of its own. Events are recorded once a window or once a fragment, never once a sample; each
+takes microseconds. States are read when `/metrics` is scraped (api/probe_routes.py).
 """
 
 from __future__ import annotations
@@ -13,195 +13,212 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
-from ..engines.base import Work
-
 Kind = Literal["session", "clip"]
-_STAGES = ("wait", "hearing", "denoise", "decode", "encode", "send")
-_FRAMES = ("spoken", "idle", "late", "starved")
-# Prometheus counts a rise from 0 to 1 only if it has seen the 0: what alerts ask for is there before it happens.
-_ENDINGS = ("ended", "gone", "slow_reader", "engine_lost", "internal", "shutdown")
+WindowStage = Literal["audio_encoding", "denoising", "decoding"]
+FrameKind = Literal["speech", "idle", "repeated", "underrun"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_STAGES = ("queueing", "audio_encoding", "denoising", "decoding", "encoding", "sending")
+_FRAME_KINDS: tuple[FrameKind, ...] = ("speech", "idle", "repeated", "underrun")
+# `increase` misses a counter's first event unless the 0 before it was scraped: labels that alerts use exist from the start.
+_END_REASONS = ("ended", "gone", "slow_reader", "engine_lost", "internal", "shutdown")
 _REFUSALS = (("session", "full"), ("request", "busy"))
-_WEBHOOKS = ("delivered", "failed", "given_up")
+_WEBHOOK_OUTCOMES = ("delivered", "failed", "given_up")
 _STAGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_DELAY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_LATENCY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _LATENESS_BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
 _FACTOR_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 4.0)
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True)
-class BatchFigures:
-    """A batch that was made. frames: of each window. seconds: that the device was busy. waits: until it was, one a window."""
+class BatchMeasurement:
+    """Measurements of one generated batch; durations in seconds.
+
+    Attributes:
+        kind: Whether its windows belong to sessions or to a clip.
+        preset: Sampling plan of its windows.
+        media_seconds: Duration of the media in each of its windows.
+        busy_seconds: Time for which the device worked.
+        queueing: Time for which each window waited for the device, one value a window.
+        stages: Duration of each stage of the batch.
+    """
 
     kind: Kind
     preset: str
-    frames: int
-    fps: int
-    seconds: float
-    waits: tuple[float, ...]
-    work: Work
+    media_seconds: float
+    busy_seconds: float
+    queueing: tuple[float, ...]
+    stages: Mapping[WindowStage, float]
 
 
 class Metrics:
-    """Counters and histograms are told of events; the gauges are set before `text` is asked for."""
+    """Counters, histograms and gauges of one server in a registry of their own.
+
+    Methods record events. The public gauges are set by `/metrics` before `text` is called.
+    """
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self._make_events(registry)
-        self._make_states(registry)
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._create_session_metrics()
+        self._create_device_metrics()
+        self._create_gauges()
 
-    def _make_events(self, registry: CollectorRegistry) -> None:
-        self._started = Counter("lipstream_sessions_started", "Sessions that began.", registry=registry)
-        self._ended = Counter(
-            "lipstream_sessions_ended", "Sessions that ended, by reason.", ["reason"], registry=registry
+    def _create_session_metrics(self) -> None:
+        self._sessions_started = self._counter("sessions_started", "Sessions that started.")
+        self._sessions_ended = self._counter("sessions_ended", "Sessions that ended, by reason.", "reason")
+        for reason in _END_REASONS:
+            self._sessions_ended.labels(reason)
+        self._refusals = self._counter(
+            "refusals", "Sessions and requests that were refused, by reason.", "kind", "reason"
         )
-        self._refusals = Counter(
-            "lipstream_refusals",
-            "Sessions and requests that were refused, by reason.",
-            ["kind", "reason"],
-            registry=registry,
-        )
-        self._windows = Counter(
-            "lipstream_windows",
-            "Windows made, by preset and by how many windows shared the batch.",
-            ["kind", "preset", "batch"],
-            registry=registry,
-        )
-        self._busy = Counter(
-            "lipstream_device_busy_seconds", "Seconds that the device worked.", ["kind"], registry=registry
-        )
-        self._factor = Histogram(
-            "lipstream_real_time_factor",
-            "Seconds that a batch took over the seconds of media that each of its windows holds; above 1 is too slow.",
-            ["kind"],
-            buckets=_FACTOR_BUCKETS,
-            registry=registry,
-        )
-        stages = Histogram(
-            "lipstream_stage_seconds",
-            "Seconds that a window (wait, hearing, denoise, decode) or a fragment (encode, send) of a session took.",
-            ["stage"],
-            buckets=_STAGE_BUCKETS,
-            registry=registry,
-        )
-        self._stages = {stage: stages.labels(stage) for stage in _STAGES}
-        self._first = Histogram(
-            "lipstream_first_picture_seconds",
-            "From the first byte of an utterance to the media that shows it.",
-            buckets=_DELAY_BUCKETS,
-            registry=registry,
-        )
-        self._lateness = Histogram(
-            "lipstream_fragment_lateness_seconds",
-            "By how much a fragment was sent after its time.",
-            buckets=_LATENESS_BUCKETS,
-            registry=registry,
-        )
-        frames = Counter(
-            "lipstream_frames",
-            "Frames sent: spoken, idle, or the last one held because the model (late) or the audio (starved) was not there.",
-            ["shown"],
-            registry=registry,
-        )
-        self._frames = {shown: frames.labels(shown) for shown in _FRAMES}
-        self._skipped = Counter(
-            "lipstream_skipped_seconds",
-            "Seconds by which clocks of sessions were set back because the server was behind.",
-            registry=registry,
-        )
-        self._webhooks = Counter(
-            "lipstream_webhooks", "Attempts to send a webhook, by outcome.", ["outcome"], registry=registry
-        )
-        for reason in _ENDINGS:
-            self._ended.labels(reason)
         for kind, reason in _REFUSALS:
             self._refusals.labels(kind, reason)
-        for outcome in _WEBHOOKS:
+        self._first_frame_latency = self._histogram(
+            "first_frame_latency_seconds",
+            "Time from the first byte of an utterance to the media with its first frame.",
+            _LATENCY_BUCKETS,
+        )
+        self._lateness = self._histogram(
+            "fragment_lateness_seconds",
+            "Time by which a fragment was sent after it was due.",
+            _LATENESS_BUCKETS,
+        )
+        frames = self._counter(
+            "frames",
+            "Frames that were sent: speech, idle, or the last frame again because the next one was not ready (repeated) or"
+            " the client's audio came too late (underrun).",
+            "kind",
+        )
+        self._frames = {kind: frames.labels(kind) for kind in _FRAME_KINDS}
+        self._skipped = self._counter(
+            "clock_skipped_seconds",
+            "Seconds by which the media clocks of sessions were set back because the server could not keep up.",
+        )
+        self._webhooks = self._counter("webhooks", "Attempts to deliver a webhook, by outcome.", "outcome")
+        for outcome in _WEBHOOK_OUTCOMES:
             self._webhooks.labels(outcome)
-        self._restarts_counted = 0
-        self._restarts = Counter(
-            "lipstream_engine_restarts", "Times that the engine had to be started again.", registry=registry
+
+    def _create_device_metrics(self) -> None:
+        self._windows = self._counter(
+            "windows",
+            "Windows that were generated, by preset and by the number of windows in their batch.",
+            "kind",
+            "preset",
+            "batch_size",
+        )
+        self._busy = self._counter("device_busy_seconds", "Seconds for which the device worked.", "kind")
+        self._real_time_factor = self._histogram(
+            "real_time_factor",
+            "Duration of a batch divided by the duration of the media in each of its windows; above 1 is too slow.",
+            _FACTOR_BUCKETS,
+            "kind",
+        )
+        stages = self._histogram(
+            "stage_duration_seconds",
+            "Duration of each stage of a session's window (queueing, audio_encoding, denoising, decoding) or fragment"
+            " (encoding, sending).",
+            _STAGE_BUCKETS,
+            "stage",
+        )
+        self._stages = {stage: stages.labels(stage) for stage in _STAGES}
+        self._restarts = self._counter("engine_restarts", "Restarts of the engine.")
+        self._restarts_recorded = 0
+
+    def _create_gauges(self) -> None:
+        self.sessions = self._gauge("sessions", "Active sessions.")
+        self.sessions_limit = self._gauge("sessions_limit", "Session limit.")
+        self.ready = self._gauge("ready", "1 while another session would be accepted.")
+        self.alive = self._gauge("alive", "1 while the device loop is alive.")
+        self.draining = self._gauge("draining", "1 while the server waits for its sessions to end.")
+        self.buffered_audio = self._gauge(
+            "buffered_audio_seconds", "Audio of all sessions that was received and not yet sent as media."
+        )
+        self.queued_windows = self._gauge("queued_windows", "Windows that wait for the device.")
+        self.window_running = self._gauge(
+            "window_running_seconds",
+            "Time for which the current batch has been running; 0 when there is none.",
+        )
+        self.clips = self._gauge("clips", "Clips by state.", "state")
+        self.asyncio_tasks = self._gauge("asyncio_tasks", "Tasks of the event loop.")
+        self.threads = self._gauge("threads", "Threads of the server's process.")
+        self.device_memory = self._gauge("device_memory_bytes", "Device memory that the engine uses.")
+        self.device_memory_limit = self._gauge("device_memory_limit_bytes", "Device memory in total.")
+        self.build = self._gauge(
+            "build_info", "Constant 1; labels name what runs.", "version", "model", "device"
         )
 
-    def _make_states(self, registry: CollectorRegistry) -> None:
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"lipstream_{name}", text, labels, registry=registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"lipstream_{name}", text, labels, registry=self.registry)
 
-        self.sessions = gauge("sessions", "Sessions now.")
-        self.sessions_limit = gauge("sessions_limit", "Sessions that may be at once.")
-        self.ready = gauge("ready", "1 while another session would be taken.")
-        self.alive = gauge("alive", "1 while the device loop is alive.")
-        self.draining = gauge("draining", "1 while the server waits for its sessions to end.")
-        self.queue = gauge("queue_seconds", "Audio of all sessions that came and has not been sent as media.")
-        self.waiting = gauge("windows_waiting", "Windows that wait for the device.")
-        self.in_work = gauge("window_in_work_seconds", "For how long the window in work has been in work.")
-        self.clips = gauge("clips", "Clips by state.", "state")
-        self.tasks = gauge("tasks", "asyncio tasks.")
-        self.threads = gauge("threads", "Threads of the server.")
-        self.memory = gauge("device_memory_bytes", "Memory of the device that the engine holds.")
-        self.memory_limit = gauge("device_memory_limit_bytes", "Memory that the device has.")
-        self.build = gauge("build_info", "1, with what runs.", "version", "model", "device")
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"lipstream_{name}", text, labels, buckets=buckets, registry=self.registry)
 
-    def session_began(self) -> None:
-        self._started.inc()
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"lipstream_{name}", text, labels, registry=self.registry)
 
-    def session_ended(self, reason: str) -> None:
-        self._ended.labels(reason).inc()
+    def record_session_start(self) -> None:
+        """Count a session that started."""
+        self._sessions_started.inc()
 
-    def refused(self, kind: Literal["session", "request"], reason: str) -> None:
+    def record_session_end(self, reason: str) -> None:
+        """Count a session that ended."""
+        self._sessions_ended.labels(reason).inc()
+
+    def record_refusal(self, kind: Literal["session", "request"], reason: str) -> None:
+        """Count a session or request that was refused."""
         self._refusals.labels(kind, reason).inc()
 
-    def batch(self, made: BatchFigures) -> None:
-        size = len(made.waits)
-        self._windows.labels(made.kind, made.preset, str(size)).inc(size)
-        self._busy.labels(made.kind).inc(made.seconds)
-        self._factor.labels(made.kind).observe(made.seconds * made.fps / made.frames)
-        if made.kind == "clip":
-            return  # which nobody waits for
-        for wait in made.waits:
-            self._stages["wait"].observe(wait)
-        work = made.work
-        for stage, seconds in (
-            ("hearing", work.hearing),
-            ("denoise", work.denoising),
-            ("decode", work.decoding),
-        ):
+    def record_batch(self, batch: BatchMeasurement) -> None:
+        """Record a generated batch; stages only of sessions, whose latency matters."""
+        size = len(batch.queueing)
+        self._windows.labels(batch.kind, batch.preset, str(size)).inc(size)
+        self._busy.labels(batch.kind).inc(batch.busy_seconds)
+        self._real_time_factor.labels(batch.kind).observe(batch.busy_seconds / batch.media_seconds)
+        if batch.kind == "clip":
+            return
+        for seconds in batch.queueing:
+            self._stages["queueing"].observe(seconds)
+        for stage, seconds in batch.stages.items():
             self._stages[stage].observe(seconds)
 
-    def looked_back(self, seconds: float) -> None:
+    def record_prefetch(self, seconds: float) -> None:
+        """Add device time that was spent on motion features between windows of sessions."""
         self._busy.labels("session").inc(seconds)
 
-    def fragment(self, encoding: float, sending: float, lateness: float) -> None:
-        self._stages["encode"].observe(encoding)
-        self._stages["send"].observe(sending)
+    def record_fragment(self, encoding: float, sending: float, lateness: float) -> None:
+        """Record a fragment of a session that was sent; durations in seconds."""
+        self._stages["encoding"].observe(encoding)
+        self._stages["sending"].observe(sending)
         self._lateness.observe(lateness)
 
-    def frames(self, shown: Mapping[str, int], skipped: float) -> None:
-        """shown: how many more, by what they were."""
-        for kind, count in shown.items():
+    def record_frames(self, frames: Mapping[FrameKind, int], skipped_seconds: float) -> None:
+        """Add frames that were sent, and time by which a clock was set back, since the last call."""
+        for kind, count in frames.items():
             if count:
                 self._frames[kind].inc(count)
-        if skipped:
-            self._skipped.inc(skipped)
+        if skipped_seconds:
+            self._skipped.inc(skipped_seconds)
 
-    def first_picture(self, seconds: float) -> None:
-        self._first.observe(seconds)
+    def record_first_frame_latency(self, seconds: float) -> None:
+        """Record the first-frame latency of an utterance."""
+        self._first_frame_latency.observe(seconds)
 
-    def webhook(self, outcome: str) -> None:
-        """An attempt: delivered, failed (there will be another one) or given_up."""
+    def record_webhook(self, outcome: str) -> None:
+        """Count a delivery attempt: delivered, failed (it is tried again) or given_up."""
         self._webhooks.labels(outcome).inc()
 
-    def engine_restarted(self, times: int) -> None:
-        """times: until now."""
-        self._restarts.inc(times - self._restarts_counted)
-        self._restarts_counted = times
+    def update_engine_restarts(self, total: int) -> None:
+        """Set the number of restarts since the server's start."""
+        self._restarts.inc(total - self._restarts_recorded)
+        self._restarts_recorded = total
 
     def names(self) -> Iterable[str]:
-        """As they are scraped, without the suffixes of histograms."""
+        """Yield metric names as they are scraped, without the suffixes of histograms."""
         for family in self.registry.collect():
             yield f"{family.name}_total" if family.type == "counter" else family.name
 
     def text(self) -> bytes:
-        """The exposition format. Any thread may ask."""
+        """Return all metrics in the exposition format. Thread-safe."""
         return generate_latest(self.registry)

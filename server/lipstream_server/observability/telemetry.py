@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Telemetry:
     """tracer: None where nothing is traced."""
 
     metrics: Metrics = field(default_factory=Metrics)

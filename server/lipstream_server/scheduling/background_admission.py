@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-MOMENT = 0.05
+REQUEUE_GRACE_S = 0.05
 """Seconds that a session takes to ask again, at most."""
 _REMEMBERED = 5
 
 
-class Gaps:
+class BackgroundAdmission:
     """Times in seconds of time.monotonic. patience: after so many seconds without a window of the background one is made in any
     case, so that clips get on beside a session that never pauses; it delays one window of that by its own length.
     """
@@ -26,7 +26,7 @@ class Gaps:
 
     def session(self, now: float, deadline: float, seconds: float, cost: float) -> None:
         """A session's window came now. deadline: of its first frame; seconds: that it lasts; cost: what one like it takes."""
-        self._free_from = now + MOMENT
+        self._free_from = now + REQUEUE_GRACE_S
         self._expected = [begin for begin in self._expected if begin > now]
         self._expected.append(deadline + seconds - cost)
 
@@ -41,5 +41,5 @@ class Gaps:
         if rest or now - self._last > self._patience:
             return rest
         cost = median(self._costs) if self._costs else 0.0
-        hindered = [begin for begin in self._expected if begin - cost < now < begin + MOMENT]
-        return max(hindered, default=now - MOMENT) + MOMENT - now
+        hindered = [begin for begin in self._expected if begin - cost < now < begin + REQUEUE_GRACE_S]
+        return max(hindered, default=now - REQUEUE_GRACE_S) + REQUEUE_GRACE_S - now

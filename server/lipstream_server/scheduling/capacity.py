@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-MOST_SESSIONS = 64
+MAX_SESSIONS = 64
 
 
 @dataclass(frozen=True)
-class Sharing:
+class CapacityModel:
     """one, two: seconds that a device takes for a window, and for two in a batch. most_batch: windows of a batch.
 
     A batch of n is taken to cost what it costs to begin one, and n times what another window adds.
@@ -35,7 +35,7 @@ class Sharing:
     def most_sessions(self, budget: float) -> int:
         """The most sessions whose round takes no more than `budget` seconds; at least one."""
         return max(
-            (n for n in range(2, MOST_SESSIONS + 1) if self.round(n) <= budget),
+            (n for n in range(2, MAX_SESSIONS + 1) if self.round(n) <= budget),
             default=1,
         )
 

@@ -22,8 +22,8 @@ from ..engines.base import (
     OutOfMemoryError,
     Request,
 )
-from ..observability.metrics import BatchFigures, Kind, Metrics
-from .background_admission import Gaps
+from ..observability.metrics import BatchMeasurement, Kind, Metrics
+from .background_admission import BackgroundAdmission
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class InWork:
+class RunningBatch:
     """What the device is at. frames: of each window; since: in seconds of time.monotonic."""
 
     frames: int
@@ -98,14 +98,14 @@ class Scheduler:
         self.engine = engine
         self.batches = 0
         self.windows = 0
-        self.work: InWork | None = None
+        self.work: RunningBatch | None = None
         self._metrics = metrics or Metrics()
         self._device = device or device_thread()
         self._waiting: list[Waiting] = []
         self._arrived = asyncio.Event()
         self._costs: dict[int, deque[float]] = {}
         self._after: deque[float] = deque(maxlen=_REMEMBERED)
-        self._gaps = Gaps()
+        self._gaps = BackgroundAdmission()
         self._smaller = _Smaller(most, smaller_seconds)
         self._restarts = engine.health.restarts
         self._disturbed = (
@@ -189,7 +189,7 @@ class Scheduler:
             await self._make(batch)
 
     async def _asked_meanwhile(self) -> bool:
-        """Whether something was asked for, or may have been, while a window of the background was left to wait (see `Gaps`)."""
+        """Return whether a request arrived, or may have, while a background window was held back."""
         rest = self._gaps.wait(time.monotonic())
         if rest <= 0:
             return False
@@ -203,7 +203,7 @@ class Scheduler:
 
     async def _make(self, batch: Sequence[Waiting]) -> None:
         begin = time.monotonic()
-        self.work = InWork(batch[0].request.frames, begin)
+        self.work = RunningBatch(batch[0].request.frames, begin)
         made: Sequence[Made] = ()
         try:
             made = await self.call(self.engine.generate, [each.request for each in batch])
@@ -228,7 +228,7 @@ class Scheduler:
         now = time.monotonic()
         self._notice_restarts(now)
         if batch[0].preset:
-            self._metrics.batch(self._figures(batch, made, now - begin, now))
+            self._metrics.record_batch(self._measurement(batch, made, now - begin, now))
         if batch[0].deadline == BACKGROUND:  # which waits for long, and says nothing of what sessions wait
             self._gaps.background(now, now - begin)
         else:
@@ -243,14 +243,21 @@ class Scheduler:
         if not self._waiting:
             await self._look_back(made)
 
-    def _figures(
+    def _measurement(
         self, batch: Sequence[Waiting], made: Sequence[Made], seconds: float, now: float
-    ) -> BatchFigures:
+    ) -> BatchMeasurement:
         first, work = batch[0], made[0].work
         worked = work.hearing + work.denoising + work.decoding
         waits = tuple(max(0.0, now - each.since - worked) for each in batch)
         kind: Kind = "clip" if first.deadline == BACKGROUND else "session"
-        return BatchFigures(kind, first.preset, first.request.frames, self.engine.fps, seconds, waits, work)
+        return BatchMeasurement(
+            kind=kind,
+            preset=first.preset,
+            media_seconds=first.request.frames / self.engine.fps,
+            busy_seconds=seconds,
+            queueing=waits,
+            stages={"audio_encoding": work.hearing, "denoising": work.denoising, "decoding": work.decoding},
+        )
 
     def _notice_restarts(self, now: float) -> None:
         restarts = self.engine.health.restarts
@@ -269,7 +276,7 @@ class Scheduler:
         now = time.monotonic()
         self._notice_restarts(now)
         if begin > self._disturbed:
-            self._metrics.looked_back(now - begin)
+            self._metrics.record_prefetch(now - begin)
             self._after.append((now - begin) / len(made))
 
     async def _make_halves(self, batch: Sequence[Waiting]) -> None:

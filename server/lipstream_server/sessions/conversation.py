@@ -4,7 +4,7 @@
     any --interrupt--> idle
 
 What is promised: while an utterance is shown its sound never waits for its pictures. A frame that has not been made when its
-turn comes is replaced by the last one (`late_frames`), and is not made any more. Only missing audio stops an utterance, and
+turn comes is replaced by the last one (`repeated_frames`), and is not made any more. Only missing audio stops an utterance, and
 when none comes for `gap` seconds it has ended. So delay does not grow, and picture and sound cannot drift: there is one
 counter, of frames, and every frame has exactly its samples.
 """
@@ -28,7 +28,7 @@ from ..media.live.codecs import SOUND_RATE
 from ..protocol import UtteranceEnded, UtteranceStarted
 from .crossfade import Crossfade
 from .idle import IdleSource, Loop
-from .latency import Delay
+from .latency import FirstFrameLatency
 from .utterance import Utterance
 from .window_planner import Planner
 
@@ -36,12 +36,12 @@ State = Literal["idle", "speaking", "draining"]
 Event = UtteranceStarted | UtteranceEnded
 
 
-class BacklogFullError(ValueError):
+class BufferFullError(ValueError):
     """More audio has come than may wait."""
 
 
 @dataclass(frozen=True)
-class TalkSettings:
+class ConversationSettings:
     """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended.
 
     fade: frames over which idle passes into speech and back; an interrupt cuts.
@@ -53,7 +53,7 @@ class TalkSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Burst:
+class MediaChunk:
     """Pictures (H, W, 3), their samples at 48 kHz, what to tell the client before them, the utterance of the last, and how many
     of its frames have been shown then.
     """
@@ -62,26 +62,26 @@ class Burst:
     samples: Samples
     utterance: int
     events: list[Event]
-    shown: int = 0
+    utterance_frames: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Due:
+class WindowJob:
     """A window to make: its request, when its first frame is to be shown, and when it was asked for."""
 
     utterance: int
     request: Request
     deadline: float
-    asked: float
+    requested_at: float
 
 
 @dataclass
 class Counters:
     frames: int = 0
     idle_frames: int = 0
-    late_frames: int = 0
-    starved_frames: int = 0
-    delay: Delay | None = None
+    repeated_frames: int = 0
+    underrun_frames: int = 0
+    latency: FirstFrameLatency | None = None
 
 
 @dataclass
@@ -91,11 +91,11 @@ class _Out:
     events: list[Event] = field(default_factory=list)
 
 
-class Talk:
+class Conversation:
     """rate: of the client's audio. Times are seconds of one clock, given by the caller."""
 
     def __init__(
-        self, opened: Opened, rate: int, planner: Planner, settings: TalkSettings, idle: str
+        self, opened: Opened, rate: int, planner: Planner, settings: ConversationSettings, idle: str
     ) -> None:
         self.counters = Counters()
         self._opened, self._rate, self._planner, self._settings = opened, rate, planner, settings
@@ -129,14 +129,14 @@ class Talk:
         return 1000 * self.counters.frames / self._planner.fps
 
     def hear(self, samples: Samples, now: float) -> None:
-        """Audio, mono at the client's rate; it begins an utterance where none is open. Raises BacklogFullError, having taken
+        """Audio, mono at the client's rate; it begins an utterance where none is open. Raises BufferFullError, having taken
         nothing of it.
         """
         if not len(samples):
             return
         waiting = self.backlog + len(samples) / self._rate
         if waiting > self._settings.backlog:
-            raise BacklogFullError(
+            raise BufferFullError(
                 f"{waiting * 1000:.0f} ms of audio would wait, at most {self._settings.backlog * 1000:.0f} may; "
                 "this message was dropped"
             )
@@ -164,7 +164,7 @@ class Talk:
             UtteranceEnded(utterance=None, at_ms=self.media_ms, position_ms=0.0, interrupted=True)
         ]
 
-    def due(self, now: float) -> Due | None:
+    def due(self, now: float) -> WindowJob | None:
         """The window to make now, if any; at most one is being made at a time."""
         if self._making is not None:
             return None
@@ -178,12 +178,12 @@ class Talk:
                 samples, ended = utterance.take_hearing(until)
                 request = Request(utterance.stream, samples, window.start, window.frames, ended)
                 ahead = (window.start - utterance.sent) / self._planner.fps if utterance.showing else 0.0
-                return Due(utterance.number, request, now + ahead, now)
+                return WindowJob(utterance.number, request, now + ahead, now)
             if progress.frames is None or progress.requested < progress.frames:
                 return None  # a later utterance waits for an earlier one
         return None
 
-    def made(self, due: Due, made: Made, now: float) -> None:
+    def made(self, due: WindowJob, made: Made, now: float) -> None:
         """A window is there; one that was interrupted meanwhile is dropped."""
         utterance = self._making
         if utterance is None or utterance.number != due.utterance:
@@ -192,12 +192,14 @@ class Talk:
         utterance.stream = made.stream
         utterance.keep(due.request.start, made.frames)
         if utterance.start_at is None:
-            utterance.delay = Delay.of_window(utterance.arrival.first, due.asked, made, now)
+            utterance.latency = FirstFrameLatency.of_first_window(
+                utterance.arrival.first, due.requested_at, made, now
+            )
             came = utterance.arrival
             lead = self._planner.lead(utterance.progress, utterance.ready, came.burst, now - came.last)
             utterance.start_at = now + lead
 
-    def lost(self, due: Due) -> None:
+    def lost(self, due: WindowJob) -> None:
         """A window will not come; its time may be over, so another one is asked for, of which it is a part."""
         utterance = self._making
         if utterance is None or utterance.number != due.utterance:
@@ -208,10 +210,10 @@ class Talk:
 
     def shown(self, encoding: float, sending: float) -> None:
         """The burst with the first frame of an utterance has been sent, which took so many seconds."""
-        if self.counters.delay is not None:
-            self.counters.delay = self.counters.delay.sent(encoding, sending)
+        if self.counters.latency is not None:
+            self.counters.latency = self.counters.latency.with_sent(encoding, sending)
 
-    def burst(self, count: int, now: float) -> Burst:
+    def burst(self, count: int, now: float) -> MediaChunk:
         """The next `count` frames with their sound."""
         out = _Out()
         for number in range(count):
@@ -219,8 +221,8 @@ class Talk:
             self.counters.frames += 1
         sounds = np.concatenate(out.sounds)
         if not self._queue or not self._queue[0].showing:
-            return Burst(out.pictures, sounds, 0, out.events, 0)
-        return Burst(out.pictures, sounds, self._queue[0].number, out.events, self._queue[0].sent)
+            return MediaChunk(out.pictures, sounds, 0, out.events, 0)
+        return MediaChunk(out.pictures, sounds, self._queue[0].number, out.events, self._queue[0].sent)
 
     def _frame(self, out: _Out, at: float, now: float) -> None:
         while self._queue and self._queue[0].done:
@@ -237,20 +239,20 @@ class Talk:
                 return self._add_idle(out)
             self._begin(utterance, out, at)
         if not utterance.has_sound() or self._planner.waits_for_audio(utterance.progress):
-            self.counters.starved_frames += 1
+            self.counters.underrun_frames += 1
             return self._add(out, None)
         picture, sound = utterance.send()
         if picture is None:
-            self.counters.late_frames += 1
+            self.counters.repeated_frames += 1
         return self._add(out, picture, sound)
 
     def _begin(self, utterance: Utterance, out: _Out, at: float) -> None:
         utterance.showing = True
         self._fade.begin(self._shown)
-        self.counters.delay = utterance.delay.held_until(at)
+        self.counters.latency = utterance.latency.with_playout(at)
         waited = 1000 * (at - utterance.arrival.first)
         out.events.append(
-            UtteranceStarted(utterance=utterance.number, at_ms=self.media_ms, waited_ms=round(waited, 1))
+            UtteranceStarted(utterance=utterance.number, at_ms=self.media_ms, latency_ms=round(waited, 1))
         )
 
     def _add_idle(self, out: _Out) -> None:

@@ -10,7 +10,7 @@ from ..protocol import (
 )
 
 
-class Complaint(Exception):  # noqa: N818  # what the client hears, not what failed here
+class ProtocolError(Exception):  # what the client hears, not what failed here
     """A mistake that the session outlives."""
 
     def __init__(self, code: ErrorCode, text: str) -> None:
@@ -21,7 +21,7 @@ class Complaint(Exception):  # noqa: N818  # what the client hears, not what fai
         return Error(code=self.code, message=str(self), fatal=False)
 
 
-class Ending(Exception):  # noqa: N818  # not every end is an error
+class SessionClosed(Exception):  # noqa: N818  # not every end is an error
     """The session ends. code: None, or the error that is sent before; retry_after: seconds."""
 
     def __init__(

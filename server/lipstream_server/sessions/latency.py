@@ -1,53 +1,77 @@
-"""What the delay of an utterance is made of: from the first byte of its audio to the first media that shows it."""
+"""First-frame latency of an utterance and its parts."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from ..engines.base import Made, Work
-from ..protocol import DelayParts
+from ..protocol import LatencyParts
 
 
 @dataclass(frozen=True)
-class Delay:
-    """Seconds, one after the other; begin: when the first byte came, on the session's clock.
+class FirstFrameLatency:
+    """Durations in seconds that add up to the time from an utterance's first byte to the media with its first frame.
 
-    gathering: until there was audio enough for the first window. queueing: for the device. work: of the window. holding: until
-    its turn came and those after it could come in time. encoding, sending: of the media that shows its first frame.
+    Attributes:
+        received_at: Time at which the first byte arrived, on the session's clock.
+        buffering: Until there was enough audio for the first window.
+        queueing: Until the device was free.
+        work: Stages of the first window.
+        startup_delay: Until the next windows were sure to be ready in time.
+        encoding: Encoding of the media with the first frame.
+        sending: Sending of the media with the first frame.
     """
 
-    begin: float
-    gathering: float = 0.0
+    received_at: float
+    buffering: float = 0.0
     queueing: float = 0.0
     work: Work = field(default_factory=Work)
-    holding: float = 0.0
+    startup_delay: float = 0.0
     encoding: float = 0.0
     sending: float = 0.0
 
     @classmethod
-    def of_window(cls, begin: float, asked: float, made: Made, now: float) -> Delay:
-        """Of the first window, which is there now. What passed and was not work was waiting for the device, or for its thread."""
-        work = made.work
-        waiting = max(0.0, now - asked - work.hearing - work.denoising - work.decoding)
-        return cls(begin, asked - begin, waiting, work)
+    def of_first_window(
+        cls, received_at: float, requested_at: float, result: Made, now: float
+    ) -> FirstFrameLatency:
+        """Return the latency up to the result of the first window; time that no stage took counts as queueing."""
+        work = result.work
+        queueing = max(0.0, now - requested_at - work.hearing - work.denoising - work.decoding)
+        return cls(received_at, requested_at - received_at, queueing, work)
 
-    def held_until(self, shown: float) -> Delay:
-        """The first frame is taken out to be encoded."""
-        return replace(self, holding=max(0.0, shown - self.begin - self.total))
+    def with_playout(self, shown_at: float) -> FirstFrameLatency:
+        """Return the latency with the startup delay of a first frame that is shown at `shown_at`."""
+        return replace(self, startup_delay=max(0.0, shown_at - self.received_at - self.total))
 
-    def sent(self, encoding: float, sending: float) -> Delay:
+    def with_sent(self, encoding: float, sending: float) -> FirstFrameLatency:
+        """Return the latency with the durations of encoding and sending the first frame."""
         return replace(self, encoding=encoding, sending=sending)
 
     @property
     def total(self) -> float:
-        return sum(self._seconds.values())
-
-    def parts(self) -> DelayParts:
-        return DelayParts(**{f"{name}_ms": round(1000 * part, 3) for name, part in self._seconds.items()})
+        """Sum of all parts in seconds."""
+        return sum(self._parts.values())
 
     @property
-    def _seconds(self) -> dict[str, float]:
-        whole = {
-            name: getattr(self, name) for name in ("gathering", "queueing", "holding", "encoding", "sending")
+    def total_ms(self) -> float:
+        """Sum of all parts in milliseconds, as stats have it."""
+        return round(1000 * self.total, 3)
+
+    def to_message(self) -> LatencyParts:
+        """Return the parts as stats have them."""
+        return LatencyParts(
+            **{f"{name}_ms": round(1000 * seconds, 3) for name, seconds in self._parts.items()}
+        )
+
+    @property
+    def _parts(self) -> dict[str, float]:
+        return {
+            "buffering": self.buffering,
+            "queueing": self.queueing,
+            "audio_encoding": self.work.hearing,
+            "denoising": self.work.denoising,
+            "decoding": self.work.decoding,
+            "startup_delay": self.startup_delay,
+            "encoding": self.encoding,
+            "sending": self.sending,
         }
-        return {**whole, **asdict(self.work)}

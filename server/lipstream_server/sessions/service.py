@@ -28,11 +28,11 @@ from ..engines.base import (
     UnknownPresetError,
 )
 from ..media.live.codecs import h264_encoder
-from ..observability.telemetry import Watch
-from ..scheduling.capacity import Sharing
+from ..observability.telemetry import Telemetry
+from ..scheduling.capacity import CapacityModel
 from ..scheduling.scheduler import Scheduler
 from ..storage.storage import Storage
-from .conversation import Talk
+from .conversation import Conversation
 from .window_planner import Planner
 
 Unready = Literal["loading", "restarting", "lost"]
@@ -57,17 +57,17 @@ class Service:
         settings: ServerSettings,
         storage: Storage,
         device: ThreadPoolExecutor | None = None,
-        watch: Watch | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.engine = engine
         self.settings = settings
-        self.watch = watch or Watch()
+        self.telemetry = telemetry or Telemetry()
         self.device_state = DeviceState("unknown")
-        self.talks: set[Talk] = set()  # of the sessions that are there
+        self.talks: set[Conversation] = set()  # of the sessions that are there
         self.sessions = 0
         self.limit = settings.sessions or 1
         self._alone: dict[int, float] = {}
-        self._sharing: Sharing | None = None
+        self._sharing: CapacityModel | None = None
         self._warm = False
         self._checking: asyncio.Task[None] | None = None
         self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
@@ -75,7 +75,7 @@ class Service:
             engine,
             settings.most_batch,
             device,
-            self.watch.metrics,
+            self.telemetry.metrics,
             settings.engine.smaller_seconds,
         )
         self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
@@ -189,7 +189,7 @@ class Service:
             self._alone[frames] = self.scheduler.cost(frames)
         await self._share(opened)
         await self.look_at_device()
-        build = self.watch.metrics.build
+        build = self.telemetry.metrics.build
         build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
         self._warm = True
 
@@ -215,14 +215,14 @@ class Service:
         if self.settings.sessions is None:
             self.limit = self._sharing.most_sessions(self.settings.load * frames / self.engine.fps)
 
-    def _measure(self, request: Request) -> Sharing:
+    def _measure(self, request: Request) -> CapacityModel:
         """What a window costs alone and in a batch of two, with what the device does after it."""
         one = median(self._time([request]) for _ in range(_MEASURED))
         try:
             two = median(self._time([request] * 2) for _ in range(_MEASURED))
         except OutOfMemoryError:
-            return Sharing(one, 2 * one, 1)
-        return Sharing(one, two, self.settings.most_batch)
+            return CapacityModel(one, 2 * one, 1)
+        return CapacityModel(one, two, self.settings.most_batch)
 
     def _time(self, batch: list[Request]) -> float:
         begin = time.perf_counter()

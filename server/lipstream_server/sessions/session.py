@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..auth.caller import Lease, unauthorized
+from ..auth.caller import SessionGrant, unauthorized
 from ..engines.base import (
     EngineGoneError,
     EngineLostError,
@@ -39,23 +39,23 @@ from ..protocol import (
 )
 from .channel import Channel
 from .conversation import (
-    BacklogFullError,
-    Burst,
-    Due,
-    Talk,
+    BufferFullError,
+    Conversation,
+    MediaChunk,
+    WindowJob,
 )
-from .ending import Complaint, Ending
+from .ending import ProtocolError, SessionClosed
 from .pacer import Pacer
 from .parsing import decode_audio, parse
 from .service import Service
-from .session_telemetry import SessionWatch
+from .session_telemetry import SessionTelemetry
 
 T = TypeVar("T")
 _WARN_SECONDS = 5.0
 
 
 class Session:
-    """Three loops over one `Talk`: listen, make windows, send. `run` ends by raising: `Ending`, or what the channel raises."""
+    """Three loops over one `Conversation`: receive, generate windows, send."""
 
     def __init__(
         self,
@@ -64,15 +64,19 @@ class Session:
         service: Service,
         start: SessionStart,
         opened: Opened,
-        lease: Lease,
+        lease: SessionGrant,
     ) -> None:
         self.id = id
-        self.watch = SessionWatch(service.watch, id, start.preset or service.preset, start.container)
-        self._drain, self._told = service.watch.drain, False
+        self.telemetry = SessionTelemetry(
+            service.telemetry, id, start.preset or service.preset, start.container
+        )
+        self._drain, self._told = service.telemetry.drain, False
         self._lease = lease
         self._max_seconds = min(service.settings.max_seconds, lease.seconds)
         self._channel, self._service, self._start = channel, service, start
-        self._talk = Talk(opened, start.audio.rate, service.planner(), service.settings.talk, start.idle)
+        self._talk = Conversation(
+            opened, start.audio.rate, service.planner(), service.settings.talk, start.idle
+        )
         self._reader = PcmReader(start.audio)
         self._changed, self._stop = asyncio.Event(), asyncio.Event()
         self._sending = asyncio.Lock()  # what is sent of a burst, and what is said about it, stay in order
@@ -125,15 +129,15 @@ class Session:
                     self._hear(message)
                 else:
                     await self._obey(parse(message))
-            except Complaint as complaint:
+            except ProtocolError as complaint:
                 await self._complain(complaint)
             self._changed.set()
 
-    async def _complain(self, complaint: Complaint) -> None:
+    async def _complain(self, complaint: ProtocolError) -> None:
         self._errors += 1
         if self._errors > self._service.settings.errors:
             text = f"{self._errors} mistakes in one session"
-            raise Ending(CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, text)
+            raise SessionClosed(CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, text)
         await self._channel.send(complaint.message())
 
     async def _obey(self, message: ClientMessage) -> None:
@@ -152,7 +156,7 @@ class Session:
                 async with self._sending:  # not "idle" before the utterance.ended that made it so
                     await self._channel.send(self._stats())
             case SessionStart():
-                raise Complaint(
+                raise ProtocolError(
                     ErrorCode.ALREADY_STARTED, "this session has started; open another connection"
                 )
 
@@ -160,21 +164,21 @@ class Session:
         samples = self._reader.read(audio)
         try:
             self._talk.hear(samples, time.monotonic())
-        except BacklogFullError as error:
-            raise Complaint(ErrorCode.BACKLOG_FULL, str(error)) from error
+        except BufferFullError as error:
+            raise ProtocolError(ErrorCode.BUFFER_FULL, str(error)) from error
 
     def _end_utterance(self) -> None:
         self._talk.end_utterance()
         if dropped := self._reader.drop_rest():
             whole = self._start.audio.sample_bytes
-            raise Complaint(
+            raise ProtocolError(
                 ErrorCode.BAD_AUDIO,
                 f"the utterance ended within a sample: {dropped} of {whole} bytes came and were dropped",
             )
 
     async def _interrupt(self) -> None:
         ended = self._talk.interrupt()
-        self.watch.interrupted()
+        self.telemetry.record_interrupt()
         self._reader.drop_rest()
         if self._window is not None:
             self._window.cancel()
@@ -188,7 +192,7 @@ class Session:
             while (due := self._talk.due(time.monotonic())) is not None:
                 await self._make(due)
 
-    async def _make(self, due: Due) -> None:
+    async def _make(self, due: WindowJob) -> None:
         preset = self._start.preset or self._service.preset
         # Once is chance: sessions that were in step stay so. At the second time each shows whether it is its own window.
         alone = self._lost > 1
@@ -211,7 +215,7 @@ class Session:
         self._lost = 0
         now = time.monotonic()
         self._talk.made(due, made, now)
-        self.watch.window(due, made, now)
+        self.telemetry.record_window(due, made, now)
 
     async def _send(self, media: MediaOut) -> None:
         while not self._stop.is_set():
@@ -226,21 +230,21 @@ class Session:
             await self._warn()
             await self._pause(self._pacer.wait(self._talk.media_ms / 1000, time.monotonic()))
         await self._channel.send(*await self._encode(media.finish))
-        raise Ending(CloseCode.NORMAL, "ended")
+        raise SessionClosed(CloseCode.NORMAL, "ended")
 
-    async def _send_burst(self, media: MediaOut, burst: Burst) -> None:
+    async def _send_burst(self, media: MediaOut, burst: MediaChunk) -> None:
         begin = time.monotonic()
         messages = await self._encode(lambda: media.write(burst.pictures, burst.samples, burst.utterance))
         encoded = time.monotonic()
         await self._channel.send(*burst.events, *messages)
         sent, counters = time.monotonic(), self._talk.counters
         due = self._pacer.begin + self._talk.media_ms / 1000 - len(burst.pictures) / self._service.engine.fps
-        self.watch.fragment(burst, begin, encoded, sent, max(0.0, begin - due))
+        self.telemetry.record_fragment(burst, begin, encoded, sent, max(0.0, begin - due))
         if any(isinstance(event, UtteranceStarted) for event in burst.events):
             self._talk.shown(encoded - begin, sent - encoded)
-            if counters.delay is not None:
-                self.watch.first_picture(counters.delay.total)
-        self.watch.count(counters, self._pacer.skipped)
+            if counters.latency is not None:
+                self.telemetry.record_first_frame(counters.latency.total)
+        self.telemetry.record_counters(counters, self._pacer.skipped)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -260,9 +264,9 @@ class Session:
         if self._service.engine.health.state == "lost":
             raise EngineGoneError("the engine is lost")
         if now - self._heard > settings.idle_seconds:
-            raise Ending(CloseCode.IDLE, "idle")
+            raise SessionClosed(CloseCode.IDLE, "idle")
         if now - self._began > self._max_seconds:
-            raise Ending(CloseCode.IDLE, "expired")
+            raise SessionClosed(CloseCode.IDLE, "expired")
         if not self._lease.valid():
             raise unauthorized("the key of this session is not valid any more")
 
@@ -270,7 +274,7 @@ class Session:
         """Once in advance; when the limit is over, the session ends."""
         left = self._drain.left(time.monotonic())
         if left <= 0:
-            raise Ending(CloseCode.RESTART, "shutdown")
+            raise SessionClosed(CloseCode.RESTART, "shutdown")
         if self._drain.begun and not self._told:
             self._told = True
             await self._channel.send(SessionClosing(reason="shutdown", seconds_left=round(left, 1)))
@@ -285,11 +289,11 @@ class Session:
         await self._channel.send(self._stats())
 
     def _warning(self) -> str | None:
-        late = self._talk.counters.late_frames - self._warned.late_frames
+        late = self._talk.counters.repeated_frames - self._warned.repeated_frames
         skipped = self._pacer.skipped - self._warned.skipped
-        said = [f"{late} pictures were not made in time; the last was held"] if late else []
+        said = [f"{late} frames were not ready in time; the last frame was repeated"] if late else []
         said += [restart] if (restart := self._restart()) else []
-        said += [f"the clock was set back by {skipped * 1000:.0f} ms"] if skipped else []
+        said += [f"the media clock was set back by {skipped * 1000:.0f} ms"] if skipped else []
         return "; ".join(said) or None
 
     def _restart(self) -> str | None:
@@ -298,24 +302,24 @@ class Session:
         if health == self._warned.health:
             return None
         if health.state == "restarting":
-            return "the engine failed and is being started again; the last picture is held until it is back"
-        return f"the engine has been started again, {health.restarts} times by now"
+            return "the engine failed and is being restarted; the last frame is repeated until it is back"
+        return f"the engine was restarted; restarts since the server's start: {health.restarts}"
 
     def _stats(self) -> Stats:
         talk, counters = self._talk, self._talk.counters
         warning = self._warning()
         health = self._warned.health = self._service.engine.health
-        self._warned.late_frames, self._warned.skipped = counters.late_frames, self._pacer.skipped
+        self._warned.repeated_frames, self._warned.skipped = counters.repeated_frames, self._pacer.skipped
         return Stats(
             state=talk.state,
             media_ms=talk.media_ms,
             frames=counters.frames,
             idle_frames=counters.idle_frames,
-            late_frames=counters.late_frames,
-            starved_frames=counters.starved_frames,
-            backlog_ms=round(talk.backlog * 1000, 3),
-            delay_ms=None if counters.delay is None else round(counters.delay.total * 1000, 3),
-            delay=None if counters.delay is None else counters.delay.parts(),
+            repeated_frames=counters.repeated_frames,
+            underrun_frames=counters.underrun_frames,
+            buffered_ms=round(talk.backlog * 1000, 3),
+            latency_ms=None if counters.latency is None else round(counters.latency.total * 1000, 3),
+            latency=None if counters.latency is None else counters.latency.to_message(),
             lateness_ms=round(self._pacer.take_lateness() * 1000, 3),
             skipped_ms=round(self._pacer.skipped * 1000, 3),
             repaired_samples=self._reader.repaired,
@@ -340,9 +344,9 @@ class Session:
             fragment_frames=settings.fragment_frames,
             digital_source_type=DIGITAL_SOURCE_TYPE,
             limits=Limits(
-                message_bytes=MAX_MESSAGE_BYTES,
-                backlog_ms=round(settings.talk.backlog * 1000),
-                idle_seconds=settings.idle_seconds,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                buffered_ms=round(settings.talk.backlog * 1000),
+                idle_timeout_seconds=settings.idle_seconds,
                 max_seconds=self._max_seconds,
             ),
         )
@@ -353,6 +357,6 @@ class _Warned:
 
     def __init__(self, health: Health) -> None:
         self.health = health
-        self.late_frames = 0
+        self.repeated_frames = 0
         self.skipped = 0.0
         self.at = float("-inf")

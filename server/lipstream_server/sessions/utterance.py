@@ -16,7 +16,7 @@ from ..engines.base import (
 from ..media.live.audio_input import Resampler
 from ..media.live.codecs import SOUND_RATE
 from ..media.sample_queue import SampleQueue
-from .latency import Delay
+from .latency import FirstFrameLatency
 from .window_planner import Progress
 
 
@@ -40,7 +40,7 @@ class Utterance:
         self.start_at: float | None = (
             None  # when its first frame may be shown; None: not before frames are there
         )
-        self.delay = Delay(begin=now)
+        self.latency = FirstFrameLatency(received_at=now)
         self.sent = 0
         self.requested = 0
         self.ended = False

@@ -52,7 +52,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Window:
+class AudioWindow:
     """Frames start to start + frames of an utterance."""
 
     start: int
@@ -93,7 +93,7 @@ class Planner:
         lengths, after = self.settings.lengths, self._after()
         return next((n for n in lengths if self._cost(n) + after <= n * share), lengths[-1])
 
-    def next(self, at: Progress) -> Window | None:
+    def next(self, at: Progress) -> AudioWindow | None:
         """What to ask for now; None while nothing is due or more audio is worth waiting for."""
         start = self._start(at)
         if at.frames is not None and start >= at.frames:
@@ -107,7 +107,7 @@ class Planner:
             start, length = self._catch_up(at, start, length)
         first = at.requested == 0 or at.frames is not None
         if first or length >= self.steady or self._urgent(at, length):
-            return Window(start, length)
+            return AudioWindow(start, length)
         return None
 
     def needed(self, frames: int) -> int:

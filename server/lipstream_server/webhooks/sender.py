@@ -78,7 +78,7 @@ class WebhookSender:
         after = attempted(outgoing.delivery, answer, time.time(), self._settings.pauses, _jitter())
         await self._storage.transact(save_delivery, outgoing.clip, after)
         outcome = "failed" if after.state is DeliveryState.PENDING else after.state.value
-        self._metrics.webhook(outcome)
+        self._metrics.record_webhook(outcome)
         log_event(log, "webhook", outcome=outcome, attempts=after.attempts, answer=said)
 
     async def _posted(self, outgoing: Outgoing) -> tuple[Answer | None, str]:

@@ -28,10 +28,10 @@ from lipstream_server.config.settings import AvatarSettings, ServerSettings, Upl
 from lipstream_server.engines.base import Opened, Picture, PortraitError
 from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
+    MediaTag,
     SessionReady,
     SessionStart,
-    Tag,
-    Tagged,
+    TaggedMedia,
 )
 from lipstream_server.scheduling.scheduler import Scheduler
 from lipstream_server.storage.storage import Storage
@@ -96,8 +96,8 @@ async def test_a_picture_becomes_an_avatar_that_speaks() -> None:
             ready = client.received[0]
             assert isinstance(ready, SessionReady)
             assert ready.avatar == avatar["id"]
-            unit = Tagged.unpack((await client.media(1))[0])
-    assert unit.tag is Tag.RGB
+            unit = TaggedMedia.unpack((await client.media(1))[0])
+    assert unit.tag is MediaTag.RGB
     assert np.abs(np.frombuffer(unit.payload, np.uint8)[:3] - shown).max() < 12
 
 

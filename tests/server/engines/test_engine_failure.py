@@ -40,11 +40,11 @@ from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
     AudioFormat,
     Error,
+    MediaTag,
     SessionClosing,
     SessionStart,
     Stats,
-    Tag,
-    Tagged,
+    TaggedMedia,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -89,7 +89,7 @@ class Heard:
     def take(self, message: object) -> None:
         match message:
             case bytes():
-                self._media(Tagged.unpack(message))
+                self._media(TaggedMedia.unpack(message))
             case Stats():
                 self.stats.append(message)
             case UtteranceStarted():
@@ -101,8 +101,8 @@ class Heard:
             case SessionClosing():
                 self.closing = message
 
-    def _media(self, unit: Tagged) -> None:
-        if unit.tag is Tag.PCM:
+    def _media(self, unit: TaggedMedia) -> None:
+        if unit.tag is MediaTag.PCM:
             self.sound.append(unit.payload)
         else:
             self.pictures += 1
@@ -156,7 +156,7 @@ async def test_sessions_go_on_when_the_engine_is_lost_and_no_sound_is_lost_or_re
         told = [stats for stats in each.stats if stats.engine == "restarting"]
         assert any("the engine failed" in str(stats.warning) for stats in told)
         assert each.stats[-1].engine_restarts == 1
-        assert "started again, 1 times" in " ".join(str(stats.warning) for stats in each.stats)
+        assert "restarts since the server's start: 1" in " ".join(str(stats.warning) for stats in each.stats)
 
 
 async def test_a_session_that_is_silent_meanwhile_shows_its_face_and_then_speaks() -> None:

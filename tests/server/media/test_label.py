@@ -34,10 +34,10 @@ from lipstream_server.media.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI
 from lipstream_server.media.watermark import Mark
 from lipstream_server.protocol import (
     Container,
+    MediaTag,
     SessionReady,
     SessionStart,
-    Tag,
-    Tagged,
+    TaggedMedia,
 )
 
 
@@ -76,7 +76,7 @@ async def test_every_stream_says_so_before_its_media(container: Container) -> No
         assert MADE_BY_AI.items() <= said.items()
         assert said["digital_source_type"] == DIGITAL_SOURCE_TYPE
     if container == "jpeg":
-        first = next(unit for unit in map(Tagged.unpack, media) if unit.tag is Tag.JPEG)
+        first = next(unit for unit in map(TaggedMedia.unpack, media) if unit.tag is MediaTag.JPEG)
         picture = Image.open(io.BytesIO(first.payload))
         assert DIGITAL_SOURCE_TYPE.encode() in picture.info["xmp"]
         assert picture.info["comment"].decode() == MADE_BY_AI["description"]
@@ -98,7 +98,7 @@ async def test_on_request_pictures_of_streams_and_clips_show_it() -> None:
     marked = ServerSettings(sessions=1, mark=True)
     for settings, there in ((marked, True), (ServerSettings(sessions=1), False)):
         _, media = await stream("rgb", settings)
-        unit = next(unit for unit in map(Tagged.unpack, media) if unit.tag is Tag.RGB)
+        unit = next(unit for unit in map(TaggedMedia.unpack, media) if unit.tag is MediaTag.RGB)
         live = np.frombuffer(unit.payload, np.uint8).reshape(256, 256, 3)
         with av.open(io.BytesIO(await clip(settings))) as opened:
             made = next(opened.decode(video=0)).to_ndarray(format="rgb24")

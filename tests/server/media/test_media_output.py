@@ -9,7 +9,7 @@ import pytest
 
 from lipstream_server.media.live.codecs import SOUND_RATE
 from lipstream_server.media.live.media_output import open_media
-from lipstream_server.protocol import Container, Tag, Tagged
+from lipstream_server.protocol import Container, MediaTag, TaggedMedia
 
 SIDE, FPS = 64, 25
 PER_FRAME = SOUND_RATE // FPS
@@ -90,19 +90,19 @@ def test_held_pictures_are_frames_with_times_of_their_own(container: Container) 
 
 def test_tagged_pictures_and_sound_say_where_they_stand() -> None:
     _, messages = written("rgb", 4, 2)
-    units = [Tagged.unpack(message) for message in messages]
-    assert [unit.tag for unit in units] == [Tag.RGB, Tag.RGB, Tag.PCM] * 2
+    units = [TaggedMedia.unpack(message) for message in messages]
+    assert [unit.tag for unit in units] == [MediaTag.RGB, MediaTag.RGB, MediaTag.PCM] * 2
     assert [unit.position for unit in units] == [0, 1, 0, 2, 3, 2 * PER_FRAME]
     assert units[1].payload == made(4)[0][1].tobytes()
     assert len(units[2].payload) == 2 * 2 * PER_FRAME
     _, messages = written("jpeg", 2, 1)
-    picture = Tagged.unpack(messages[2]).payload
+    picture = TaggedMedia.unpack(messages[2]).payload
     with av.open(io.BytesIO(picture)) as file:
         assert abs(int(next(file.decode(video=0)).to_ndarray(format="rgb24").mean()) - 5) <= 1
 
 
 def test_a_message_that_is_no_tagged_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 16 bytes, got 3"):
-        Tagged.unpack(b"abc")
-    with pytest.raises(ValueError, match="9 is not a valid Tag"):
-        Tagged.unpack(b"\x09" + bytes(15))
+        TaggedMedia.unpack(b"abc")
+    with pytest.raises(ValueError, match="9 is not a valid MediaTag"):
+        TaggedMedia.unpack(b"\x09" + bytes(15))

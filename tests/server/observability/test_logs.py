@@ -68,13 +68,13 @@ async def test_every_line_is_json_and_tells_what_happened_without_secrets(tmp_pa
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
     assert any(line["logger"] == "uvicorn.error" for line in lines)
 
-    (began,) = [line for line in process.events("session began") if line["session"] == session]
-    assert (began["preset"], began["container"]) == ("realtime", "fmp4")
+    (started,) = [line for line in process.events("session started") if line["session"] == session]
+    assert (started["preset"], started["container"]) == ("realtime", "fmp4")
     (end,) = [line for line in process.events("session ended") if line["session"] == session]
     assert (end["reason"], end["utterances"]) == ("ended", 1)
-    assert end["pictures"] > 12
+    assert end["frames"] > 12
     assert end["seconds"] > 0.4
-    assert 0 < end["delay_p50_ms"] <= end["delay_p95_ms"]
+    assert 0 < end["latency_p50_ms"] <= end["latency_p95_ms"]
 
     refused = [(line["kind"], line["reason"]) for line in process.events("refused")]
     assert sorted(refused) == [("request", "bad_request"), ("session", "full")]
@@ -95,10 +95,10 @@ def written() -> io.StringIO:
 def test_text_is_for_people(written: io.StringIO) -> None:
     configure("text", out=written)
     with about(session="5e55"):
-        log_event(logging.getLogger("lipstream_server.test"), "session began", preset="realtime")
+        log_event(logging.getLogger("lipstream_server.test"), "session started", preset="realtime")
     logging.getLogger("lipstream_server.test").info("nobody")
     first, second = written.getvalue().splitlines()
-    assert first.endswith("INFO session began session=5e55 preset=realtime")
+    assert first.endswith("INFO session started session=5e55 preset=realtime")
     assert second.endswith("INFO nobody")
 
 

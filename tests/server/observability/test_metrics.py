@@ -51,21 +51,21 @@ async def test_a_session_is_counted_from_its_start_to_its_reason() -> None:
     assert not [name for name, _ in before if name == "lipstream_windows_total"]  # warm-up does not count
     assert (before[("lipstream_ready", ())], before[("lipstream_alive", ())]) == (1, 1)
     assert during[("lipstream_sessions", ())] == 1
-    assert 0 < during[("lipstream_queue_seconds", ())] <= 1.0
+    assert 0 < during[("lipstream_buffered_audio_seconds", ())] <= 1.0
     assert after[("lipstream_sessions", ())] == 0
     assert after[("lipstream_sessions_limit", ())] == CALM.sessions
     assert after[("lipstream_sessions_ended_total", ("ended",))] == 1
     windows = after[("lipstream_windows_total", ("1", "session", "realtime"))]
     assert windows >= 1
-    for stage in ("wait", "hearing", "denoise", "decode"):
-        assert after[("lipstream_stage_seconds_count", (stage,))] == windows
-    fragments = after[("lipstream_stage_seconds_count", ("send",))]
-    spoken, idle = (after[("lipstream_frames_total", (kind,))] for kind in ("spoken", "idle"))
-    held = sum(after[("lipstream_frames_total", (kind,))] for kind in ("late", "starved"))
+    for stage in ("queueing", "audio_encoding", "denoising", "decoding"):
+        assert after[("lipstream_stage_duration_seconds_count", (stage,))] == windows
+    fragments = after[("lipstream_stage_duration_seconds_count", ("sending",))]
+    spoken, idle = (after[("lipstream_frames_total", (kind,))] for kind in ("speech", "idle"))
+    held = sum(after[("lipstream_frames_total", (kind,))] for kind in ("repeated", "underrun"))
     # A fragment may hold one picture, where it must not wait for another.
     assert fragments <= spoken + idle + held <= CALM.fragment_frames * fragments
     assert spoken >= 25
-    assert after[("lipstream_first_picture_seconds_count", ())] == 1
+    assert after[("lipstream_first_frame_latency_seconds_count", ())] == 1
     assert after[("process_resident_memory_bytes", ())] > 1e7
 
 
@@ -111,7 +111,7 @@ async def test_a_model_that_is_late_shows() -> None:
         await client.send(UtteranceEnd())
         await client.until(UtteranceEnded)
         seen = await scrape(address)
-    assert seen[("lipstream_frames_total", ("late",))] > 0
+    assert seen[("lipstream_frames_total", ("repeated",))] > 0
     windows = seen[("lipstream_real_time_factor_count", ("session",))]
     assert seen[("lipstream_real_time_factor_sum", ("session",))] / windows > 1
 

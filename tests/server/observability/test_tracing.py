@@ -35,7 +35,7 @@ from lipstream_server.protocol import (
 )
 from lipstream_server.sessions.window_planner import WindowSettings
 
-STAGES = ["wait", "hearing", "denoise", "decode", "hold", "encode", "send"]
+STAGES = ["queueing", "audio_encoding", "denoising", "decoding", "buffered", "encoding", "sending"]
 
 
 def parent(span: ReadableSpan) -> int:
@@ -129,5 +129,5 @@ def test_without_tracing_nothing_of_it_is_loaded() -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
-    with pytest.raises(TracingError, match=r"lipstream\[trace\]"):
+    with pytest.raises(TracingError, match=r"pip install -e '\.\[trace\]'"):
         open_tracer()

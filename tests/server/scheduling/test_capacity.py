@@ -11,7 +11,7 @@ from live_server import get, running
 
 from lipstream_server.config.settings import ServerSettings
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.scheduling.capacity import MOST_SESSIONS, Sharing
+from lipstream_server.scheduling.capacity import MAX_SESSIONS, CapacityModel
 from lipstream_server.sessions.service import Service, silent_window
 from lipstream_server.sessions.window_planner import WindowSettings
 from lipstream_server.storage.storage import Storage
@@ -20,40 +20,40 @@ SECONDS = st.floats(0.0, 2.0)
 
 
 def test_a_session_alone_has_a_window_in_the_time_that_one_takes() -> None:
-    assert Sharing(0.09, 0.16, 8).round(1) == 0.09
+    assert CapacityModel(0.09, 0.16, 8).round(1) == 0.09
 
 
 def test_two_sessions_are_not_in_step_so_each_may_wait_for_the_other() -> None:
-    assert Sharing(0.09, 0.16, 8).round(2) == pytest.approx(0.18)
+    assert CapacityModel(0.09, 0.16, 8).round(2) == pytest.approx(0.18)
 
 
 def test_more_windows_than_a_batch_holds_take_more_batches() -> None:
     """One costs 20 ms to begin and 10 ms a window."""
-    sharing = Sharing(0.03, 0.04, 4)
+    sharing = CapacityModel(0.03, 0.04, 4)
     assert sharing.round(8) == pytest.approx(2 * 0.02 + 8 * 0.01)
     assert sharing.round(9) == pytest.approx(3 * 0.02 + 9 * 0.01)
 
 
 @pytest.mark.parametrize(
     ("one", "two", "sessions"),
-    [(0.089, 0.161, 1), (0.060, 0.110, 2), (0.031, 0.036, 13), (2.0, 3.0, 1), (0.0, 0.0, MOST_SESSIONS)],
+    [(0.089, 0.161, 1), (0.060, 0.110, 2), (0.031, 0.036, 13), (2.0, 3.0, 1), (0.0, 0.0, MAX_SESSIONS)],
 )
 def test_as_many_sessions_as_a_round_of_them_fits(one: float, two: float, sessions: int) -> None:
     """Three quarters of the 160 ms that four frames last."""
-    assert Sharing(one, two, 8).most_sessions(0.12) == sessions
+    assert CapacityModel(one, two, 8).most_sessions(0.12) == sessions
 
 
 @given(SECONDS, SECONDS, st.integers(1, 16), SECONDS)
 def test_the_limit_is_where_a_round_no_longer_fits(one: float, two: float, most: int, budget: float) -> None:
-    sharing = Sharing(one, two, most)
+    sharing = CapacityModel(one, two, most)
     limit = sharing.most_sessions(budget)
     assert limit == 1 or sharing.round(limit) <= budget
-    assert limit == MOST_SESSIONS or sharing.round(limit + 1) > budget
+    assert limit == MAX_SESSIONS or sharing.round(limit + 1) > budget
 
 
-@given(SECONDS, SECONDS, st.integers(1, 16), st.integers(1, MOST_SESSIONS))
+@given(SECONDS, SECONDS, st.integers(1, 16), st.integers(1, MAX_SESSIONS))
 def test_another_session_never_makes_windows_faster(one: float, two: float, most: int, sessions: int) -> None:
-    sharing = Sharing(one, two, most)
+    sharing = CapacityModel(one, two, most)
     assert 1.0 <= sharing.slower(sessions) <= sharing.slower(sessions + 1)
 
 

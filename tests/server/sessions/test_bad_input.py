@@ -37,7 +37,7 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.conversation import TalkSettings
+from lipstream_server.sessions.conversation import ConversationSettings
 
 BAD_TEXT = {
     "no JSON": "{",
@@ -179,12 +179,12 @@ async def test_silence_on_the_line_ends_first_the_greeting_then_the_session() ->
 
 
 async def test_more_audio_than_may_wait_is_refused_and_the_rest_is_said() -> None:
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=TalkSettings(backlog=1.0))
+    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(backlog=1.0))
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(0.8))
         await client.send(tone(0.8))
         error = await client.until(Error)
-        assert (error.code, error.fatal) == (ErrorCode.BACKLOG_FULL, False)
+        assert (error.code, error.fatal) == (ErrorCode.BUFFER_FULL, False)
         assert "at most 1000 may" in error.message
         await client.send(UtteranceEnd())
         assert (await client.until(UtteranceEnded)).position_ms == 800

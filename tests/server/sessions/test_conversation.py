@@ -8,16 +8,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.sessions.conversation import (
-    BacklogFullError,
-    Burst,
-    Due,
-    Talk,
-    TalkSettings,
+    BufferFullError,
+    Conversation,
+    ConversationSettings,
+    MediaChunk,
+    WindowJob,
 )
 from lipstream_server.sessions.window_planner import (
+    AudioWindow,
     Planner,
     Progress,
-    Window,
     WindowSettings,
 )
 
@@ -29,16 +29,21 @@ class World:
     """A talk, a stub engine whose windows take time on a virtual clock, and everything that was given out."""
 
     def __init__(
-        self, cost: float = 0.0, windows: WindowSettings | None = None, talk: TalkSettings | None = None
+        self,
+        cost: float = 0.0,
+        windows: WindowSettings | None = None,
+        talk: ConversationSettings | None = None,
     ) -> None:
         self.engine = StubEngine(side=16)
         self.cost, self.now = cost, 0.0
         planner = Planner(
             windows or WindowSettings(), FPS, self.engine.samples_needed, lambda frames: self.cost
         )
-        self.talk = Talk(self.engine.open("red", "exact"), RATE, planner, talk or TalkSettings(), "alive")
-        self.making: list[tuple[float, Due]] = []
-        self.bursts: list[Burst] = []
+        self.talk = Conversation(
+            self.engine.open("red", "exact"), RATE, planner, talk or ConversationSettings(), "alive"
+        )
+        self.making: list[tuple[float, WindowJob]] = []
+        self.bursts: list[MediaChunk] = []
         self._next = 0.0
 
     def run(self, seconds: float, microphone: float = 0.0, piece: float = 0.04) -> None:
@@ -86,10 +91,10 @@ def test_a_microphone_is_shown_after_one_short_window_and_never_late() -> None:
     world.talk.end_utterance()
     world.run(2.0)
     counters = world.talk.counters
-    assert counters.late_frames == counters.starved_frames == 0
+    assert counters.repeated_frames == counters.underrun_frames == 0
     # 4 frames and 2 of look-ahead must be heard, the first piece at 0, a window takes 60 ms, pieces 40 and bursts 80.
-    assert counters.delay is not None
-    assert 0.26 <= counters.delay.total <= 0.44
+    assert counters.latency is not None
+    assert 0.26 <= counters.latency.total <= 0.44
     started, ended = world.events
     assert (started.type, ended.type, ended.position_ms) == ("utterance.started", "utterance.ended", 10_000)
     shown, loud = world.bars() > 201, world.loud() > 0.1
@@ -109,7 +114,7 @@ def test_a_sentence_that_comes_at_once_is_made_in_long_windows() -> None:
     world.run(6.0)
     assert lengths[0] == 4
     assert lengths[1] == 16
-    assert world.talk.counters.late_frames == 0
+    assert world.talk.counters.repeated_frames == 0
     assert (world.bars() > 201).sum() == 100
 
 
@@ -118,12 +123,12 @@ def test_a_slow_model_holds_pictures_and_never_sound() -> None:
     world = World(cost=0.64, windows=WindowSettings(lengths=(8,)))
     world.run(20.0, microphone=0.5)
     counters = world.talk.counters
-    assert counters.starved_frames == 0
+    assert counters.underrun_frames == 0
     loud = np.flatnonzero(world.loud() > 0.1)
     assert np.array_equal(loud, np.arange(loud[0], loud[-1] + 1))
-    assert counters.delay is not None
-    assert world.talk.backlog <= counters.delay.total + 0.1
-    assert 0.3 <= counters.late_frames / len(loud) <= 0.6
+    assert counters.latency is not None
+    assert world.talk.backlog <= counters.latency.total + 0.1
+    assert 0.3 <= counters.repeated_frames / len(loud) <= 0.6
 
 
 def test_audio_that_stops_is_waited_for_and_then_the_utterance_is_over() -> None:
@@ -131,7 +136,7 @@ def test_audio_that_stops_is_waited_for_and_then_the_utterance_is_over() -> None
     world.run(1.0, microphone=0.5)
     world.run(0.5)
     assert world.talk.state == "speaking"
-    assert world.talk.counters.starved_frames > 0
+    assert world.talk.counters.underrun_frames > 0
     world.run(1.0)
     assert world.talk.state == "idle"
     assert world.events[-1].type == "utterance.ended"
@@ -173,9 +178,9 @@ def test_two_utterances_follow_each_other() -> None:
 
 
 def test_the_backlog_is_bounded() -> None:
-    world = World(talk=TalkSettings(backlog=1.0))
+    world = World(talk=ConversationSettings(backlog=1.0))
     world.talk.hear(np.zeros(RATE, np.float32), 0.0)
-    with pytest.raises(BacklogFullError, match=r"10.. ms of audio would wait, at most 1000 may"):
+    with pytest.raises(BufferFullError, match=r"10.. ms of audio would wait, at most 1000 may"):
         world.talk.hear(np.zeros(640, np.float32), 0.0)
     assert world.talk.backlog <= 1.0
 
@@ -187,8 +192,8 @@ def test_windows_grow_where_short_ones_do_not_keep_up() -> None:
     busy = Planner(WindowSettings(), FPS, lambda frames: frames * 640, costs.__getitem__, lambda: 0.1)
     assert busy.steady == 16
     assert planner.next(Progress(0, None, 0, 0, False)) is None
-    assert planner.next(Progress(4 * 640, None, 0, 0, False)) == Window(0, 4)
-    assert planner.next(Progress(60 * 640, None, 4, 0, False)) == Window(4, 16)
+    assert planner.next(Progress(4 * 640, None, 0, 0, False)) == AudioWindow(0, 4)
+    assert planner.next(Progress(60 * 640, None, 4, 0, False)) == AudioWindow(4, 16)
     assert planner.next(Progress(60 * 640, None, 40, 2, True)) is None  # far enough ahead
     assert planner.next(Progress(10 * 640, 12, 10, 9, True)) is None  # what is left would come too late
     with pytest.raises(ValueError, match="must be positive and rise"):
@@ -203,13 +208,15 @@ def test_a_window_too_short_to_keep_up_is_asked_for_at_the_last_moment() -> None
     assert (
         planner.next(Progress(8 * 640, None, 4, 0, False)) is None
     )  # nothing is shown: 8 frames are waited for
-    assert planner.next(Progress(12 * 640, None, 4, 0, False)) == Window(4, 8)
+    assert planner.next(Progress(12 * 640, None, 4, 0, False)) == AudioWindow(4, 8)
     assert planner.next(Progress(24 * 640, None, 20, 13, True)) is None  # 280 ms are left
-    assert planner.next(Progress(24 * 640, None, 20, 15, True)) == Window(20, 4)  # 200 ms
+    assert planner.next(Progress(24 * 640, None, 20, 15, True)) == AudioWindow(20, 4)  # 200 ms
     slow = Planner(WindowSettings(), FPS, lambda frames: frames * 640, {4: 0.5, 8: 0.6, 16: 0.6}.__getitem__)
     assert slow.steady == 16
-    assert slow.next(Progress(8 * 640, None, 4, 0, False)) == Window(4, 4)  # 16 frames would come too late
-    assert slow.next(Progress(12 * 640, None, 4, 0, False)) == Window(4, 8)
+    assert slow.next(Progress(8 * 640, None, 4, 0, False)) == AudioWindow(
+        4, 4
+    )  # 16 frames would come too late
+    assert slow.next(Progress(12 * 640, None, 4, 0, False)) == AudioWindow(4, 8)
 
 
 class Confusion(RuleBasedStateMachine):
@@ -217,14 +224,14 @@ class Confusion(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(cost=0.1, talk=TalkSettings(backlog=3.0))
+        self.world = World(cost=0.1, talk=ConversationSettings(backlog=3.0))
         self.given = 0.0
 
     @rule(samples=st.integers(0, 20_000))
     def speak(self, samples: int) -> None:
         try:
             self.world.talk.hear(np.full(samples, 0.5, np.float32), self.world.now)
-        except BacklogFullError:
+        except BufferFullError:
             assert self.world.talk.backlog + samples / RATE > 3.0
 
     @rule()
@@ -236,7 +243,7 @@ class Confusion(RuleBasedStateMachine):
         ended = self.world.talk.interrupt()
         assert all(event.interrupted for event in ended)
         assert self.world.talk.state == "idle"
-        self.world.bursts.append(Burst([], np.zeros(0, np.float32), 0, list(ended)))
+        self.world.bursts.append(MediaChunk([], np.zeros(0, np.float32), 0, list(ended)))
 
     @rule(cost=st.sampled_from([0.0, 0.05, 0.3, 1.0]))
     def pace(self, cost: float) -> None:
@@ -272,7 +279,7 @@ TestConfusion.settings = settings(max_examples=15, stateful_step_count=15, deadl
 
 
 def test_idle_passes_softly_into_speech_and_speech_into_idle() -> None:
-    world = World(talk=TalkSettings(fade=4))
+    world = World(talk=ConversationSettings(fade=4))
     world.run(0.4)
     world.run(1.0, microphone=1.0)
     world.talk.end_utterance()
@@ -294,18 +301,18 @@ def test_an_interrupt_is_a_cut() -> None:
     assert set(world.bars()[shown:]) == {200}
 
 
-def test_a_delay_is_told_with_its_parts() -> None:
+def test_first_frame_latency_is_the_sum_of_its_parts() -> None:
     world = World(cost=0.06)
     world.run(0.4)
     world.run(2.0, microphone=0.5)
     world.talk.shown(0.004, 0.002)
-    delay = world.talk.counters.delay
+    latency = world.talk.counters.latency
     started = world.events[0]
-    assert delay is not None
+    assert latency is not None
     # The stub does no work of its own, so all that its window takes counts as waiting for the device.
-    assert delay.gathering == pytest.approx(
+    assert latency.buffering == pytest.approx(
         0.24 - 0.04, abs=0.02
     )  # six frames, counted from the end of the first piece
-    assert delay.queueing == pytest.approx(0.06, abs=0.011)
-    assert 1000 * (delay.total - 0.006) == pytest.approx(started.waited_ms, abs=0.1)
-    assert sum(vars(delay.parts()).values()) == pytest.approx(1000 * delay.total, abs=0.01)
+    assert latency.queueing == pytest.approx(0.06, abs=0.011)
+    assert 1000 * (latency.total - 0.006) == pytest.approx(started.latency_ms, abs=0.1)
+    assert sum(vars(latency.to_message()).values()) == pytest.approx(1000 * latency.total, abs=0.01)

@@ -12,16 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import UtteranceEnded, UtteranceStarted
 from lipstream_server.sessions.conversation import (
-    BacklogFullError,
-    Burst,
-    Due,
-    Talk,
-    TalkSettings,
+    BufferFullError,
+    Conversation,
+    ConversationSettings,
+    MediaChunk,
+    WindowJob,
 )
 from lipstream_server.sessions.window_planner import Planner, WindowSettings
 
 RATE, FPS, PER_FRAME, UNIT = 48_000, 25, 1920, 2.0**-22
-SETTINGS = TalkSettings(backlog=4.0, gap=0.6)
+SETTINGS = ConversationSettings(backlog=4.0, gap=0.6)
 WINDOWS = WindowSettings(lengths=(4, 8))
 
 
@@ -33,8 +33,8 @@ class Conservation(RuleBasedStateMachine):
         self.engine = StubEngine(side=8)
         self.cost, self.now = 0.0, 0.0
         planner = Planner(WINDOWS, FPS, self.engine.samples_needed, lambda frames: self.cost)
-        self.talk = Talk(self.engine.open("red", "exact"), RATE, planner, SETTINGS, "alive")
-        self.making: list[tuple[float, Due]] = []
+        self.talk = Conversation(self.engine.open("red", "exact"), RATE, planner, SETTINGS, "alive")
+        self.making: list[tuple[float, WindowJob]] = []
         self.heard = 0  # samples
         self.next = 1  # the number of the sample that must go out next
         self.frames = self.starved = 0
@@ -47,7 +47,7 @@ class Conservation(RuleBasedStateMachine):
         numbered = (np.arange(self.heard + 1, self.heard + 1 + samples) * UNIT).astype(np.float32)
         try:
             self.talk.hear(numbered, self.now)
-        except BacklogFullError:
+        except BufferFullError:
             assert self.talk.backlog + samples / RATE > SETTINGS.backlog
         else:
             self.heard += samples
@@ -58,9 +58,9 @@ class Conservation(RuleBasedStateMachine):
         for _ in range(pieces):
             shown, before = self.shown, self.talk.backlog
             self.speak(PER_FRAME)
-            starved = self.talk.counters.starved_frames
+            starved = self.talk.counters.underrun_frames
             self.watch(1)
-            waited = (self.talk.counters.starved_frames - starved) / FPS
+            waited = (self.talk.counters.underrun_frames - starved) / FPS
             if shown is not None and self.shown == shown:
                 assert self.talk.backlog <= before + waited + 1e-9
 
@@ -105,7 +105,7 @@ class Conservation(RuleBasedStateMachine):
         assert burst.samples.dtype == np.float32
         for event in burst.events:
             self.told(event)
-        self.starved = self.talk.counters.starved_frames
+        self.starved = self.talk.counters.underrun_frames
         self.listen(burst)
         self.frames += count
         self.now += count / FPS
@@ -134,7 +134,7 @@ class Conservation(RuleBasedStateMachine):
         assert at - first - (self.starved - starved) == sound + WINDOWS.tail
         self.began = None
 
-    def listen(self, burst: Burst) -> None:
+    def listen(self, burst: MediaChunk) -> None:
         numbers = np.rint(burst.samples / UNIT).astype(int)
         said = numbers[numbers > 0]
         assert np.array_equal(said, np.arange(self.next, self.next + len(said)))
@@ -151,7 +151,7 @@ class Conservation(RuleBasedStateMachine):
         counters = self.talk.counters
         assert counters.frames == self.frames
         assert self.talk.media_ms == self.frames * 40
-        assert counters.idle_frames + counters.late_frames + counters.starved_frames <= self.frames
+        assert counters.idle_frames + counters.repeated_frames + counters.underrun_frames <= self.frames
 
     def teardown(self) -> None:
         """Left alone it says all that it has heard."""

@@ -53,7 +53,7 @@ from lipstream_server.protocol import (
     Stats,
     UtteranceEnded,
 )
-from lipstream_server.sessions.conversation import TalkSettings
+from lipstream_server.sessions.conversation import ConversationSettings
 from lipstream_server.sessions.window_planner import WindowSettings
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ SETTINGS = ServerSettings(
     idle_seconds=1000,
     send_seconds=1000,
     errors=MISTAKES,
-    talk=TalkSettings(backlog=BACKLOG),
+    talk=ConversationSettings(backlog=BACKLOG),
     windows=WindowSettings(lengths=(4, 8)),
 )
 GARBAGE = st.one_of(
@@ -282,7 +282,7 @@ class Fuzz(RuleBasedStateMachine):
             self.session.heard_ms += lasts
             assert lasts <= 1000 * BACKLOG + 1
             return
-        assert [(each.code, each.fatal) for each in errors] == [("backlog_full", False)]
+        assert [(each.code, each.fatal) for each in errors] == [("buffer_full", False)]
         # It can only be full where more has been heard and not yet shown.
         assert (
             self.session.heard_ms - self.session.position_ms + lasts > 1000 * BACKLOG - 1

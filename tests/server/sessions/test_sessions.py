@@ -25,11 +25,11 @@ from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
     PATH,
     Container,
+    MediaTag,
     SessionReady,
     SessionStart,
     Stats,
-    Tag,
-    Tagged,
+    TaggedMedia,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -38,13 +38,16 @@ from lipstream_server.sessions.window_planner import WindowSettings
 SIDE = 64
 
 
-def tagged(client: Client, tag: Tag) -> list[Tagged]:
-    return [unit for unit in map(Tagged.unpack, client.binary) if unit.tag is tag]
+def tagged(client: Client, tag: MediaTag) -> list[TaggedMedia]:
+    return [unit for unit in map(TaggedMedia.unpack, client.binary) if unit.tag is tag]
 
 
 def pictures(client: Client) -> np.ndarray:
     return np.stack(
-        [np.frombuffer(unit.payload, np.uint8).reshape(SIDE, SIDE, 3) for unit in tagged(client, Tag.RGB)]
+        [
+            np.frombuffer(unit.payload, np.uint8).reshape(SIDE, SIDE, 3)
+            for unit in tagged(client, MediaTag.RGB)
+        ]
     )
 
 
@@ -66,17 +69,17 @@ async def test_an_interrupt_is_answered_and_nothing_of_the_utterance_follows() -
         await client.to_the_end()
     assert (ended.utterance, ended.interrupted, again.utterance) == (1, True, None)
     assert 0 < ended.position_ms < 1500
-    after = [Tagged.unpack(message) for message in client.binary[answered:]]
+    after = [TaggedMedia.unpack(message) for message in client.binary[answered:]]
     assert all(unit.utterance == 0 for unit in after)
-    sound = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in after if unit.tag is Tag.PCM])
+    sound = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in after if unit.tag is MediaTag.PCM])
     assert not sound.any()
     assert all(
         np.frombuffer(unit.payload, np.uint8).reshape(SIDE, SIDE, 3)[56, 2, 1] == COLOURS["red"][1]
         for unit in after
-        if unit.tag is Tag.RGB
+        if unit.tag is MediaTag.RGB
     )
     assert delay < 2  # a bound for a machine with other things to do; bench/ measures it
-    loud = [unit for unit in tagged(client, Tag.PCM) if np.frombuffer(unit.payload, "<i2").any()]
+    loud = [unit for unit in tagged(client, MediaTag.PCM) if np.frombuffer(unit.payload, "<i2").any()]
     assert ended.position_ms == pytest.approx(sum(len(unit.payload) for unit in loud) / 2 / 48, abs=80)
 
 
@@ -103,7 +106,7 @@ async def test_no_session_sees_or_hears_another() -> None:
     assert len(ids) == 4
     for colour, client in zip(COLOURS, clients, strict=True):
         assert (pictures(client)[:, 0, 0] == COLOURS[colour]).all()
-        sound = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in tagged(client, Tag.PCM)])
+        sound = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in tagged(client, MediaTag.PCM)])
         peak = np.abs(sound.astype(float)).max() / 32767
         assert peak == pytest.approx(levels[colour], abs=0.05)
         assert (np.abs(sound) > 100).sum() > 1.1 * 48_000 * 0.9
@@ -124,9 +127,9 @@ async def test_other_containers(container: Container) -> None:
         seconds = sum(block.samples for block in blocks) / 48_000
         assert seconds == pytest.approx(len(frames) / 25, abs=0.04)
     else:
-        shown = tagged(client, Tag[container.upper()])
+        shown = tagged(client, MediaTag[container.upper()])
         assert [unit.position for unit in shown] == list(range(len(shown)))
-        samples = sum(len(unit.payload) // 2 for unit in tagged(client, Tag.PCM))
+        samples = sum(len(unit.payload) // 2 for unit in tagged(client, MediaTag.PCM))
         assert samples == len(shown) * 48_000 // 25
         assert {unit.utterance for unit in shown} == {0, 1}
 
@@ -139,7 +142,9 @@ async def test_a_fragment_holds_one_picture_while_few_sessions_are_open() -> Non
         await first.media(6)
         async with connected(address, SessionStart(container="rgb")) as second:
             await second.media(6)
-    alone, beside = ([len(unit.payload) // 2 for unit in tagged(each, Tag.PCM)] for each in (first, second))
+    alone, beside = (
+        [len(unit.payload) // 2 for unit in tagged(each, MediaTag.PCM)] for each in (first, second)
+    )
     assert alone[:3] == [1920, 1920, 1920]
     assert beside[:2] == [3840, 3840]
 
@@ -152,7 +157,7 @@ async def test_a_still_face_and_statistics() -> None:
     assert stats.state == "idle"
     assert stats.frames == stats.idle_frames >= 3
     assert stats.media_ms == stats.frames * 40
-    assert (stats.late_frames, stats.backlog_ms, stats.sessions, stats.delay_ms) == (0, 0, 1, None)
+    assert (stats.repeated_frames, stats.buffered_ms, stats.sessions, stats.latency_ms) == (0, 0, 1, None)
 
 
 async def test_a_model_that_is_late_is_told_in_a_warning() -> None:
@@ -161,9 +166,9 @@ async def test_a_model_that_is_late_is_told_in_a_warning() -> None:
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(2.0))
         await client.send(UtteranceEnd())
-        while "held" not in str((stats := await client.until(Stats)).warning):
+        while "repeated" not in str((stats := await client.until(Stats)).warning):
             pass
-        assert stats.late_frames > 0
+        assert stats.repeated_frames > 0
         assert (await client.until(UtteranceEnded)).position_ms == 2000
 
 
@@ -174,7 +179,7 @@ async def test_media_keeps_time() -> None:
         begin = time.monotonic()
         while time.monotonic() - begin < 1.0:
             await client.next()
-        shown = len(tagged(client, Tag.JPEG)) / 25
+        shown = len(tagged(client, MediaTag.JPEG)) / 25
         assert 0.4 <= shown <= 1.3
 
 

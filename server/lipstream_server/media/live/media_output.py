@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...engines.base import Picture, Samples
-from ...protocol import Container, Tag, Tagged
+from ...protocol import Container, MediaTag, TaggedMedia
 from ..containers import matroska as webm_clusters
 from ..containers.isobmff import (
     Tracks,
@@ -119,9 +119,9 @@ class WebMOut:
 
 
 class TaggedOut:
-    """Every picture and every burst of sound a message of its own, behind the header of `protocol.Tagged`."""
+    """Every picture and every burst of sound a message of its own, behind the header of `protocol.TaggedMedia`."""
 
-    def __init__(self, tag: Tag, width: int, height: int, fps: int) -> None:
+    def __init__(self, tag: MediaTag, width: int, height: int, fps: int) -> None:
         self._tag = tag
         self._type = f"{tag.name.lower()};width={width};height={height};fps={fps}"
         self._frames = self._samples = 0
@@ -136,11 +136,11 @@ class TaggedOut:
     def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
         messages = []
         for picture in pictures:
-            payload = picture.tobytes() if self._tag is Tag.RGB else jpeg(picture)
+            payload = picture.tobytes() if self._tag is MediaTag.RGB else jpeg(picture)
             messages.append(self._pack(self._tag, utterance, self._frames, payload))
             self._frames += 1
         sound = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-        messages.append(self._pack(Tag.PCM, utterance, self._samples, sound))
+        messages.append(self._pack(MediaTag.PCM, utterance, self._samples, sound))
         self._samples += len(samples)
         return messages
 
@@ -148,8 +148,8 @@ class TaggedOut:
         return []
 
     @staticmethod
-    def _pack(tag: Tag, utterance: int, position: int, payload: bytes) -> bytes:
-        return Tagged(tag=tag, utterance=utterance, position=position, payload=payload).pack()
+    def _pack(tag: MediaTag, utterance: int, position: int, payload: bytes) -> bytes:
+        return TaggedMedia(tag=tag, utterance=utterance, position=position, payload=payload).pack()
 
 
 class MarkedOut:
@@ -192,5 +192,5 @@ def _open(container: Container, width: int, height: int, fps: int) -> MediaOut:
     if container == "webm":
         return WebMOut(width, height, fps)
     if container == "jpeg":
-        return TaggedOut(Tag.JPEG, width, height, fps)
-    return TaggedOut(Tag.RGB, width, height, fps)
+        return TaggedOut(MediaTag.JPEG, width, height, fps)
+    return TaggedOut(MediaTag.RGB, width, height, fps)
