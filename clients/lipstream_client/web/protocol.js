@@ -1,7 +1,7 @@
 /**
  * The wire: every message of `GET /v1/stream`, as docs/protocol.md describes it.
  *
- * Control is JSON in text messages, media is binary. Unresult types and keys are refused, values are not coerced, and
+ * Control is JSON in text messages, media is binary. Unknown types and keys are refused, values are not coerced, and
  * defaults are filled in. tests/data/stream_messages.json holds the messages that both sides must read and write alike.
  */
 
@@ -100,8 +100,8 @@ const ERRORS = oneOf(
   "bad_audio",
   "not_started",
   "already_started",
-  "unresult_avatar",
-  "unresult_preset",
+  "unknown_avatar",
+  "unknown_preset",
   "buffer_full",
   "unauthorized",
   "busy",
@@ -114,7 +114,7 @@ const REASONS = oneOf(
   "ended",
   "protocol",
   "unauthorized",
-  "unresult",
+  "unknown",
   "busy",
   "idle",
   "expired",
