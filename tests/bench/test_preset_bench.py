@@ -53,7 +53,7 @@ def test_quantiles_are_values_that_were_measured() -> None:
 def test_a_model_with_random_weights_is_timed_by_every_preset_for_several_sessions() -> None:
     defaults = SamplingDefaults(steps=11, guidance=2.0, window=4)
     size = FullSize("narrow", NARROW, SIDE, defaults, SchedulerConfig())
-    rows = measure_full_size(size, "cpu", PRESETS, batches=[1, 2], turns=1)
+    rows = measure_full_size(size, "cpu", PRESETS, batches=[1, 2], turns=1, vae_channels=(32,) * 4)
     assert [(row.preset, row.batch) for row in rows] == [
         (name, count) for count in (1, 2) for name in PRESETS
     ]

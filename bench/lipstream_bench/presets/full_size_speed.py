@@ -16,10 +16,13 @@ from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
 from lipstream_models.analysis.meta_models import FACE_SHARE, FullSize, conditions_of
 from lipstream_models.device.memory_format import channels_last
+from lipstream_models.device.precision import training_dtype
 from lipstream_models.device.timer import Stopwatch
 from lipstream_models.networks import Network
 from lipstream_models.networks.conditions import Conditions
 from lipstream_models.scheduler import ddim_schedule
+
+SD_VAE_CHANNELS = (128, 256, 512, 512)
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,23 @@ class FullSizeSpeed:
 
 
 class RandomModel:
-    """A network and Stable Diffusion's VAE with random weights and conditions in bfloat16, on a device."""
+    """A network and a VAE with random weights and conditions, in bfloat16 where the device computes in it, else float32.
 
-    def __init__(self, size: FullSize, device: str) -> None:
+    vae_channels: channels of the VAE's four levels, by default those of Stable Diffusion.
+    """
+
+    def __init__(self, size: FullSize, device: str, vae_channels: Sequence[int]) -> None:
         self.size = size
         self.device = torch.device(device)
+        self.dtype = training_dtype(self.device)
         with torch.device(device):
-            torch.set_default_dtype(torch.bfloat16)
+            torch.set_default_dtype(self.dtype)
             try:
                 self.network = channels_last(Network(size.network)).eval().requires_grad_(False)
                 vae: Any = AutoencoderKL(
                     down_block_types=("DownEncoderBlock2D",) * 4,
                     up_block_types=("UpDecoderBlock2D",) * 4,
-                    block_out_channels=(128, 256, 512, 512),
+                    block_out_channels=tuple(vae_channels),
                     layers_per_block=2,
                     latent_channels=size.network.latent_channels,
                 )
@@ -59,7 +66,7 @@ class RandomModel:
         self.vae = vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def conditions(self, batch: int, project: bool) -> Conditions:
-        some = partial(torch.randn, device=self.device, dtype=torch.bfloat16)
+        some = partial(torch.randn, device=self.device, dtype=self.dtype)
         return conditions_of(self.size, self.network, some, self.size.defaults.guidance > 1, project, batch)
 
     def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
@@ -67,7 +74,7 @@ class RandomModel:
         side, frames = self.size.side, self.size.defaults.window
         schedule = ddim_schedule(self.size.scheduler, plan.steps)
         shape = (batch, self.size.network.sample_channels, frames, side, side)
-        noise = torch.randn(shape, device=self.device, dtype=torch.bfloat16)
+        noise = torch.randn(shape, device=self.device, dtype=self.dtype)
         face = torch.arange(int(FACE_SHARE * self.size.tokens), device=self.device)
         with torch.no_grad():
             watch = Stopwatch(self.device)
@@ -82,10 +89,15 @@ class RandomModel:
 
 
 def measure_full_size(
-    size: FullSize, device: str, presets: Sequence[str], batches: Sequence[int], turns: int
+    size: FullSize,
+    device: str,
+    presets: Sequence[str],
+    batches: Sequence[int],
+    turns: int,
+    vae_channels: Sequence[int] = SD_VAE_CHANNELS,
 ) -> list[FullSizeSpeed]:
     """Presets in turns, for each batch size. Raises torch.OutOfMemoryError where a batch does not fit."""
-    model = RandomModel(size, device)
+    model = RandomModel(size, device, vae_channels)
     steps, frames = size.defaults.steps, size.defaults.window
     plans = {name: preset(name, steps) for name in presets}
     results = []
