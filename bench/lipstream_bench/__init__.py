@@ -1,1 +1,1 @@
-"""Speed and fidelity, measured. Not in the wheel."""
+"""Benchmarks of speed, latency and quality. Not in the wheel."""

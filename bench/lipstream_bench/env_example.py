@@ -1,4 +1,7 @@
-"""`python -m lipstream_bench.env_example`: writes the settings into docker/.env.example again, after one has changed."""
+"""Write the settings into docker/.env.example, after one has changed.
+
+python -m lipstream_bench.env_example
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""`python -m lipstream_bench.evaluate_model`: the bundled model on faces, voices and sentences that training never saw.
+"""Quality of the bundled model on faces, voices and sentences that training never saw.
 
-The true clips are rendered by the training room's head (Debian: libegl1 libgl1-mesa-dri), so every frame has an exact answer.
+    python -m lipstream_bench.evaluate_model
+
+The true clips are rendered by the training package (Debian: libegl1 libgl1-mesa-dri), so every frame has an exact answer.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ CLIP_SECONDS = 5.16  # with twelve clips, 61.9 s in all
 
 @dataclass(frozen=True)
 class ModelScores:
-    """All figures of the table; decibels, shares and frames as the names say."""
+    """All measures of the table; decibels, shares and frames as the names say."""
 
     clips: int
     seconds: float
@@ -52,7 +54,7 @@ class ModelScores:
 
 
 def held_out_clips(folder: Path) -> list[Clip]:
-    """The same people, voices and sentences every time; what is missing in the folder is rendered."""
+    """Return the held-out clips, which are always the same people, voices and sentences; render missing ones."""
     missing = [n for n in range(CLIPS) if not (folder / f"{n:04d}" / "truth.npz").exists()]
     if missing:
         renderer = HeadRenderer(256)
@@ -63,7 +65,7 @@ def held_out_clips(folder: Path) -> list[Clip]:
 
 
 def reconstruct(model: Model, frames: Frames) -> Frames:
-    """Through the autoencoder and back."""
+    """Return frames encoded and decoded by the autoencoder."""
     parts = []
     for start in range(0, len(frames), 16):
         images = torch.from_numpy(np.array(frames[start : start + 16])).permute(0, 3, 1, 2)
@@ -77,7 +79,7 @@ def score(
     engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
     landmarker = FaceLandmarker()
-    rows, made = [], []
+    rows, generated = [], []
     for clip in clips:
         windows = animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
         frames = np.concatenate([window.frames for window in windows])
@@ -111,15 +113,15 @@ def score(
             json.dumps({"clip": clip.name, **{k: round(float(v), 3) for k, v in rows[-1].items()}}),
             flush=True,
         )
-        made.append(frames)
+        generated.append(frames)
     means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
     drift = drift_of(engine, clips[0], sampling, drift_seconds)
-    total = sum(len(frames) for frames in made)
-    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), made
+    total = sum(len(frames) for frames in generated)
+    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), generated
 
 
 def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> dict[str, float]:
-    """Sharpness of the last window over that of the first, and the loss of face PSNR against the portrait, in a long clip."""
+    """Return the sharpness ratio of the last to the first window of a long clip, and its loss of face PSNR against the portrait."""
     repeats = int(np.ceil(seconds * 16000 / len(clip.truth.audio)))
     audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]
     portrait = np.array(clip.frames[0])
@@ -138,7 +140,7 @@ def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> 
 
 
 def table(scores: ModelScores) -> str:
-    """The Markdown table of the README."""
+    """Return the table of measures as Markdown."""
     rows = [f"| {name.replace('_', ' ')} | {value:.3g} |" for name, value in asdict(scores).items()]
     return "\n".join(["| figure | value |", "|---|---|", *rows])
 
@@ -146,9 +148,14 @@ def table(scores: ModelScores) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
+        "--clips",
+        type=Path,
+        default=Path("runs/heldout"),
+        help="folder of held-out clips, rendered if missing",
     )
-    parser.add_argument("--preset", default=None, help="or a plan's JSON file; the model's own without it")
+    parser.add_argument(
+        "--preset", default=None, help="preset or JSON file of a plan; by default the model's own"
+    )
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--guidance", type=float, default=None)
     parser.add_argument("--drift-seconds", type=float, default=60.0)

@@ -1,1 +1,1 @@
-"""The live server, measured from outside."""
+"""Benchmarks of the live server, measured from outside."""

@@ -1,4 +1,7 @@
-"""A live session while a clip is rendered beside it: `python -m lipstream_bench.live.beside_clip --minutes 2`."""
+"""A live session while a clip is rendered.
+
+python -m lipstream_bench.live.beside_clip --minutes 2
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,12 @@ _AVATAR = "finn"
 
 @dataclass(frozen=True)
 class BesideClip:
-    """clip_state: at the end of the session. clip_frames: rendered in the meantime, of how many in all."""
+    """Measurements of a session beside a clip.
+
+    Attributes:
+        clip_state: State of the clip at the end of the session.
+        clip_frames: Frames rendered during the session, and the total.
+    """
 
     session: Sustained
     clip_state: str
@@ -33,7 +41,7 @@ class BesideClip:
 
 
 async def beside(server: ServerProcess, speech: bytes, minutes: float) -> BesideClip:
-    """speech: s16le, 16 kHz mono. The clip is three times as long as the session, so that it cannot end before it."""
+    """Measure a session beside a clip that is three times as long, so that it cannot end first. speech: s16le, 16 kHz mono."""
     rest = RestClient(server.url.replace("ws:", "http:", 1))
     with tempfile.TemporaryDirectory() as folder:
         audio = Path(folder) / "long.wav"
@@ -46,7 +54,7 @@ async def beside(server: ServerProcess, speech: bytes, minutes: float) -> Beside
 
 
 def write_wave(path: Path, speech: bytes, seconds: float) -> None:
-    """The speech again and again, for so long."""
+    """Write a WAV file of the given length that repeats the speech."""
     size = 2 * round(seconds * RATE)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

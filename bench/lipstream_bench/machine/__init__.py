@@ -1,1 +1,1 @@
-"""What figures are measured on, and how they are summarised."""
+"""The machine of a measurement, and summaries of many measurements."""

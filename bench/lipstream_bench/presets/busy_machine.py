@@ -1,4 +1,7 @@
-"""`lipstream render` beside programs that use a core each: `python -m lipstream_bench.presets.busy_machine`."""
+"""`lipstream render` beside programs that keep a core busy each.
+
+python -m lipstream_bench.presets.busy_machine
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _BUSY = "while True: pass"
 
 
 def rendered(seconds: float) -> float:
-    """Frames a second of a bundled face that says so many seconds, after it has been looked at."""
+    """Return the frames per second of rendering so many seconds of speech, without loading."""
     with tempfile.TemporaryDirectory() as folder:
         audio, video = Path(folder) / "speech.wav", Path(folder) / "talk.mp4"
         write_wave(audio, read_audio(recording_path()), seconds)
@@ -35,7 +38,7 @@ def rendered(seconds: float) -> float:
 
 @contextmanager
 def beside(count: int) -> Iterator[None]:
-    """So many processes that compute and do nothing else, in sessions of their own, as other programs of a desktop are."""
+    """Run processes that only compute, in sessions of their own like other programs of a desktop, while the context is open."""
     command = [sys.executable, "-c", _BUSY]
     busy = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]  # noqa: S603
     try:
@@ -48,10 +51,10 @@ def beside(count: int) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of speech")
-    parser.add_argument("--most", type=int, default=2, help="busy processes to go up to")
+    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of speech")
+    parser.add_argument("--max-processes", type=int, default=2, help="largest number of busy processes")
     arguments = parser.parse_args()
-    for count in range(arguments.most + 1):
+    for count in range(arguments.max_processes + 1):
         with beside(count):
             figure = rendered(arguments.seconds)
         print(json.dumps({"machine": machine(), "busy": count, "frames_a_second": figure}), flush=True)

@@ -1,1 +1,1 @@
-"""Crashes, soaks and the API contract."""
+"""Crash tests, soak tests and the API contract."""
