@@ -21,12 +21,7 @@ def bundled_table(
     prices: Mapping[str, Price],
     hallo: Mapping[str, Price],
 ) -> str:
-    """Return the table of the bundled model.
-
-    Args:
-        prices: GFLOP of a window of the bundled model.
-        hallo: TFLOP of a clip of Hallo at full size.
-    """
+    """Return the table of the bundled model; prices: GFLOP of its window, hallo: TFLOP of a clip of full-size Hallo."""
     head = [
         "preset", "denoising, ms", "times base", "whole window, ms", "frames/s", "GFLOP", "Hallo, TFLOP", "memory, MB",
         "PSNR to base, dB", "SSIM", "largest face difference", "lip correlation", "closures, %", "face PSNR, dB",
