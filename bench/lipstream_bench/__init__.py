@@ -1,1 +1,1 @@
-"""Benchmarks of speed, latency and quality. Not in the wheel."""
+"""Speed and fidelity, measured. Not in the wheel."""

@@ -1,8 +1,6 @@
-"""Speed and fidelity of every preset, as JSON, a Markdown table and a plot.
+"""`python -m lipstream_bench`: every preset's speed and fidelity, as JSON, a Markdown table and a picture.
 
-    python -m lipstream_bench
-
-The bundled model on this machine; with `--device cuda` also Hallo at full size, with random weights. Needs no network.
+The bundled model on this machine; with `--device cuda` Hallo at its full size too, with random weights. Needs no network.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from .presets.table import bundled_table, draw, full_size_table
 
 
 def prices(name: str, presets: Sequence[str]) -> dict[str, Price]:
-    """Return the cost of a window of the full-size model by each preset."""
+    """What a window of the model at its full size costs by each preset."""
     size = full_size(name)
     return {each: price_plan(preset(each, size.defaults.steps_for(each)), size) for each in presets}
 
@@ -44,20 +42,13 @@ def write(out: Path, figures: Mapping[str, object], tables: Sequence[str]) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips",
-        type=Path,
-        default=Path("runs/heldout"),
-        help="folder of held-out clips, rendered if missing",
+        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
     )
-    parser.add_argument(
-        "--limit", type=int, default=4, help="number of clips for fidelity; 0 skips that part"
-    )
-    parser.add_argument("--turns", type=int, default=9, help="number of timings of each preset")
+    parser.add_argument("--limit", type=int, default=4, help="clips for fidelity; 0 leaves that part out")
+    parser.add_argument("--turns", type=int, default=9, help="timings of each preset")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
-    parser.add_argument("--device", default="cpu", help="with cuda, Hallo at full size is timed too")
-    parser.add_argument(
-        "--batches", type=int, nargs="+", default=[1, 2, 4], help="numbers of sessions at once on a GPU"
-    )
+    parser.add_argument("--device", default="cpu", help="cuda: Hallo at its full size too")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4], help="sessions at once on a GPU")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -74,7 +65,7 @@ def main() -> None:
         }
         tables.append(full_size_table(gpu))
         print(tables[0], flush=True)
-        write(arguments.out, figures, tables)  # so that a later failure does not lose it
+        write(arguments.out, figures, tables)  # whatever becomes of the rest
     keep_freed_memory()
     model = load_bundled(arguments.device)
     engine = Engine(model)

@@ -1,7 +1,4 @@
-"""Write the settings into docker/.env.example, after one has changed.
-
-python -m lipstream_bench.env_example
-"""
+"""`python -m lipstream_bench.env_example`: writes the settings into docker/.env.example again, after one has changed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Quality of the bundled model on faces, voices and sentences that training never saw.
+"""`python -m lipstream_bench.evaluate_model`: the bundled model on faces, voices and sentences that training never saw.
 
-    python -m lipstream_bench.evaluate_model
-
-The true clips are rendered by the training package (Debian: libegl1 libgl1-mesa-dri), so every frame has an exact answer.
+The true clips are rendered by the training room's head (Debian: libegl1 libgl1-mesa-dri), so every frame has an exact answer.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ CLIP_SECONDS = 5.16  # with twelve clips, 61.9 s in all
 
 @dataclass(frozen=True)
 class ModelScores:
-    """All measures of the table; decibels, shares and frames as the names say."""
+    """All figures of the table; decibels, shares and frames as the names say."""
 
     clips: int
     seconds: float
@@ -54,7 +52,7 @@ class ModelScores:
 
 
 def held_out_clips(folder: Path) -> list[Clip]:
-    """Return the held-out clips, which are always the same people, voices and sentences; render missing ones."""
+    """The same people, voices and sentences every time; what is missing in the folder is rendered."""
     missing = [n for n in range(CLIPS) if not (folder / f"{n:04d}" / "truth.npz").exists()]
     if missing:
         renderer = HeadRenderer(256)
@@ -65,7 +63,7 @@ def held_out_clips(folder: Path) -> list[Clip]:
 
 
 def reconstruct(model: Model, frames: Frames) -> Frames:
-    """Return frames encoded and decoded by the autoencoder."""
+    """Through the autoencoder and back."""
     parts = []
     for start in range(0, len(frames), 16):
         images = torch.from_numpy(np.array(frames[start : start + 16])).permute(0, 3, 1, 2)
@@ -79,7 +77,7 @@ def score(
     engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
     landmarker = FaceLandmarker()
-    rows, generated = [], []
+    rows, made = [], []
     for clip in clips:
         windows = animate(engine, np.array(clip.frames[0]), clip.truth.audio, sampling)
         frames = np.concatenate([window.frames for window in windows])
@@ -113,15 +111,15 @@ def score(
             json.dumps({"clip": clip.name, **{k: round(float(v), 3) for k, v in rows[-1].items()}}),
             flush=True,
         )
-        generated.append(frames)
+        made.append(frames)
     means = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
     drift = drift_of(engine, clips[0], sampling, drift_seconds)
-    total = sum(len(frames) for frames in generated)
-    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), generated
+    total = sum(len(frames) for frames in made)
+    return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), made
 
 
 def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> dict[str, float]:
-    """Return the sharpness ratio of the last to the first window of a long clip, and its loss of face PSNR against the portrait."""
+    """Sharpness of the last window over that of the first, and the loss of face PSNR against the portrait, in a long clip."""
     repeats = int(np.ceil(seconds * 16000 / len(clip.truth.audio)))
     audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]
     portrait = np.array(clip.frames[0])
@@ -140,7 +138,7 @@ def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> 
 
 
 def table(scores: ModelScores) -> str:
-    """Return the table of measures as Markdown."""
+    """The Markdown table of the README."""
     rows = [f"| {name.replace('_', ' ')} | {value:.3g} |" for name, value in asdict(scores).items()]
     return "\n".join(["| figure | value |", "|---|---|", *rows])
 
@@ -148,14 +146,9 @@ def table(scores: ModelScores) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips",
-        type=Path,
-        default=Path("runs/heldout"),
-        help="folder of held-out clips, rendered if missing",
+        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
     )
-    parser.add_argument(
-        "--preset", default=None, help="preset or JSON file of a plan; by default the model's own"
-    )
+    parser.add_argument("--preset", default=None, help="or a plan's JSON file; the model's own without it")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--guidance", type=float, default=None)
     parser.add_argument("--drift-seconds", type=float, default=60.0)

@@ -1,7 +1,4 @@
-"""Frames of videos side by side, a row for each video.
-
-python -m lipstream_bench.strip A.mp4 B.mp4 --out strip.png
-"""
+"""Frames of talking videos side by side, a row for each: `python -m lipstream_bench.strip A.mp4 B.mp4 --out strip.png`."""
 
 from __future__ import annotations
 
@@ -17,11 +14,7 @@ Frames = NDArray[np.uint8]
 
 
 def frames_at(video: Path, seconds: list[float]) -> list[Image.Image]:
-    """Return the frames at these times.
-
-    Raises:
-        ValueError: The video is shorter.
-    """
+    """The frames that show at these times. Raises ValueError where the video is shorter."""
     wanted = sorted(seconds)
     found: list[Image.Image] = []
     with av.open(str(video)) as container:
@@ -38,7 +31,7 @@ def frames_at(video: Path, seconds: list[float]) -> list[Image.Image]:
 
 
 def strip(videos: list[Path], seconds: list[float], side: int) -> Image.Image:
-    """Return one row for each video, with one frame of ``side`` pixels for each time."""
+    """One row for each video, one picture of ``side`` pixels for each time."""
     rows = []
     for video in videos:
         cells = [
@@ -53,15 +46,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=float, default=1.0, help="seconds of the videos to skip")
-    parser.add_argument("--every", type=float, default=0.2, help="seconds between frames")
-    parser.add_argument("--count", type=int, default=8, help="frames per row")
-    parser.add_argument("--side", type=int, default=112, help="pixels of a side of each frame")
+    parser.add_argument("--start", type=float, default=1.0, help="seconds")
+    parser.add_argument("--every", type=float, default=0.2, help="seconds from one picture to the next")
+    parser.add_argument("--count", type=int, default=8, help="pictures a row")
+    parser.add_argument("--side", type=int, default=112, help="pixels of a picture")
     arguments = parser.parse_args()
     seconds = [arguments.start + arguments.every * i for i in range(arguments.count)]
-    image = strip(arguments.videos, seconds, arguments.side)
-    image.save(arguments.out, optimize=True)
-    print(f"{arguments.out}: {image.width} x {image.height}")
+    picture = strip(arguments.videos, seconds, arguments.side)
+    picture.save(arguments.out, optimize=True)
+    print(f"{arguments.out}: {picture.width} x {picture.height}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lipstream_bench.reliability.crashes import crash
 
 
 @pytest.mark.slow
-def test_killed_server_loses_nothing(tmp_path: Path) -> None:
+def test_nothing_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:
     outcome = crash(2, 1, tmp_path)
     print(outcome)
     assert outcome.good, str(outcome)

@@ -22,7 +22,7 @@ from lipstream_models.quality.fidelity import Fidelity
 MEGA = 1_000_000
 
 
-def test_peak_memory_counts_live_tensors() -> None:
+def test_peak_memory_counts_what_lives_at_once() -> None:
     with PeakMemory() as memory:
         a = torch.zeros(MEGA)  # 4 MB
         b = a + 1  # 8
@@ -35,7 +35,7 @@ def test_peak_memory_counts_live_tensors() -> None:
     assert memory.peak == 8 * MEGA
 
 
-def test_peak_memory_ignores_earlier_tensors() -> None:
+def test_peak_memory_leaves_out_what_was_there_before() -> None:
     weight = torch.ones(MEGA)
     with PeakMemory() as memory:
         weight.mul_(2)
@@ -44,13 +44,13 @@ def test_peak_memory_ignores_earlier_tensors() -> None:
     assert memory.peak == 4 * MEGA
 
 
-def test_quantiles_are_measured_values() -> None:
+def test_quantiles_are_values_that_were_measured() -> None:
     values = list(np.random.default_rng(0).permutation(100) + 1.0)
     assert quantiles(values) == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
     assert quantiles([]) == {}
 
 
-def test_full_size_model_is_timed_by_every_preset() -> None:
+def test_a_model_with_random_weights_is_timed_by_every_preset_for_several_sessions() -> None:
     defaults = SamplingDefaults(steps=11, guidance=2.0, window=4)
     size = FullSize("narrow", NARROW, SIDE, defaults, SchedulerConfig())
     rows = measure_full_size(size, "cpu", PRESETS, batches=[1, 2], turns=1, vae_channels=(32,) * 4)
@@ -62,7 +62,7 @@ def test_full_size_model_is_timed_by_every_preset() -> None:
     assert len(full_size_table(rows).splitlines()) == 2 + len(rows)
 
 
-def test_table_has_a_row_for_every_preset() -> None:
+def test_the_table_has_a_row_for_every_preset() -> None:
     speeds = [Speed(name, 100.0, 1.0, 120.0, 1.0, 25.0, 12.0) for name in ("base", "paper")]
     close = [
         Fidelity("base", 140.0, 1.0, 0.0, 0.9, 0.0, 0.8, 25.0),

@@ -16,7 +16,7 @@ from lipstream_server.commands.demo import free_port
 
 
 @pytest.mark.slow
-async def test_sessions_leave_nothing_behind() -> None:
+async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
     with serving(["--stub", "--sessions", "4"], free_port(8790)) as server:
         soaked = await soak(server, 0.75, 4, read_audio(recording_path()), round_seconds=4.0)
     print(soaked)
@@ -26,7 +26,7 @@ async def test_sessions_leave_nothing_behind() -> None:
     assert soaked.grown() == []
 
 
-def test_soak_reports_what_grows() -> None:
+def test_what_grows_is_told() -> None:
     flat = Soaked([Sample(10.0 * n, 200 + n % 3, 10, 8, 20) for n in range(20)])
     leaking = Soaked([Sample(10.0 * n, 200 + 5 * n, 10, 8 + n, 20) for n in range(20)])
     assert flat.grown() == []
@@ -34,9 +34,9 @@ def test_soak_reports_what_grows() -> None:
     assert "NOT FLAT: tasks 14 -> 25" in str(leaking)
 
 
-def test_soak_result_serialises_to_json() -> None:
+def test_what_a_soak_found_can_be_written_down() -> None:
     sample = Sample(1.0, 100.0, 10, 8, 20)
     soaked = Soaked([sample] * 6, Counter({"ends": 2, "vanishes": 1}), 3)
-    said = json.loads(json.dumps(soaked.to_json()))
+    said = json.loads(json.dumps(soaked.said()))
     assert (said["grown"], said["sessions"], said["clips"]) == ([], {"ends": 2, "vanishes": 1}, 3)
     assert said["samples"][0]["memory_mb"] == 100.0

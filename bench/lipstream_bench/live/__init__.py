@@ -1,1 +1,1 @@
-"""Benchmarks of the live server, measured from outside."""
+"""The live server, measured from outside."""

@@ -1,8 +1,6 @@
-"""Latency, frame rate and cost of the live server, measured by the real client.
+"""`python -m lipstream_bench.live.__main__`: the live server's figures, measured from outside by the real client.
 
-    python -m lipstream_bench.live
-
-Three parts: a long session with speech, interrupts, and many sessions without a model.
+Three parts: a session that is spoken to for minutes, interrupts, and many sessions without a model.
 """
 
 from __future__ import annotations
@@ -27,14 +25,10 @@ _PORT = 8770
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="length of the long session in minutes")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of the long session")
     parser.add_argument("--interrupts", type=int, default=40)
-    parser.add_argument(
-        "--sessions", type=int, default=50, help="sessions without a model; 0 skips that part"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=30.0, help="length of the sessions without a model in seconds"
-    )
+    parser.add_argument("--sessions", type=int, default=50, help="without a model; 0 leaves that part out")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of the sessions without a model")
     parser.add_argument("--container", choices=("fmp4", "webm", "jpeg", "rgb"), default="fmp4")
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()

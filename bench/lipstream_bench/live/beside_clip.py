@@ -1,7 +1,4 @@
-"""A live session while a clip is rendered.
-
-python -m lipstream_bench.live.beside_clip --minutes 2
-"""
+"""A live session while a clip is rendered beside it: `python -m lipstream_bench.live.beside_clip --minutes 2`."""
 
 from __future__ import annotations
 
@@ -27,12 +24,7 @@ _AVATAR = "finn"
 
 @dataclass(frozen=True)
 class BesideClip:
-    """Measurements of a session beside a clip.
-
-    Attributes:
-        clip_state: State of the clip at the end of the session.
-        clip_frames: Frames rendered during the session, and the total.
-    """
+    """clip_state: at the end of the session. clip_frames: rendered in the meantime, of how many in all."""
 
     session: Sustained
     clip_state: str
@@ -41,7 +33,7 @@ class BesideClip:
 
 
 async def beside(server: ServerProcess, speech: bytes, minutes: float) -> BesideClip:
-    """Measure a session beside a clip that is three times as long, so that it cannot end first. speech: s16le, 16 kHz mono."""
+    """speech: s16le, 16 kHz mono. The clip is three times as long as the session, so that it cannot end before it."""
     rest = RestClient(server.url.replace("ws:", "http:", 1))
     with tempfile.TemporaryDirectory() as folder:
         audio = Path(folder) / "long.wav"
@@ -54,7 +46,7 @@ async def beside(server: ServerProcess, speech: bytes, minutes: float) -> Beside
 
 
 def write_wave(path: Path, speech: bytes, seconds: float) -> None:
-    """Write a WAV file of the given length that repeats the speech."""
+    """The speech again and again, for so long."""
     size = 2 * round(seconds * RATE)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

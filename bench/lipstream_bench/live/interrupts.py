@@ -1,4 +1,4 @@
-"""Time from an interrupt to the idle face."""
+"""How soon after an interrupt a client sees the idle face."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WAIT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Interrupts:
-    """Milliseconds from sending `interrupt` to the first idle frame (idle_ms) and to its answer (answer_ms)."""
+    """idle_ms: from sending `interrupt` to having the first picture that shows nobody speaking; answer_ms: to its answer."""
 
     count: int
     idle_ms: dict[str, float]
@@ -34,14 +34,14 @@ class Interrupts:
 
 
 async def interrupt(server: ServerProcess, speech: bytes, count: int) -> Interrupts:
-    """Interrupt `count` utterances, each at a random moment while it is shown."""
+    """Interrupts `count` utterances, each at some moment while it is shown."""
     moments = random.Random(0)  # noqa: S311  # nothing secret
     start = SessionStart(audio=AudioFormat(rate=RATE), container="jpeg")
     idles, answers = [], []
     async with StreamClient(server.url, start) as client:
         messages = aiter(client)
 
-        async def next_frame() -> TaggedMedia:
+        async def next_picture() -> TaggedMedia:
             while True:
                 message = await anext(messages)
                 if isinstance(message, bytes) and (unit := TaggedMedia.unpack(message)).tag is MediaTag.JPEG:
@@ -50,11 +50,11 @@ async def interrupt(server: ServerProcess, speech: bytes, count: int) -> Interru
         for _ in range(count):
             async with asyncio.timeout(_WAIT_SECONDS + len(speech) / 2 / RATE):
                 speaking = asyncio.create_task(say(client, speech))
-                while not (await next_frame()).utterance:
+                while not (await next_picture()).utterance:
                     pass
                 until = time.monotonic() + moments.uniform(0.2, 2.0)
                 while time.monotonic() < until:
-                    await next_frame()
+                    await next_picture()
                 speaking.cancel()
                 await asyncio.gather(speaking, return_exceptions=True)
                 sent = time.monotonic()

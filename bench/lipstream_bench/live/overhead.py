@@ -1,4 +1,4 @@
-"""Cost of the server without a model: many sessions with the stub engine that speak without a pause."""
+"""What the server costs without a model: many sessions with the stub engine, spoken to without a pause."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ class Overhead:
     memory_mb: float
 
     @property
-    def repeated_share(self) -> float:
-        """Return the share of frames that were repeated."""
+    def held(self) -> float:
+        """The share of pictures in whose place the one before was shown."""
         return self.repeated_frames / max(1, self.spoken_frames)
 
 
 async def load(
     server: ServerProcess, sessions: int, seconds: float, container: Container, speech: bytes
 ) -> Overhead:
-    """Send `seconds` of speech to every session at the pace of a microphone, in a loop. speech: s16le, 16 kHz mono."""
-    audio = loop_audio(speech, round(seconds * RATE) * 2)
+    """speech: s16le, 16 kHz mono; every session is sent `seconds` of it, again and again, at the pace of a microphone."""
+    said = repeated(speech, round(seconds * RATE) * 2)
     lateness: list[float] = []
     last: dict[int, Stats] = {}
     cpu, begin = server.cpu_seconds, time.monotonic()
 
     async def one(number: int) -> None:
-        await asyncio.sleep(_WARM_SECONDS * number / sessions)  # so that sessions are not in step
+        await asyncio.sleep(_WARM_SECONDS * number / sessions)  # not all in step
         start = SessionStart(audio=AudioFormat(rate=RATE), container=container)
         async with StreamClient(server.url, start) as client:
-            speaking = asyncio.create_task(say(client, audio))
+            speaking = asyncio.create_task(say(client, said))
             asking = asyncio.create_task(_ask(client))
             try:
                 async for message in client:
@@ -90,8 +90,8 @@ async def load(
     )
 
 
-def loop_audio(audio: bytes, size: int) -> bytes:
-    """Return `size` bytes of the speech, in a loop."""
+def repeated(audio: bytes, size: int) -> bytes:
+    """`size` bytes of it, from the beginning again where it ends."""
     return (audio * -(-size // len(audio)))[:size]
 
 

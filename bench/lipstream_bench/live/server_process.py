@@ -1,4 +1,4 @@
-"""A Lipstream server as a process of its own, and its use of memory and processor (Linux)."""
+"""A Lipstream server as a process of its own, and what it takes of the machine (Linux)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from lipstream_server.commands.demo import started, wait_until_ready
 
 @dataclass(frozen=True)
 class ServerProcess:
-    """A running server. url: ws://host:port."""
+    """url: ws://host:port."""
 
     process: subprocess.Popen[bytes]
     url: str
 
     @property
     def pids(self) -> list[int]:
-        """Return the server, its engine process, and the process from which that is forked."""
+        """The server, its engine's process, and what that is copied from."""
         return [self.process.pid, *descendants(self.process.pid)]
 
     @property
     def memory_mb(self) -> float:
-        """Return the resident memory of all processes; shared memory counts once."""
+        """Resident, of all its processes; what they share counts once."""
         found = (re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE) for text in self._read("smaps_rollup"))
         return sum(int(each[1]) for each in found if each) / 1024
 
     @property
     def cpu_seconds(self) -> float:
-        """Return the processor time of all threads of all processes since their start."""
+        """Spent by all threads of its processes since they began."""
         fields = (text.rpartition(")")[2].split() for text in self._read("stat"))
         return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
@@ -56,7 +56,7 @@ class ServerProcess:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes that a process has started, directly or indirectly (Linux)."""
+    """The processes that a process has started, and theirs (Linux)."""
     parents = {
         int(path.name): int(text.rpartition(")")[2].split()[1])
         for path in Path("/proc").iterdir()
@@ -69,7 +69,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file in /proc, empty if the process has ended."""
+    """Nothing of a process that has ended."""
     try:
         return path.read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -78,14 +78,10 @@ def _text(path: Path) -> str:
 
 @contextmanager
 def serving(options: Sequence[str], port: int) -> Iterator[ServerProcess]:
-    """Run `lipstream serve` with these options while the context is open.
-
-    Raises:
-        DemoError: The server does not become ready.
-    """
+    """`lipstream serve` with these options, ready; stopped at the end. Raises DemoError when it does not become ready."""
     with (
         tempfile.TemporaryFile("a+") as log,
-        tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # where the caller gives none
+        tempfile.TemporaryDirectory(prefix="lipstream-") as data,  # for want of another one
         started(
             ["serve", "--data", data, "--drain-seconds", "0", "--port", str(port), *options], log
         ) as process,

@@ -1,4 +1,4 @@
-"""One long session: frame rate, latency and its parts, skew, memory."""
+"""One session that is spoken to for minutes: frames a second, delay and what it is made of, skew, memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _SAMPLE_SECONDS = 5.0
 
 @dataclass
 class Record:
-    """Events of a session; times in seconds of the client's clock, latencies in milliseconds.
+    """What happened in a session; times in seconds of the client's clock, delays in milliseconds.
 
-    Latency is from sending the first byte of an utterance to receiving the first media that shows it.
+    delays: from sending the first byte of an utterance to receiving the first media that shows it.
     """
 
     media: FragmentReader = field(default_factory=FragmentReader)
-    latencies: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
     parts: list[LatencyParts] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Sustained:
-    """Results of a long session. growth_ms: median latency of the last third of the run minus that of the first."""
+    """repeated_frames: pictures that were held, of all. growth_ms: median delay of the last third over that of the first."""
 
     minutes: float
     utterances: int
@@ -54,7 +54,7 @@ class Sustained:
     skipped_ms: float
     skew_ms: float
     latency_ms: dict[str, float]
-    latency_parts_ms: dict[str, dict[str, float]]
+    delay_parts_ms: dict[str, dict[str, float]]
     growth_ms: float
     lateness_ms: dict[str, float]
     memory_mb_first: float
@@ -62,7 +62,7 @@ class Sustained:
 
 
 async def sustain(server: ServerProcess, speech: bytes, minutes: float) -> Sustained:
-    """Measure a session that repeats the speech with pauses. speech: s16le, 16 kHz mono."""
+    """speech: s16le, 16 kHz mono, said again and again with pauses between."""
     record = Record()
     async with StreamClient(server.url, SessionStart(audio=AudioFormat(rate=RATE))) as client:
         began: asyncio.Queue[float] = asyncio.Queue()
@@ -86,7 +86,7 @@ async def sustain(server: ServerProcess, speech: bytes, minutes: float) -> Susta
 
 
 async def say(client: StreamClient, speech: bytes) -> None:
-    """Send one utterance at the pace of a microphone."""
+    """One utterance at the pace of a microphone."""
     piece = round(_PIECE_SECONDS * RATE) * 2
     begin = time.monotonic()
     for number, at in enumerate(range(0, len(speech), piece)):
@@ -106,17 +106,17 @@ async def _watch(client: StreamClient, record: Record, began: asyncio.Queue[floa
             record.media.feed(message)
             if shows:
                 shows = False
-                record.latencies.append(1000 * (now - began.get_nowait()))
+                record.delays.append(1000 * (now - began.get_nowait()))
                 await client.ask_stats()
         elif isinstance(message, UtteranceStarted):
             shows = True
         elif isinstance(message, Stats):
             record.last = message
             record.lateness.append(message.lateness_ms)
-            if message.latency is not None and len(record.parts) < len(record.latencies):
+            if message.latency is not None and len(record.parts) < len(record.delays):
                 record.parts.append(message.latency)
         elif isinstance(message, UtteranceEnded):
-            if shows:  # never shown; its start must not count for the next utterance
+            if shows:  # it was never shown, and its beginning is not the next one's
                 began.get_nowait()
             shows = False
 
@@ -129,25 +129,25 @@ async def _sample(client: StreamClient, server: ServerProcess, record: Record) -
 
 
 def _summary(record: Record, minutes: float) -> Sustained:
-    lengths = record.media.lengths
-    third = max(1, len(record.latencies) // 3)
+    made = record.media.lengths
+    third = max(1, len(record.delays) // 3)
     middle = [
         quantiles(part, (0.5,)).get("p50", float("nan"))
-        for part in (record.latencies[:third], record.latencies[-third:])
+        for part in (record.delays[:third], record.delays[-third:])
     ]
     names = list(LatencyParts.model_fields)
     parts = {name: quantiles([getattr(part, name) for part in record.parts], (0.5, 0.95)) for name in names}
     memory = record.memory or [float("nan")]
     return Sustained(
         minutes=minutes,
-        utterances=len(record.latencies),
-        frames=lengths.frames,
-        frames_a_second=round(lengths.frames / record.seconds, 3) if record.seconds else 0.0,
+        utterances=len(record.delays),
+        frames=made.frames,
+        frames_a_second=round(made.frames / record.seconds, 3) if record.seconds else 0.0,
         repeated_frames=record.last.repeated_frames if record.last else -1,
         skipped_ms=record.last.skipped_ms if record.last else -1,
-        skew_ms=round(1000 * lengths.skew, 1),
-        latency_ms=quantiles(record.latencies),
-        latency_parts_ms=parts,
+        skew_ms=round(1000 * made.skew, 1),
+        latency_ms=quantiles(record.delays),
+        delay_parts_ms=parts,
         growth_ms=round(middle[1] - middle[0], 1),
         lateness_ms=quantiles(record.lateness),
         memory_mb_first=round(memory[min(2, len(memory) - 1)], 1),

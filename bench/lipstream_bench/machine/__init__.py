@@ -1,1 +1,1 @@
-"""The machine of a measurement, and summaries of many measurements."""
+"""What figures are measured on, and how they are summarised."""

@@ -1,4 +1,4 @@
-"""Description of the machine of a measurement."""
+"""What figures were measured on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def machine() -> dict[str, str | int]:
-    """Return date, processor and number of cores. Benchmarks on a GPU add its name."""
+    """date, processor, cores; for a GPU its name is added by whoever measures on it."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""Peak memory of tensors during a computation, independent of the allocator."""
+"""The most memory that tensors take at once during a computation, whatever the allocator makes of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_leaves
 
 
 class PeakMemory(TorchDispatchMode):
-    """Context manager that counts bytes of storages created inside it; `peak` is the largest sum of those alive.
+    """A context manager; `peak` counts bytes of storages made inside it and not yet freed, at their most.
 
-    Storages from before (weights, conditions) do not count. Counting is slow: time nothing inside it.
+    What was there before (weights, conditions) does not count. It costs time, so nothing is timed inside it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Quantiles of measurements."""
+"""Figures of many measurements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def quantiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0.99)) -> dict[str, float]:
-    """Return nearest-rank quantiles as p50, p95 ...; empty without values."""
+    """p50, p95 ... of the values, none of them without values: each the smallest that is not smaller than its share."""
     if not values:
         return {}
     found = np.quantile(np.asarray(values), shares, method="inverted_cdf")

@@ -1,7 +1,4 @@
-"""`lipstream render` beside programs that keep a core busy each.
-
-python -m lipstream_bench.presets.busy_machine
-"""
+"""`lipstream render` beside programs that use a core each: `python -m lipstream_bench.presets.busy_machine`."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _BUSY = "while True: pass"
 
 
 def rendered(seconds: float) -> float:
-    """Return the frames per second of rendering so many seconds of speech, without loading."""
+    """Frames a second of a bundled face that says so many seconds, after it has been looked at."""
     with tempfile.TemporaryDirectory() as folder:
         audio, video = Path(folder) / "speech.wav", Path(folder) / "talk.mp4"
         write_wave(audio, read_audio(recording_path()), seconds)
@@ -38,7 +35,7 @@ def rendered(seconds: float) -> float:
 
 @contextmanager
 def beside(count: int) -> Iterator[None]:
-    """Run processes that only compute, in sessions of their own like other programs of a desktop, while the context is open."""
+    """So many processes that compute and do nothing else, in sessions of their own, as other programs of a desktop are."""
     command = [sys.executable, "-c", _BUSY]
     busy = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]  # noqa: S603
     try:
@@ -51,10 +48,10 @@ def beside(count: int) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of speech")
-    parser.add_argument("--max-processes", type=int, default=2, help="largest number of busy processes")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of speech")
+    parser.add_argument("--most", type=int, default=2, help="busy processes to go up to")
     arguments = parser.parse_args()
-    for count in range(arguments.max_processes + 1):
+    for count in range(arguments.most + 1):
         with beside(count):
             figure = rendered(arguments.seconds)
         print(json.dumps({"machine": machine(), "busy": count, "frames_a_second": figure}), flush=True)

@@ -1,4 +1,4 @@
-"""Fidelity of presets on rendered clips with known frames."""
+"""Fidelity of presets on clips that were rendered, of which everything is known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lipstream_training.data.dataset import Clip
 def measure_fidelity(
     engine: Engine, clips: Sequence[Clip], settings: Mapping[str, Sampling]
 ) -> list[Fidelity]:
-    """Return means over the clips. The first of the settings is the reference."""
+    """Means over the clips. The first of the settings is what the others are compared with."""
     landmarker = FaceLandmarker()
     rows: dict[str, list[Fidelity]] = {name: [] for name in settings}
     for clip in clips:

@@ -1,7 +1,4 @@
-"""The same window in another number format, batched, or partly decoded.
-
-python -m lipstream_bench.presets.formats
-"""
+"""`python -m lipstream_bench.presets.formats`: the same window in another number format, batched, or partly decoded."""
 
 from __future__ import annotations
 
@@ -29,12 +26,12 @@ from ..machine.machine import machine
 from .speed import clip_window
 
 BATCHES = (2, 4)
-BORDER = 2  # latent tokens around the face that are decoded too
+BORDER = 2  # latent tokens around the face that a cut-out is decoded with
 
 
 @dataclass(frozen=True)
 class Way:
-    """A variant to time, and the PSNR of its frames to the usual ones in dB (None: nothing to compare)."""
+    """Something to time, and how far its frames are from the usual ones, in decibels (None: nothing to compare)."""
 
     run: Callable[[], object]
     windows: int = 1
@@ -42,7 +39,7 @@ class Way:
 
 
 def ways(clip: Clip) -> dict[str, Way]:
-    """Return the variants by name. Windows are sampled by the model's own preset."""
+    """By name. Windows are made by the model's own preset."""
     fast, plain = Engine(load_bundled()), Engine(load_bundled(dtype=torch.float32))
     found: dict[str, Way] = {}
     usual = None
@@ -63,7 +60,7 @@ def ways(clip: Clip) -> dict[str, Way]:
 
 
 def _decoding(engine: Engine, clip: Clip) -> dict[str, Way]:
-    """Return variants that decode whole frames, and only the tokens around the face."""
+    """Whole frames, and only the tokens around the face."""
     codec, model = engine.model.codec, engine.model
     frames = np.array(clip.frames[: model.defaults.window])
     images = torch.from_numpy(frames).permute(0, 3, 1, 2).to(model.dtype) / 127.5 - 1
@@ -81,7 +78,7 @@ def _decoding(engine: Engine, clip: Clip) -> dict[str, Way]:
 
 
 def measure(found: Mapping[str, Way], turns: int) -> dict[str, float]:
-    """Return the median milliseconds per window of each variant, timed in turns."""
+    """Milliseconds a window, medians; taken in turns."""
     order, shuffle = list(found), random.Random(0)  # noqa: S311  # nothing secret
     taken: dict[str, list[float]] = {name: [] for name in found}
     for turn in range(turns + 1):
@@ -89,7 +86,7 @@ def measure(found: Mapping[str, Way], turns: int) -> dict[str, float]:
         for name in order:
             begin = time.perf_counter()
             found[name].run()
-            if turn:  # the first one initialises lazily
+            if turn:  # the first pays for what is made lazily
                 taken[name].append(1000 * (time.perf_counter() - begin) / found[name].windows)
     return {name: median(times) for name, times in taken.items()}
 
@@ -97,12 +94,9 @@ def measure(found: Mapping[str, Way], turns: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips",
-        type=Path,
-        default=Path("runs/heldout"),
-        help="folder of held-out clips, rendered if missing",
+        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
     )
-    parser.add_argument("--turns", type=int, default=9, help="number of timings of each variant")
+    parser.add_argument("--turns", type=int, default=9, help="timings of each")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Speed of Hallo at full size on a GPU, with random weights, because time needs no trained ones."""
+"""Hallo at its full size on a GPU: time needs no trained weights, so they are random."""
 
 from __future__ import annotations
 
@@ -27,11 +27,9 @@ SD_VAE_CHANNELS = (128, 256, 512, 512)
 
 @dataclass(frozen=True)
 class FullSizeSpeed:
-    """Medians in seconds of one window for each of `batch` sessions.
+    """One clip window for each of `batch` sessions: seconds, medians. frames_a_second: of all sessions, with the VAE.
 
-    Attributes:
-        frames_a_second: Of all sessions together, with the VAE.
-        memory_gb: Peak memory allocated on the GPU.
+    memory_gb: allocated on the GPU at its most.
     """
 
     preset: str
@@ -43,10 +41,9 @@ class FullSizeSpeed:
 
 
 class RandomModel:
-    """A network and a VAE with random weights and conditions.
+    """A network and a VAE with random weights and conditions, in bfloat16 where the device computes in it, else float32.
 
-    Computes in bfloat16 where the device supports it, else in float32. vae_channels: channels of the VAE's four levels, by
-    default those of Stable Diffusion.
+    vae_channels: channels of the VAE's four levels, by default those of Stable Diffusion.
     """
 
     def __init__(self, size: FullSize, device: str, vae_channels: Sequence[int]) -> None:
@@ -73,7 +70,7 @@ class RandomModel:
         return conditions_of(self.size, self.network, some, self.size.defaults.guidance > 1, project, batch)
 
     def turn(self, plan: Plan, conditions: Conditions, batch: int) -> dict[str, float]:
-        """Return the seconds of one denoising and one decoding."""
+        """Seconds of one denoising and decoding."""
         side, frames = self.size.side, self.size.defaults.window
         schedule = ddim_schedule(self.size.scheduler, plan.steps)
         shape = (batch, self.size.network.sample_channels, frames, side, side)
@@ -99,11 +96,7 @@ def measure_full_size(
     turns: int,
     vae_channels: Sequence[int] = SD_VAE_CHANNELS,
 ) -> list[FullSizeSpeed]:
-    """Time presets in turns, for each batch size.
-
-    Raises:
-        torch.OutOfMemoryError: A batch does not fit.
-    """
+    """Presets in turns, for each batch size. Raises torch.OutOfMemoryError where a batch does not fit."""
     model = RandomModel(size, device, vae_channels)
     steps, frames = size.defaults.steps, size.defaults.window
     plans = {name: preset(name, steps) for name in presets}

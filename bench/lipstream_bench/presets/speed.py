@@ -1,4 +1,4 @@
-"""Speed of presets for one window, timed in one process and in turns, so that disturbances affect all alike."""
+"""How long ways to sample take for one clip window: in one process and in turns, so that what disturbs the machine disturbs all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds of one window: conditions, denoising, decoding, and all from features to encoded video."""
+    """Seconds of one window: conditions, denoising, decoding, and from features to encoded video in all."""
 
     preparing: float
     denoising: float
@@ -40,13 +40,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class Speed:
-    """Median speed of a preset.
-
-    Attributes:
-        ratio: Time of base over the time of this preset, turn by turn.
-        whole_ratio: The same for the whole window.
-        frames_a_second: With decoding and encoding.
-        memory_mb: Peak memory of the tensors of one window.
+    """Medians. ratio, whole_ratio: base's time over this preset's, taken turn by turn. frames_a_second: with decoding and
+    encoding. memory_mb: of tensors made while a window is, at their most.
     """
 
     preset: str
@@ -61,45 +56,45 @@ class Speed:
 def measure_speed(
     engine: Engine, avatar: Avatar, window: Features, settings: Mapping[str, Sampling], turns: int
 ) -> list[Speed]:
-    """Time the settings; the first one is the reference. window: (F, 5, blocks, channels) audio features."""
-    # From the second window on, motion frames are the model's own; the first call also initialises lazily.
+    """window: (F, 5, blocks, channels) audio features. The first of the settings is what the others are compared with."""
+    # From the second window on, motion frames are the model's own; the first call also pays for what is made lazily.
     streams = {
         name: engine.generate([(engine.open(avatar, sampling), window)])[0][0]
         for name, sampling in settings.items()
     }
     memory = {name: _memory(engine, streams[name], window) for name in settings}
     media = Mp4Out(engine.model.size, engine.model.size, engine.model.fps)
-    audio = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
+    sound = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
     taken: dict[str, list[Turn]] = {name: [] for name in settings}
     order, shuffle = list(settings), random.Random(0)  # noqa: S311  # nothing secret
     for _ in range(turns):
         shuffle.shuffle(order)
         for name in order:
-            taken[name].append(_turn(engine, streams[name], window, media, audio))
+            taken[name].append(_turn(engine, streams[name], window, media, sound))
     base = taken[next(iter(settings))]
     return [_speed(name, taken[name], base, len(window), memory[name]) for name in settings]
 
 
 def clip_window(engine: Engine, clip: Clip) -> tuple[Avatar, Features]:
-    """Return the person of a held-out clip, and the audio of its first window."""
+    """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
     avatar = framed_avatar(engine, np.array(clip.frames[0]))
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
 
 
 def by_presets(engine: Engine, sampling: Sampling, presets: Sequence[str]) -> dict[str, Sampling]:
-    """Return the same sampling by each preset, with the number of steps that the preset uses."""
+    """The same sampling by each preset, with as many steps as that one takes."""
     steps = engine.model.defaults.steps_for
     return {name: replace(sampling, preset=name, steps=steps(name)) for name in presets}
 
 
 def _turn(
-    engine: Engine, stream: Stream, window: Features, media: Mp4Out, audio: NDArray[np.float32]
+    engine: Engine, stream: Stream, window: Features, media: Mp4Out, sound: NDArray[np.float32]
 ) -> Turn:
     begin = time.perf_counter()
     watch = Stopwatch(engine.model.device)
     frames = engine.generate([(stream, window)], watch)[0][1]
-    media.write(frames, audio, 0)
+    media.write(frames, sound, 0)
     whole = time.perf_counter() - begin
     took = watch.seconds()
     return Turn(took["preparing"], took["denoising"], took["decoding"], whole)

@@ -1,4 +1,4 @@
-"""Speed and fidelity of presets as a Markdown table and as a plot."""
+"""Speed and fidelity of presets as Markdown and as a picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bundled_table(
     prices: Mapping[str, Price],
     hallo: Mapping[str, Price],
 ) -> str:
-    """Return the table of the bundled model; prices: GFLOP of its window, hallo: TFLOP of a clip of full-size Hallo."""
+    """prices: GFLOP of the bundled model's window; hallo: TFLOP of a clip of Hallo at full size."""
     head = [
         "preset", "denoising, ms", "times base", "whole window, ms", "frames/s", "GFLOP", "Hallo, TFLOP", "memory, MB",
         "PSNR to base, dB", "SSIM", "largest face difference", "lip correlation", "closures, %", "face PSNR, dB",
@@ -51,7 +51,7 @@ def bundled_table(
 
 
 def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> str:
-    """Return the table of variants; their names are sentences and printed as they are."""
+    """Names are sentences and stand as they are."""
     head = [
         "variant", "denoising, ms", "times as fast", "PSNR, dB", "largest face difference", "lip correlation",
         "closures, %", "face PSNR, dB",
@@ -73,7 +73,7 @@ def variants_table(speeds: Sequence[Speed], fidelities: Sequence[Fidelity]) -> s
 
 
 def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
-    """Return the table of Hallo at 512 x 512 on a GPU; ratios are to base at the same batch size."""
+    """Hallo at 512 x 512 on a GPU; ratios are to base at the same batch size."""
     base = {speed.batch: speed.denoising for speed in speeds if speed.preset == speeds[0].preset}
     head = ["preset", "sessions", "denoising, s", "times base", "decoding, s", "frames/s", "memory, GB"]
     rows = [
@@ -92,7 +92,7 @@ def full_size_table(speeds: Sequence[FullSizeSpeed]) -> str:
 
 
 def draw(speeds: Sequence[Speed], fidelities: Sequence[Fidelity], path: Path) -> None:
-    """Plot speed against fidelity, a point for each preset but the first, the reference."""
+    """Speed against fidelity, a point for each preset but the first, which is the measure."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")

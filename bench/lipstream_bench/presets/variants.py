@@ -1,6 +1,4 @@
-"""Time and fidelity of each technique by itself.
-
-    python -m lipstream_bench.presets.variants
+"""`python -m lipstream_bench.presets.variants`: what each way to save evaluations brings by itself, and what it costs in fidelity.
 
 Every row is `lightningcp` with one thing changed, or a plan of fewer steps; all are compared with every step in full.
 """
@@ -27,7 +25,7 @@ from .table import variants_table
 
 
 def plans(steps: int, guided: bool) -> dict[str, Plan]:
-    """Return plans by what was changed; the first is the reference. guided: include those that save guidance."""
+    """By what was changed; the first is what the others are compared with. guided: with those that spare guidance."""
     settled = steps // 4
     lightning = preset("lightningcp", steps)
     fewer = Plan.from_keys("fewer-keys", steps, key_steps(steps, 7), estimate_from=settled)
@@ -63,7 +61,7 @@ def _changed(plan: Plan, change: Callable[[Plan, Segment], Segment]) -> Plan:
 
 
 def _forecast(plan: Plan, segment: Segment) -> Segment:
-    """Return the plan with forecast features, at most one interval ahead and not from the first key step."""
+    """Where the line through the last two key steps is extended by its own length at most, and not from the first features."""
     number = plan.keys.index(segment.key)
     before = plan.keys[number - 1] if number else 0
     even = before > 0 and segment.following <= segment.key - before
@@ -75,7 +73,7 @@ def _reuse_following(_: Plan, segment: Segment) -> Segment:
 
 
 def settings(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Sampling]:
-    """Return the same sampling by each plan."""
+    """The same sampling by each plan."""
     return {
         name: replace(sampling, preset=plan.name, steps=plan.steps, own=plan)
         for name, plan in variants.items()
@@ -85,15 +83,12 @@ def settings(sampling: Sampling, variants: Mapping[str, Plan]) -> dict[str, Samp
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--clips",
-        type=Path,
-        default=Path("runs/heldout"),
-        help="folder of held-out clips, rendered if missing",
+        "--clips", type=Path, default=Path("runs/heldout"), help="rendered here if not there yet"
     )
-    parser.add_argument("--limit", type=int, default=2, help="number of clips for fidelity")
-    parser.add_argument("--turns", type=int, default=5, help="number of timings of each variant")
+    parser.add_argument("--limit", type=int, default=2, help="clips for fidelity")
+    parser.add_argument("--turns", type=int, default=5, help="timings of each")
     parser.add_argument(
-        "--guidance", type=float, default=None, help="guidance scale; by default the model's own"
+        "--guidance", type=float, default=None, help="guidance scale; the model's own without it"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     arguments = parser.parse_args()

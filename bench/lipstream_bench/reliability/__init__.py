@@ -1,1 +1,1 @@
-"""Crash tests, soak tests and the API contract."""
+"""Crashes, soaks and the API contract."""

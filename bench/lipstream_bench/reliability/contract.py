@@ -1,6 +1,6 @@
-"""Check with schemathesis that a server keeps to its OpenAPI document, against `lipstream serve --stub`.
+"""Does a server keep to its OpenAPI document? schemathesis, all checks on, against `lipstream serve --stub`.
 
-python -m lipstream_bench.reliability.contract  # more than 1,000 cases, some minutes
+python -m lipstream_bench.reliability.contract # more than 1,000 cases, some minutes
 """
 
 from __future__ import annotations
@@ -20,21 +20,17 @@ from lipstream_server.commands.demo import free_port
 from ..live.server_process import serving
 
 _PORT = 8093
-# Random data is rarely an image, a recording or the id of a clip; such requests are refused as documented.
+# What is random is seldom a picture, a recording or the id of a clip: those are refused with a reason that the document names.
 _EXPECTED = ["2xx", "304", "403", "404", "409", "410", "413", "415", "416", "422", "503", "507"]
 _CONFIG = f"[checks]\npositive_data_acceptance.expected-statuses = {_EXPECTED}\n"
 
 
 def contract(
-    examples: Annotated[
-        int, typer.Option(help="number of examples for each operation and phase", min=1)
-    ] = 60,
-    seed: Annotated[int, typer.Option(help="seed; the same seed gives the same requests")] = 1,
-    phases: Annotated[
-        str, typer.Option(help="phases of schemathesis")
-    ] = "examples,coverage,fuzzing,stateful",
+    examples: Annotated[int, typer.Option(help="of each operation and phase", min=1)] = 60,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same requests")] = 1,
+    phases: Annotated[str, typer.Option(help="of schemathesis")] = "examples,coverage,fuzzing,stateful",
 ) -> None:
-    """Exit with the code of schemathesis: 0 if it found nothing."""
+    """Ends with the exit code of schemathesis: 0 where nothing was found."""
     port = free_port(_PORT)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -48,7 +44,7 @@ def contract(
 
 
 def run(url: str, folder: Path, options: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run schemathesis in a process of its own, because its hooks change the importing process."""
+    """schemathesis in a process of its own, as it brings hooks into whatever imports it."""
     config = folder / "schemathesis.toml"
     config.write_text(_CONFIG)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", url]

@@ -1,4 +1,4 @@
-"""Real images and recordings for schemathesis in half of the cases; random bytes alone would never become a clip."""
+"""Real pictures and recordings for schemathesis, which else would post random bytes only and never see a clip; half of the time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import schemathesis
 from PIL import Image
 
 
-def image_bytes() -> bytes:
+def picture() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (8, 8), "orange").save(file, "PNG")
     return file.getvalue()
 
 
-def recording_bytes() -> bytes:
+def recording() -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
@@ -26,12 +26,12 @@ def recording_bytes() -> bytes:
     return file.getvalue()
 
 
-_FILES = {"image": image_bytes(), "portrait": image_bytes(), "audio": recording_bytes()}
+_FILES = {"image": picture(), "portrait": picture(), "audio": recording()}
 
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """Replace files in a body. The choice follows from the drawn data, so that a failure can be reproduced."""
+    """The choice follows from what was drawn, so that a failure can be made again."""
     if not isinstance(body, dict):
         return body
     drawn = sum(len(str(value)) for value in body.values())
@@ -39,7 +39,7 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
     if drawn % 2 or not real:
         return body
     changed = {**body, **real}
-    changed.pop("webhook_url", None)  # webhooks are off
-    if "portrait" in changed and drawn % 4:  # excludes an avatar
+    changed.pop("webhook_url", None)  # which this server does not take
+    if "portrait" in changed and drawn % 4:  # it goes with no avatar
         changed.pop("avatar", None)
     return changed

@@ -1,9 +1,7 @@
-"""Kill a server at random moments and check that it loses nothing.
+"""Is anything lost when a server is killed? Clips are posted without a pause, the server gets SIGKILL at random moments and is
+started again; in the end what it has is compared with what it accepted.
 
     python -m lipstream_bench.reliability.crashes --rounds 20
-
-Clips are posted without a pause, the server gets SIGKILL and is started again. At the end, what it has is compared with what
-it accepted.
 """
 
 from __future__ import annotations
@@ -32,18 +30,13 @@ from ..live.server_process import serving
 
 _PORT = 8094
 _POSTERS = 3
-_SECONDS = (0.3, 3.0)  # shortest and longest life of a server
+_SECONDS = (0.3, 3.0)  # that a server lives
 _FINISH_SECONDS = 600.0
 
 
 @dataclass
 class Ledger:
-    """Clips that were posted.
-
-    Attributes:
-        accepted: Clip ids by idempotency key.
-        unsure: Keys without an answer, which are sent again.
-    """
+    """accepted: the clip that a key was answered with; unsure: keys whose answer did not come, which are sent again."""
 
     accepted: dict[str, set[str]] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
@@ -67,14 +60,8 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class CrashOutcome:
-    """Differences between accepted and existing clips.
-
-    Attributes:
-        lost: Clips that were accepted and are gone.
-        duplicated: Keys with more than one clip.
-        unknown: Clips that nobody posted.
-    """
+class Outcome:
+    """lost: accepted and gone; duplicated: keys that made more than one clip; unknown: clips that nobody posted."""
 
     kills: int
     accepted: int
@@ -98,8 +85,8 @@ class CrashOutcome:
         )
 
 
-def crash(rounds: int, seed: int, folder: Path) -> CrashOutcome:
-    """Kill the server repeatedly and compare. folder: for all files."""
+def crash(rounds: int, seed: int, folder: Path) -> Outcome:
+    """Kill and compare. folder: for everything."""
     chance = random.Random(seed)  # noqa: S311
     (audio := folder / "speech.wav").write_bytes(_recording(1.0))
     data, ledger = folder / "data", Ledger()
@@ -159,17 +146,15 @@ def _whole(rest: RestClient, clip: Clip, path: Path) -> bool:
     return frames == clip.frames_total and size == clip.bytes
 
 
-def _compared(rounds: int, ledger: Ledger, clips: list[Clip], broken: int, good: bool) -> CrashOutcome:
-    accepted = {clip for clips_of_key in ledger.accepted.values() for clip in clips_of_key}
+def _compared(rounds: int, ledger: Ledger, clips: list[Clip], broken: int, good: bool) -> Outcome:
+    accepted = {clip for made in ledger.accepted.values() for clip in made}
     listed = Counter(clip.id for clip in clips)
-    return CrashOutcome(
+    return Outcome(
         kills=rounds,
         accepted=len(accepted),
         succeeded=sum(clip.state == "succeeded" for clip in clips),
         lost=len(accepted - listed.keys()),
-        duplicated=sum(len(clips_of_key) > 1 for clips_of_key in ledger.accepted.values())
-        + len(clips)
-        - len(listed),
+        duplicated=sum(len(made) > 1 for made in ledger.accepted.values()) + len(clips) - len(listed),
         unknown=len(listed.keys() - accepted),
         broken=broken,
         intact=good,
@@ -188,10 +173,10 @@ def _recording(seconds: float) -> bytes:
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="number of kills", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="seed of the random moments")] = 1,
+    rounds: Annotated[int, typer.Option(help="how often the server is killed", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="of the moments")] = 1,
 ) -> None:
-    """Exit with 1 if anything is lost, duplicated or broken."""
+    """Ends with 1 where anything is lost, duplicated or broken."""
     with tempfile.TemporaryDirectory() as folder:
         outcome = crash(rounds, seed, Path(folder))
     print(outcome)

@@ -1,8 +1,8 @@
-"""Kill the engine process under live sessions: time without a new frame, lost or repeated audio.
+"""How long sessions hold a picture when the engine's process is killed, and whether any sound is lost or said twice.
 
     python -m lipstream_bench.reliability.engine_crash --sessions 4 --kills 3
 
-Sessions of the bundled model get speech at the pace of a microphone, while the engine process gets SIGKILL.
+Real sessions of the bundled model, each spoken to at the pace of a microphone, while the engine gets SIGKILL.
 """
 
 from __future__ import annotations
@@ -34,36 +34,33 @@ from lipstream_server.protocol import (
     UtteranceStarted,
 )
 
-from ..live.overhead import loop_audio
+from ..live.overhead import repeated
 from ..live.server_process import ServerProcess, descendants, serving
 from ..live.sustained import say
 from ..machine.machine import machine
 
 _PORT = 8095
 _BETWEEN_SECONDS = 6.0
-_NEXT = 20  # frames after a kill; the first may have been sent before it
+_NEXT = 20  # pictures after a kill, among which is the one after the gap: some may have been sent already
 
 
 @dataclass
-class SessionRecord:
-    """Media of one session.
-
-    Attributes:
-        sent_ms: Audio sent to the server; 0 for an idle session.
-        moments: Arrival time of each frame that differs from the one before.
+class Session:
+    """What one session brought. sent_ms: of sound to it; 0: it listens. moments: when each picture came that differs from the one
+    before it, while it spoke, or listened.
     """
 
     sent_ms: float = 0.0
     moments: list[float] = field(default_factory=list)
     samples: int = 0
-    frames: int = 0
+    pictures: int = 0
     position_ms: float = 0.0
     connections: int = 0
     shows: bool = False
     ended: bool = False
     restarts: int = 0
     repeated_frames: int = 0
-    notified: bool = False
+    told: bool = False
     closing: str = ""
     _last: bytes = b""
 
@@ -80,7 +77,7 @@ class SessionRecord:
                 self.position_ms += message.position_ms
             case Stats():
                 self.restarts, self.repeated_frames = message.engine_restarts, message.repeated_frames
-                self.notified = self.notified or message.engine == "restarting"
+                self.told = self.told or message.engine == "restarting"
             case SessionClosing():
                 self.closing = message.reason
 
@@ -88,32 +85,29 @@ class SessionRecord:
         if unit.tag is MediaTag.PCM:
             self.samples += len(unit.payload) // 2
             return
-        self.frames += 1
+        self.pictures += 1
         if (self.shows or not self.sent_ms) and unit.payload != self._last:
             self.moments.append(time.monotonic())
         self._last = unit.payload
 
     def usual(self, begin: float, end: float) -> float:
-        """Return the longest time without a new frame that ended before `end`."""
+        """The longest time without a new picture that was over by `end`."""
         pairs = zip(self.moments, self.moments[1:], strict=False)
         return max((b - a for a, b in pairs if a > begin and b < end), default=float("nan"))
 
     def gap(self, killed: float) -> float:
-        """Return the time without a new frame that started, or was going on, when the engine was killed."""
+        """The time without a new picture that began, or was under way, when the engine was killed."""
         after = [b - a for a, b in zip(self.moments, self.moments[1:], strict=False) if b > killed]
         return max(after[:_NEXT], default=float("nan"))
 
 
 @dataclass(frozen=True)
-class EngineCrashOutcome:
-    """Results of all kills.
-
-    Attributes:
-        gaps: Seconds without a new frame, a row for each kill, a column for each session.
-        usual: The longest gap within the same time before each kill.
+class Outcome:
+    """gaps: seconds, a row for each kill, a column for each session; usual: the longest in as many seconds before each kill, where
+    sessions are more than the machine can hold.
     """
 
-    sessions: list[SessionRecord]
+    sessions: list[Session]
     usual: list[list[float]]
     gaps: list[list[float]]
     torch_in_server: bool
@@ -125,38 +119,36 @@ class EngineCrashOutcome:
             and session.closing == "ended"
             and session.restarts == len(self.gaps)
             and session.position_ms == session.sent_ms
-            and session.samples == session.frames * 1920
+            and session.samples == session.pictures * 1920
             for session in self.sessions
         ]
         return all(each) and not self.torch_in_server
 
     def lines(self) -> list[str]:
-        lines = [json.dumps(machine())]
+        said = [json.dumps(machine())]
         for number, (usual, gaps) in enumerate(zip(self.usual, self.gaps, strict=True), 1):
             before, after = (", ".join(f"{gap:.2f}" for gap in each) for each in (usual, gaps))
-            lines.append(
-                f"kill {number}: longest time without a new frame, by session: {after} s; before it {before} s"
+            said.append(
+                f"kill {number}: longest time without a new picture, by session: {after} s; before it {before} s"
             )
         for number, session in enumerate(self.sessions, 1):
-            lines.append(
+            said.append(
                 f"session {number}: {session.connections} connection, "
-                f"{session.position_ms:.0f} of {session.sent_ms:.0f} ms of audio, "
-                f"{session.samples} samples for {session.frames} frames, {session.repeated_frames} repeated, "
-                f"{session.restarts} restarts, notified {'at once' if session.notified else 'NEVER'}, closed {session.closing!r}"
+                f"{session.position_ms:.0f} of {session.sent_ms:.0f} ms of sound, "
+                f"{session.samples} samples for {session.pictures} pictures, {session.repeated_frames} held, "
+                f"{session.restarts} restarts, told {'at once' if session.told else 'NEVER'}, closed {session.closing!r}"
             )
-        lines.append(f"torch in the server's process: {'YES' if self.torch_in_server else 'no'}")
-        lines.append("no audio lost or repeated, nobody reconnected" if self.good else "FAILED")
-        return lines
+        said.append(f"torch in the server's process: {'YES' if self.torch_in_server else 'no'}")
+        said.append("no sound lost or repeated, nobody reconnected" if self.good else "FAILED")
+        return said
 
 
-async def crash(
-    server: ServerProcess, speech: bytes, count: int, speaking: int, kills: int
-) -> EngineCrashOutcome:
-    """Run `count` sessions, of which `speaking` repeat the speech, and kill the engine. speech: s16le, 16 kHz mono."""
-    audio = loop_audio(speech, round((kills + 1) * _BETWEEN_SECONDS * RATE) * 2)
-    seconds = len(audio) / 2 / RATE
-    sessions = [SessionRecord(1000 * seconds if number < speaking else 0.0) for number in range(count)]
-    talking = [asyncio.create_task(_talk(server.url, audio, session)) for session in sessions]
+async def crash(server: ServerProcess, speech: bytes, count: int, speaking: int, kills: int) -> Outcome:
+    """speech: s16le, 16 kHz mono, said again and again to `speaking` of `count` sessions."""
+    sound = repeated(speech, round((kills + 1) * _BETWEEN_SECONDS * RATE) * 2)
+    seconds = len(sound) / 2 / RATE
+    sessions = [Session(1000 * seconds if number < speaking else 0.0) for number in range(count)]
+    talking = [asyncio.create_task(_talk(server.url, sound, session)) for session in sessions]
     killed: list[float] = []
     while not all(session.shows or not session.sent_ms for session in sessions):
         await asyncio.sleep(0.05)
@@ -173,14 +165,14 @@ async def crash(
     half = _BETWEEN_SECONDS / 2
     usual = [[session.usual(at - half, at) for session in sessions] for at in killed]
     gaps = [[session.gap(at) for session in sessions] for at in killed]
-    return EngineCrashOutcome(sessions, usual, gaps, torch)
+    return Outcome(sessions, usual, gaps, torch)
 
 
-async def _talk(url: str, audio: bytes, session: SessionRecord) -> None:
+async def _talk(url: str, sound: bytes, session: Session) -> None:
     start = SessionStart(audio=AudioFormat(rate=RATE), container="jpeg")
     async with StreamClient(url, start) as client:
         session.take(client.ready)
-        speaking = asyncio.create_task(_say(client, audio, session))
+        speaking = asyncio.create_task(_say(client, sound, session))
         asked = False
         async for message in client:
             session.take(message)
@@ -192,27 +184,27 @@ async def _talk(url: str, audio: bytes, session: SessionRecord) -> None:
         await speaking
 
 
-async def _say(client: StreamClient, audio: bytes, session: SessionRecord) -> None:
+async def _say(client: StreamClient, sound: bytes, session: Session) -> None:
     if session.sent_ms:
-        await say(client, audio)
+        await say(client, sound)
     else:
-        await asyncio.sleep(len(audio) / 2 / RATE)
+        await asyncio.sleep(len(sound) / 2 / RATE)
 
 
 def engine(server: int) -> int:
-    """Return the engine process, which is forked from a child of the server."""
+    """The engine's process: it was copied from a child of the server's."""
     children = descendants(server)
     (found,) = {each for child in children for each in descendants(child)}
     return found
 
 
 def main(
-    sessions: Annotated[int, typer.Option(help="number of sessions", min=1)] = 4,
-    speaking: Annotated[int, typer.Option(help="sessions that speak; the others are idle", min=1)] = 4,
-    kills: Annotated[int, typer.Option(help="number of kills, one every six seconds", min=1)] = 3,
-    device: Annotated[str, typer.Option(help="device of the server")] = "cpu",
+    sessions: Annotated[int, typer.Option(help="at once", min=1)] = 4,
+    speaking: Annotated[int, typer.Option(help="of them; the others listen", min=1)] = 4,
+    kills: Annotated[int, typer.Option(help="one every six seconds", min=1)] = 3,
+    device: Annotated[str, typer.Option(help="of the server")] = "cpu",
 ) -> None:
-    """Exit with 1 if audio is lost or repeated, or a session had to reconnect."""
+    """Ends with 1 where sound is lost or repeated, or anybody has to connect again."""
     speech = read_audio(recording_path())
     with serving(["--sessions", str(sessions), "--device", device], free_port(_PORT)) as server:
         outcome = asyncio.run(crash(server, speech, sessions, speaking, kills))

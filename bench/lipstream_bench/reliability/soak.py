@@ -1,8 +1,7 @@
-"""Check that a server's memory, threads, tasks and open files stay flat.
+"""Does a server stay as it is? Sessions come, speak, interrupt, vanish; clips are made; and every round, when all have gone, its
+memory, threads, tasks and open files are looked at.
 
     python -m lipstream_bench.reliability.soak --minutes 60
-
-Sessions start, speak, interrupt and vanish; clips are rendered. The server is measured after every round, when all have gone.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ from ..machine.machine import machine
 _PORT = 8790
 _ROUND_SECONDS = 10.0
 _REST_SECONDS = 20.0
-_WARM_SHARE = 0.2  # share of the rounds, in which pools and caches fill
+_WARM_SHARE = 0.2  # of the rounds, in which pools and caches fill
 _SPARE = {
     "threads": 6,
     "tasks": 2,
     "files": 3,
-}  # thread pools grow on demand and do not shrink
+}  # pools of threads fill when many are needed at once, and stay so
 _SPARE_MB, _SPARE_SHARE = 15.0, 0.03
 _CONTAINERS = ("fmp4", "webm", "jpeg")
 _ENDS = ("ends", "interrupts", "vanishes", "vanishes speaking")
@@ -54,7 +53,7 @@ _ENDS = ("ends", "interrupts", "vanishes", "vanishes speaking")
 
 @dataclass(frozen=True)
 class Sample:
-    """Measurements of an idle server. seconds: since the start of the soak test."""
+    """A server at rest. seconds: since the soak began."""
 
     seconds: float
     memory_mb: float
@@ -65,14 +64,14 @@ class Sample:
 
 @dataclass
 class Soaked:
-    """Results of a soak test. sessions: number that ended in each way."""
+    """sessions: how many ended in which way."""
 
     samples: list[Sample] = field(default_factory=list)
     sessions: Counter[str] = field(default_factory=Counter)
     clips: int = 0
 
     def grown(self) -> list[str]:
-        """Return what is not flat: the last third of the samples against the first third, after the warm-up."""
+        """What is not flat: the last third of the samples against the first, both after the warm-up."""
         samples = self.samples[round(len(self.samples) * _WARM_SHARE) :]
         third = max(1, len(samples) // 3)
         first, last = samples[:third], samples[-third:]
@@ -86,8 +85,8 @@ class Soaked:
             found.append(f"memory {before:.0f} -> {after:.0f} MB")
         return found
 
-    def to_json(self) -> dict[str, object]:
-        """Return the results with the verdict, for JSON."""
+    def said(self) -> dict[str, object]:
+        """For JSON, with the verdict."""
         # A Counter is not what `asdict` thinks: it would make one of pairs.
         samples = [asdict(sample) for sample in self.samples]
         return {
@@ -100,12 +99,12 @@ class Soaked:
     def __str__(self) -> str:
         first, last = self.samples[0], self.samples[-1]
         ways = ", ".join(f"{count} {way}" for way, count in sorted(self.sessions.items()))
-        measures = ", ".join(
+        said = ", ".join(
             f"{name} {getattr(first, name):.0f} -> {getattr(last, name):.0f}"
             for name in ("memory_mb", *_SPARE)
         )
         verdict = "; ".join(self.grown())
-        return f"{ways}, {self.clips} clips; {measures}: {'NOT FLAT: ' + verdict if verdict else 'flat'}"
+        return f"{ways}, {self.clips} clips; {said}: {'NOT FLAT: ' + verdict if verdict else 'flat'}"
 
 
 def _middle(samples: Sequence[Sample], name: str) -> float:
@@ -120,7 +119,7 @@ async def soak(
     seed: int = 1,
     round_seconds: float = _ROUND_SECONDS,
 ) -> Soaked:
-    """Run `sessions` at once. speech: s16le, 16 kHz mono."""
+    """sessions: at once. speech: s16le, 16 kHz mono."""
     chance, soaked, begin = random.Random(seed), Soaked(), time.monotonic()  # noqa: S311
     rest = RestClient(server.url.replace("ws://", "http://"))
     with TemporaryDirectory() as folder:
@@ -139,7 +138,7 @@ async def soak(
 async def _calls(
     server: ServerProcess, end: float, speech: bytes, chance: random.Random, soaked: Soaked
 ) -> None:
-    """Run one session after the other, each with a different end."""
+    """One session after the other, each with an end of its own."""
     while time.monotonic() < end:
         way, container = chance.choice(_ENDS), chance.choice(_CONTAINERS)
         seconds = chance.uniform(0.4, 3.0)
@@ -176,13 +175,13 @@ async def _call(url: str, start: SessionStart, way: str, words: bytes) -> None:
 
 
 def _cut(client: StreamClient) -> None:
-    """Drop the connection without closing it, as when a cable is pulled."""
+    """As when a cable is pulled: no farewell."""
     if client._socket is not None:
         client._socket.transport.abort()
 
 
 async def _posts(rest: RestClient, audio: Path, soaked: Soaked) -> None:
-    """Post one clip a round, and remove it when it is finished."""
+    """A clip a round, which is removed when it is finished."""
 
     def post() -> None:
         last = list(rest.watch(rest.create_clip(audio).id))[-1]
@@ -193,7 +192,7 @@ async def _posts(rest: RestClient, audio: Path, soaked: Soaked) -> None:
 
 
 async def _until_quiet(server: ServerProcess) -> None:
-    """Wait until no session is left and its resources are released."""
+    """Until nobody is there any more, and what a session leaves behind has been tidied up."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_REST_SECONDS):
             while _metric(server, "lipstream_sessions") > 0:
@@ -228,11 +227,11 @@ def _wav(samples: bytes) -> bytes:
 
 
 def main() -> None:
-    """Exit with 1 if something is not flat."""
+    """Ends with 1 where something is not flat."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--sessions", type=int, default=2, help="number of sessions at once")
-    parser.add_argument("--stub", action="store_true", help="run without a model")
+    parser.add_argument("--sessions", type=int, default=2, help="at once")
+    parser.add_argument("--stub", action="store_true", help="without a model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
@@ -241,7 +240,7 @@ def main() -> None:
         speech = read_audio(recording_path())
         soaked = asyncio.run(soak(server, arguments.minutes, arguments.sessions, speech, arguments.seed))
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps({"machine": machine(), **soaked.to_json()}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"machine": machine(), **soaked.said()}, indent=2) + "\n")
     print(soaked)
     raise SystemExit(1 if soaked.grown() else 0)
 
