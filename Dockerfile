@@ -24,7 +24,7 @@ FROM ${BASE} AS dependencies
 # so that the host needs the driver and NVIDIA's container toolkit only.
 ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG EXTRAS="hallo trace c2pa"
+ARG EXTRAS="server hallo trace c2pa"
 WORKDIR /source
 COPY constraints.txt pyproject.toml docker/requirements.py ./
 # The default index never has the CPU build, unless pip was told of a copy of it: then there is no need to ask PyTorch's own.

@@ -21,12 +21,15 @@ TORCH_BUILD := torch==$(TORCH_VERSION)$(if $(filter cpu-Linux,$(TORCH)-$(shell u
 CORE := $(VENV)/core-$(TORCH)
 TOOLS := $(VENV)/tools-$(TORCH)
 
-.PHONY: help venv demo serve test check format evaluate-model bench train image-check clean
+.PHONY: help venv wheel demo serve test check format evaluate-model bench train image-check clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 venv: $(CORE) ## only the environment, .venv  (with a GPU: make venv TORCH=cuda)
+
+wheel: $(CORE) ## a wheel in dist/: without an extra the client alone, with [server] what serves and renders
+	@$(BIN)/python -m hatchling build --target wheel --directory dist
 
 demo: $(CORE) ## a bundled face says a bundled recording through a server: demo.mp4, figures, and the page
 	@$(BIN)/lipstream demo --output demo.mp4
@@ -78,7 +81,7 @@ $(CORE): pyproject.toml constraints.txt
 	  echo "$(TORCH_BUILD) could not be installed for $$($(PYTHON) --version) from the indexes that pip knows" \
 	    "or from TORCH_INDEX=$(TORCH_INDEX)" >&2; exit 1; }
 	@$(PIP) hatchling editables
-	@$(PIP) --no-build-isolation --editable .
+	@$(PIP) --no-build-isolation --editable '.[server]'
 	@touch $@
 
 $(TOOLS): $(CORE)

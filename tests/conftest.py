@@ -1,11 +1,10 @@
 """Settings of the whole test run."""
 
-import os
 import signal
 
-from lipstream_client.core_sharing import share_cores
+from lipstream_models.device.openmp_tuning import tune_openmp
 
-share_cores(os.environ)  # before any test imports torch: spinning threads cost minutes on a busy machine
+tune_openmp()  # before any test imports torch: spinning threads cost minutes on a busy machine
 
 
 def pytest_configure() -> None:

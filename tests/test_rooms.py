@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lipstream_client.cli import COMMANDS
+from lipstream_client.cli import find_commands
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = (
@@ -75,6 +75,8 @@ def test_what_a_readme_names_is_there(readme: Path) -> None:
     text = readme.read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)) <= set(targets)
-    assert set(re.findall(r"(?:^|`)(?:\.venv/bin/)?lipstream ([a-z][a-z-]*)", text, re.M)) <= set(COMMANDS)
+    assert set(re.findall(r"(?:^|`)(?:\.venv/bin/)?lipstream ([a-z][a-z-]*)", text, re.M)) <= set(
+        find_commands()
+    )
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
     assert [link for link in links if not (readme.parent / link).exists()] == []

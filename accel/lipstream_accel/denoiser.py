@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TypeVar
 from torch import Tensor
 
 
-class KeyStep(Protocol):
+class KeyStepProtocol(Protocol):
     """A whole evaluation with what later steps may reuse. Features have the batch rows as their first dimension."""
 
     @property
@@ -26,7 +26,7 @@ class KeyStep(Protocol):
 
     @property
     def encoder(self) -> Any:
-        """What `Denoiser.decode` takes, for the cut "decoder"."""
+        """What `DenoiserProtocol.decode` takes, for the cut "decoder"."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class KeyStep(Protocol):
         ...
 
 
-class Conditions(Protocol):
+class ConditionsProtocol(Protocol):
     """Whatever the denoiser is conditioned on. Rows are clips, with guidance unconditional rows first."""
 
     def conditional(self) -> Self:
@@ -51,10 +51,10 @@ class Conditions(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Conditions, contravariant=True)
+C = TypeVar("C", bound=ConditionsProtocol, contravariant=True)
 
 
-class Denoiser(Protocol[C]):
+class DenoiserProtocol(Protocol[C]):
     """A network with cut points; a plan asks only for those that it uses.
 
     z: latents (rows, C, frames, h, w), any shape after the rows will do; t: a time step for each row. In parallel prediction rows
@@ -65,7 +65,7 @@ class Denoiser(Protocol[C]):
         """The plain prediction. All that plans of key steps only need."""
         ...
 
-    def key_step(self, z: Tensor, t: Tensor, conditions: C) -> KeyStep:
+    def key_step(self, z: Tensor, t: Tensor, conditions: C) -> KeyStepProtocol:
         """The same with what later steps may reuse."""
         ...
 

@@ -9,16 +9,16 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from .denoiser import Conditions, Denoiser, KeyStep
+from .denoiser import ConditionsProtocol, DenoiserProtocol, KeyStepProtocol
 from .plan import Plan
 from .sampling import sample
 from .schedule import Schedule
 
-C = TypeVar("C", bound=Conditions)
+C = TypeVar("C", bound=ConditionsProtocol)
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationCost:
     """One kind of evaluation of a plan: which cut point, for how many rows, how often, and FLOPs of each."""
 
     name: str
@@ -31,7 +31,7 @@ class Evaluation:
 class Price:
     """FLOPs (two for a multiplication and an addition) of a clip's sampling, by kind of evaluation."""
 
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EvaluationCost, ...]
 
     @property
     def flops(self) -> int:
@@ -43,7 +43,7 @@ class Price:
 
 
 def price(
-    denoiser: Denoiser[C],
+    denoiser: DenoiserProtocol[C],
     plan: Plan,
     schedule: Schedule,
     latents: Tensor,
@@ -61,7 +61,8 @@ def price(
     sample(meter, plan, schedule, latents, conditions, guidance_scale, foreground)
     return Price(
         tuple(
-            Evaluation(key[0], key[1], meter.times[key], flops) for key, (flops, _) in meter.counted.items()
+            EvaluationCost(key[0], key[1], meter.times[key], flops)
+            for key, (flops, _) in meter.counted.items()
         )
     )
 
@@ -69,7 +70,7 @@ def price(
 class _Meter(Generic[C]):
     """A denoiser that counts. Evaluations of the same shapes and conditions cost the same, so each kind runs once."""
 
-    def __init__(self, denoiser: Denoiser[C]) -> None:
+    def __init__(self, denoiser: DenoiserProtocol[C]) -> None:
         self.denoiser = denoiser
         self.layer_names: Collection[str] = getattr(denoiser, "layer_names", ())
         self.times: dict[tuple[str, int, int, bool], int] = {}
@@ -78,7 +79,7 @@ class _Meter(Generic[C]):
     def whole(self, z: Tensor, t: Tensor, conditions: C) -> Tensor:
         return self._count("whole", t, conditions, lambda: self.denoiser.whole(z, t, conditions))  # type: ignore[no-any-return]
 
-    def key_step(self, z: Tensor, t: Tensor, conditions: C) -> KeyStep:
+    def key_step(self, z: Tensor, t: Tensor, conditions: C) -> KeyStepProtocol:
         return self._count("key step", t, conditions, lambda: self.denoiser.key_step(z, t, conditions))  # type: ignore[no-any-return]
 
     def head(

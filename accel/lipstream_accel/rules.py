@@ -40,7 +40,7 @@ def check_run(
         raise PlanError(plan.name, "something to sample", f"expected at least 1 row of latents, got {rows}")
     lacking = [name for name in _methods(plan) if not hasattr(denoiser, name)]
     if lacking:
-        problem = f"expected {type(denoiser).__name__} to have {', '.join(lacking)}; see `denoiser.Denoiser`"
+        problem = f"expected {type(denoiser).__name__} to have {', '.join(lacking)}; see `denoiser.DenoiserProtocol`"
         raise PlanError(plan.name, "cut points exist", problem)
     if plan.without_reference:
         known: Sequence[str] = getattr(denoiser, "layer_names", ())

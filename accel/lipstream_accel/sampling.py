@@ -9,19 +9,19 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from .denoiser import Conditions, Denoiser, KeyStep
-from .forecast import Trace
+from .denoiser import ConditionsProtocol, DenoiserProtocol, KeyStepProtocol
+from .feature_history import Trace
 from .guidance import guide
 from .plan import Plan, Segment
 from .rules import check_run
 from .schedule import Schedule
 
-C = TypeVar("C", bound=Conditions)
+C = TypeVar("C", bound=ConditionsProtocol)
 
 
 @torch.no_grad()
 def sample(
-    denoiser: Denoiser[C],
+    denoiser: DenoiserProtocol[C],
     plan: Plan,
     schedule: Schedule,
     latents: Tensor,
@@ -49,7 +49,7 @@ def sample(
 class _Clip(Generic[C]):
     """What stays the same over all steps. conditional: conditions of the conditional rows alone, where the plan needs them."""
 
-    denoiser: Denoiser[C]
+    denoiser: DenoiserProtocol[C]
     plan: Plan
     schedule: Schedule
     times: Tensor
@@ -61,7 +61,7 @@ class _Clip(Generic[C]):
     @classmethod
     def of(
         cls,
-        denoiser: Denoiser[C],
+        denoiser: DenoiserProtocol[C],
         plan: Plan,
         schedule: Schedule,
         latents: Tensor,
@@ -94,7 +94,7 @@ class _Memory:
     difference: between guidance branches; traces of f_u31: of the unconditional and the conditional branch.
     """
 
-    kept: KeyStep | None = None
+    kept: KeyStepProtocol | None = None
     direction: Tensor | None = None
     difference: Tensor | None = None
     traces: tuple[Trace, Trace] = (Trace(), Trace())

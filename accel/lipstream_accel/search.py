@@ -23,7 +23,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Found:
+class RatedPlan:
     """A plan on the way, with its fidelity and its cost."""
 
     plan: Plan
@@ -38,7 +38,7 @@ def search(
     floor: float,
     *,
     forecast: bool = False,
-) -> Iterator[Found]:
+) -> Iterator[RatedPlan]:
     """Cheaper and cheaper plans whose fidelity stays at or above the floor, each a move away from the one before it.
 
     forecast: also tries to forecast f_U31 where a key step is left out, which doubles the plans to judge there.
@@ -47,17 +47,17 @@ def search(
     what it was worth last is less than what another has just been found to be worth: pieces of work are worth more, not less,
     the fewer of them are left (lazy greedy search, Minoux 1978).
     """
-    now = Found(plan, fidelity(plan), cost(plan))
+    now = RatedPlan(plan, fidelity(plan), cost(plan))
     worth: dict[Move, float] = {}
     while True:
-        best: tuple[float, Found] | None = None
+        best: tuple[float, RatedPlan] | None = None
         candidates = sorted(_moves(now.plan), key=lambda move: -worth.get(move, float("inf")))
         for move in candidates:
             if best is not None and best[0] >= worth.get(move, float("inf")):
                 break
             worth[move] = 0.0
             for plan in _after(now.plan, move, (0, 1) if forecast else (0,)):
-                found = Found(plan, fidelity(plan), cost(plan))
+                found = RatedPlan(plan, fidelity(plan), cost(plan))
                 if found.fidelity < floor or found.cost >= now.cost:
                     continue
                 value = (now.cost - found.cost) / max(now.fidelity - found.fidelity, 1e-6)

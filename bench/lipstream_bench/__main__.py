@@ -18,7 +18,7 @@ from lipstream_accel.price import Price
 from lipstream_models.analysis.meta_models import full_size, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.engine import Engine, Sampling
+from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
 from .evaluate_model import held_out_clips
 from .machine.machine import machine
@@ -68,7 +68,7 @@ def main() -> None:
         write(arguments.out, figures, tables)  # whatever becomes of the rest
     keep_freed_memory()
     model = load_bundled(arguments.device)
-    engine = Engine(model)
+    engine = TalkingHeadPipeline(model)
     settings = by_presets(engine, Sampling.of(model, "base"), presets)
     clips = held_out_clips(arguments.clips)
     fast = measure_speed(engine, *clip_window(engine, clips[0]), settings, arguments.turns)

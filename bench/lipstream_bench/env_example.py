@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lipstream_server.config.effective import effective
-from lipstream_server.config.env_file import env_lines
+from lipstream_server.config.display import env_lines
 from lipstream_server.config.serve_settings import ServeSettings
+from lipstream_server.config.sources import LoadedSettings
 
 FILE = Path(__file__).parents[2] / "docker" / ".env.example"
-MARK = "# ---- the server's settings, but for host, port and data, which belong to the image ----\n"
-_ELSEWHERE = ("host", "port", "data", "access.key")  # the image's, and one that stands above the mark
+HEADING = "# ---- the server's settings, but for host, port and data, which belong to the image ----\n"
+_ELSEWHERE = ("host", "port", "data", "access.key")  # the image's, and one that stands above the heading
 
 
-def settings() -> str:
-    """What belongs below the mark."""
-    return "\n".join(env_lines(effective(ServeSettings, {}, {}), _ELSEWHERE)) + "\n"
+def default_lines() -> str:
+    """Return the lines below the heading: every setting with its default."""
+    return "\n".join(env_lines(LoadedSettings(ServeSettings(), {}), _ELSEWHERE)) + "\n"
 
 
 def main() -> None:
-    head, mark, _ = FILE.read_text().partition(MARK)
-    if not mark:
-        raise SystemExit(f"{FILE}: expected the line {MARK.strip()!r}")
-    FILE.write_text(head + mark + settings())
+    """Write the file again. Exits with a message where the heading is missing."""
+    head, heading, _ = FILE.read_text().partition(HEADING)
+    if not heading:
+        raise SystemExit(f"{FILE}: expected the line {HEADING.strip()!r}")
+    FILE.write_text(head + heading + default_lines())
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.engine import Engine, Sampling
 from lipstream_models.model import Model
+from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.animation import animate
 from lipstream_models.quality.image_quality import psnr, sharpness
@@ -74,7 +74,7 @@ def reconstruct(model: Model, frames: Frames) -> Frames:
 
 
 def score(
-    engine: Engine, clips: list[Clip], sampling: Sampling, drift_seconds: float
+    engine: TalkingHeadPipeline, clips: list[Clip], sampling: Sampling, drift_seconds: float
 ) -> tuple[ModelScores, list[Frames]]:
     landmarker = FaceLandmarker()
     rows, made = [], []
@@ -118,7 +118,7 @@ def score(
     return ModelScores(clips=len(clips), seconds=total / engine.model.fps, **means, **drift), made
 
 
-def drift_of(engine: Engine, clip: Clip, sampling: Sampling, seconds: float) -> dict[str, float]:
+def drift_of(engine: TalkingHeadPipeline, clip: Clip, sampling: Sampling, seconds: float) -> dict[str, float]:
     """Sharpness of the last window over that of the first, and the loss of face PSNR against the portrait, in a long clip."""
     repeats = int(np.ceil(seconds * 16000 / len(clip.truth.audio)))
     audio = np.tile(clip.truth.audio, repeats)[: int(seconds * 16000)]
@@ -159,7 +159,7 @@ def main() -> None:
     model = load_bundled()
     sampling = Sampling.of(model, arguments.preset, arguments.steps, arguments.guidance)
     clips = held_out_clips(arguments.clips)[: arguments.limit]
-    scores, _ = score(Engine(model), clips, sampling, arguments.drift_seconds)
+    scores, _ = score(TalkingHeadPipeline(model), clips, sampling, arguments.drift_seconds)
     here = machine()
     print(f"\n{here['date']}, {here['processor']}, {torch.get_num_threads()} threads")
     print(f"{sampling.preset}, {sampling.steps} steps, guidance {sampling.guidance}\n")

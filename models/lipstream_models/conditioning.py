@@ -16,8 +16,8 @@ from .networks.conditions import Conditions, SessionConditions
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Identity tokens (clips, T, cross) of both branches."""
+class IdentityTokens:
+    """IdentityTokens tokens (clips, T, cross) of both branches."""
 
     unconditional: Tensor
     conditional: Tensor
@@ -26,13 +26,15 @@ class Identity:
         return torch.cat([self.unconditional, self.conditional]) if guided else self.conditional
 
 
-def identity_tokens(network: Network, embedding: Tensor) -> Identity:
+def identity_tokens(network: Network, embedding: Tensor) -> IdentityTokens:
     """embedding: (clips, 512), not normalised."""
-    return Identity(network.imageproj(torch.zeros_like(embedding)), network.imageproj(embedding))
+    return IdentityTokens(network.imageproj(torch.zeros_like(embedding)), network.imageproj(embedding))
 
 
-def reference_identity(identity: Identity, branch: int, image: int, images: int, *, tiled: bool) -> Tensor:
-    """Identity tokens that the reference net sees with one image of one guidance branch (0 unconditional, 1
+def reference_identity(
+    identity: IdentityTokens, branch: int, image: int, images: int, *, tiled: bool
+) -> Tensor:
+    """IdentityTokens tokens that the reference net sees with one image of one guidance branch (0 unconditional, 1
     conditional).
 
     Hallo runs the net on [source, m1, m2 | source, m1, m2] (unconditional half first) but tiles the pair of
@@ -43,7 +45,9 @@ def reference_identity(identity: Identity, branch: int, image: int, images: int,
     return (identity.unconditional, identity.conditional)[own]
 
 
-def source_features(network: Network, latents: Tensor, identity: Identity, guided: bool) -> dict[str, Tensor]:
+def source_features(
+    network: Network, latents: Tensor, identity: IdentityTokens, guided: bool
+) -> dict[str, Tensor]:
     """Reference features of portraits: latents (clips, L, h, w) -> per layer (clips, variants, h*w, C).
     Constant over a session.
 
@@ -63,7 +67,9 @@ def source_features(network: Network, latents: Tensor, identity: Identity, guide
     return {name: feature.unflatten(0, (clips, variants)) for name, feature in features.items()}
 
 
-def motion_features(network: Network, latents: Tensor, identity: Identity, guided: bool) -> dict[str, Tensor]:
+def motion_features(
+    network: Network, latents: Tensor, identity: IdentityTokens, guided: bool
+) -> dict[str, Tensor]:
     """Reference features of motion frames: (clips, motion, L, h, w) -> per layer (rows, motion, h*w, C)."""
     clips, motion = latents.shape[:2]
     branches = (0, 1) if guided else (1,)
@@ -84,10 +90,10 @@ def motion_features(network: Network, latents: Tensor, identity: Identity, guide
     return {name: feature.unflatten(0, (len(branches) * clips, motion)) for name, feature in features.items()}
 
 
-def prepare_session(
+def build_session_conditions(
     network: Network,
     latents: Tensor,
-    identity: Identity,
+    identity: IdentityTokens,
     masks: Sequence[Tensor],
     face_region: Tensor,
     *,
@@ -114,7 +120,7 @@ def prepare_session(
     )
 
 
-def prepare_clip(
+def build_window_conditions(
     network: Network,
     session: SessionConditions,
     audio_tokens: Tensor,
@@ -123,4 +129,4 @@ def prepare_clip(
     """Add a clip's audio tokens (clips, frames, T, C), from `network.audioproj`, and its motion features."""
     if session.unconditional:
         audio_tokens = torch.cat([torch.zeros_like(audio_tokens), audio_tokens])
-    return network.denoising_unet.prepare_clip(session, audio_tokens, motion)
+    return network.denoising_unet.prepare_window(session, audio_tokens, motion)

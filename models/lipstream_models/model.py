@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from .audio import AudioEncoder
-from .autoencoders.base import Codec
+from .autoencoders.base import LatentCodec
 from .config import SchedulerConfig
 from .networks import Network
 from .portrait import PortraitSettings
@@ -53,7 +53,7 @@ class Model:
 
     name: str
     network: Network
-    codec: Codec
+    codec: LatentCodec
     audio: AudioEncoder
     scheduler: SchedulerConfig
     portrait: PortraitSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lipstream_accel.search import Found
+from lipstream_accel.search import RatedPlan
 
 README = Path(__file__).parents[2] / "accel" / "README.md"
 
@@ -38,6 +38,6 @@ def test_ten_lines_with_a_unet_of_ones_own(pieces: list[str], names: dict[str, o
 
 def test_a_plan_is_found_for_it(names: dict[str, object]) -> None:
     found = names["found"]
-    assert isinstance(found, Found)
+    assert isinstance(found, RatedPlan)
     assert found.fidelity >= 30
     assert len(found.plan.segments) < 11

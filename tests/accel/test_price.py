@@ -20,7 +20,7 @@ from lipstream_accel.plan_json import to_json
 from lipstream_accel.presets import PRESETS, preset
 from lipstream_accel.price import price
 from lipstream_accel.sampling import sample
-from lipstream_client.cli import COMMANDS, run
+from lipstream_client.cli import run
 from lipstream_models.analysis.meta_models import FullSize, full_size, price_plan
 from lipstream_models.config import SchedulerConfig
 from lipstream_models.model import SamplingDefaults
@@ -91,11 +91,11 @@ def test_presets_at_hallos_full_size(name: str, as_released: float, exact: float
 
 def test_the_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["plan", "realtime", "--model", "bundled", "--steps", "8"]
-    assert run(arguments, COMMANDS) == 0
+    assert run(arguments) == 0
     text = capsys.readouterr().out
     assert "realtime: 8 steps, 1 of them key steps" in text
     assert "TFLOP per clip of" in text
-    assert run([*arguments, "--json"], COMMANDS) == 0
+    assert run([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["plan"]["segments"][0]["key"] == 0
     assert (
@@ -118,14 +118,14 @@ def test_the_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) -
 def test_the_command_says_what_was_wrong(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["plan", *arguments], COMMANDS) == 2
+    assert run(["plan", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
 def test_a_plan_in_a_file_is_priced_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.json"
     path.write_text(to_json(replace(preset("exact", 2), name="mine")))
-    assert run(["plan", str(path), "--model", "bundled"], COMMANDS) == 0
+    assert run(["plan", str(path), "--model", "bundled"]) == 0
     assert capsys.readouterr().out.startswith("mine: 2 steps")
-    assert run(["plan", str(path), "--model", "bundled", "--steps", "3"], COMMANDS) == 2
+    assert run(["plan", str(path), "--model", "bundled", "--steps", "3"]) == 2
     assert "plan of 2 steps" in capsys.readouterr().err

@@ -51,5 +51,5 @@ def test_the_figures_are_a_table_and_a_plot(tmp_path) -> None:
 
 @pytest.mark.slow
 async def test_refusals_begin_where_the_places_end() -> None:
-    with serving(["--stub", "--sessions", "3"], free_port(8780)) as server:
+    with serving(["--stub", "--max-sessions", "3"], free_port(8780)) as server:
         assert await knock(server) == (3, 5, 2)

@@ -8,7 +8,7 @@ import torch
 from narrow_networks import NARROW, SIDE
 
 from lipstream_accel.presets import PRESETS
-from lipstream_accel.price import Evaluation, Price
+from lipstream_accel.price import EvaluationCost, Price
 from lipstream_bench.machine.peak_memory import PeakMemory
 from lipstream_bench.machine.quantiles import quantiles
 from lipstream_bench.presets.full_size_speed import measure_full_size
@@ -68,7 +68,7 @@ def test_the_table_has_a_row_for_every_preset() -> None:
         Fidelity("base", 140.0, 1.0, 0.0, 0.9, 0.0, 0.8, 25.0),
         Fidelity("paper", 31.25, 0.95, 4.0, 0.88, 1.0, 0.75, 24.0),
     ]
-    price = Price((Evaluation("key step", 2, 1, 2 * 10**12),))
+    price = Price((EvaluationCost("key step", 2, 1, 2 * 10**12),))
     table = bundled_table(
         speeds, close, dict.fromkeys(("base", "paper"), price), dict.fromkeys(("base", "paper"), price)
     )

@@ -17,7 +17,7 @@ from lipstream_server.commands.demo import free_port
 
 @pytest.mark.slow
 async def test_sessions_that_come_and_go_leave_nothing_behind() -> None:
-    with serving(["--stub", "--sessions", "4"], free_port(8790)) as server:
+    with serving(["--stub", "--max-sessions", "4"], free_port(8790)) as server:
         soaked = await soak(server, 0.75, 4, read_audio(recording_path()), round_seconds=4.0)
     print(soaked)
     assert {"ends", "interrupts", "vanishes", "vanishes speaking"} <= set(soaked.sessions)

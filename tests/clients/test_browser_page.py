@@ -6,7 +6,6 @@ import json
 import re
 import wave
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +101,7 @@ async def wait_for_bar(page: Page, condition: str) -> None:
 
 
 async def test_page_has_and_keeps_a_strict_content_security_policy() -> None:
-    settings = replace(CALM, access=AccessSettings(hosts=("*",)))
+    settings = CALM.replace(access=AccessSettings(allowed_hosts=("*",)))
     async with running(settings=settings, page=SERVED) as address:
         status, headers, body = await get(address, "/")
         assert status == 200
@@ -239,7 +238,7 @@ async def test_microphone_and_sample_move_the_bar(browser: Browser) -> None:
 
 
 async def test_page_retries_a_full_server_after_its_retry_time(browser: Browser) -> None:
-    settings = replace(CALM, sessions=1, retry_seconds=1)
+    settings = CALM.replace(max_sessions=1, retry_after_seconds=1)
     async with running(page=SERVED, settings=settings) as address, open_page(browser, address) as first:
         await first.click("#start")
         await wait_for_state(first, "idle")
@@ -403,7 +402,7 @@ async def test_sample_is_the_bundled_recording() -> None:
 
 async def test_page_with_a_token_gets_into_a_server_with_keys(browser: Browser, tmp_path: Path) -> None:
     key = SecretStr("a-key-that-is-in-the-settings")
-    settings = replace(CALM, access=AccessSettings(key=key))
+    settings = CALM.replace(access=AccessSettings(key=key))
     async with running(settings=settings, page=SERVED, data=tmp_path, keyed=True) as address:
         rest = RestClient(f"http://{address}", key=key.get_secret_value())
         token = await asyncio.to_thread(rest.create_token, "green")

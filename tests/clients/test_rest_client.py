@@ -14,7 +14,7 @@ from PIL import Image
 from portraits import encoded
 from rest_client import wav
 
-from lipstream_client.cli import COMMANDS, run
+from lipstream_client.cli import run
 from lipstream_client.errors import ConnectionLostError, ProblemError
 from lipstream_client.rest import RestClient
 
@@ -45,7 +45,7 @@ def test_a_face_and_a_voice_become_a_file(tmp_path: Path, capsys: pytest.Capture
     out = tmp_path / "talk.mp4"
 
     def lines(address: str, *arguments: object) -> list[str]:
-        code = run([*map(str, arguments), "--url", f"http://{address}"], COMMANDS)
+        code = run([*map(str, arguments), "--url", f"http://{address}"])
         said = capsys.readouterr()
         assert code == 0, said.err
         return said.out.splitlines()

@@ -46,7 +46,7 @@ async def test_events_are_typed_and_media_is_bytes() -> None:
 
 
 async def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
-    settings = ServerSettings(sessions=1, retry_seconds=0.2)
+    settings = ServerSettings(max_sessions=1, retry_after_seconds=0.2)
     async with running(settings=settings) as address:
         async with StreamClient(f"ws://{address}"):
             with pytest.raises(RefusedError, match="all 1 sessions are taken") as refused:

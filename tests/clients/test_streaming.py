@@ -28,8 +28,7 @@ from lipstream_client.streaming import (
     stream_audio,
 )
 from lipstream_client.sync import BytesSink
-from lipstream_server.config.settings import ServerSettings
-from lipstream_server.sessions.conversation import ConversationSettings
+from lipstream_server.config.settings import ConversationSettings, ServerSettings
 
 
 async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
@@ -62,7 +61,9 @@ async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
 
 
 async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(backlog=2.5))
+    settings = ServerSettings(
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=2.5)
+    )
     sink = BytesSink()
     async with running(settings=settings) as address:
         figures = await stream_audio(f"ws://{address}", tone(3.2), [sink], pace=0.0)
@@ -72,7 +73,9 @@ async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
 
 async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
     """Longer than the server's patience: two utterances, and all of both is shown."""
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(gap=0.2))
+    settings = ServerSettings(
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(silence_timeout_seconds=0.2)
+    )
 
     async def halting() -> AsyncGenerator[bytes]:
         yield tone(0.4)

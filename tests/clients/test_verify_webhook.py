@@ -5,7 +5,8 @@ import json
 import pytest
 
 from lipstream_client.webhook import WebhookError, verify_webhook
-from lipstream_server.webhooks.signature import secret_bytes, signed_headers
+from lipstream_server.config.values import decode_webhook_secret
+from lipstream_server.webhooks.signature import signed_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'
@@ -19,7 +20,7 @@ NOW = 1614265330.0
 
 
 def test_the_server_signs_as_others_do() -> None:
-    headers = signed_headers(secret_bytes(SECRET), SIGNED["Webhook-Id"], NOW + 0.9, BODY)
+    headers = signed_headers(decode_webhook_secret(SECRET), SIGNED["Webhook-Id"], NOW + 0.9, BODY)
     assert headers == {name.lower(): value for name, value in SIGNED.items()}
 
 
@@ -79,6 +80,6 @@ def test_another_secret_is_no_use_and_a_wrong_one_is_a_fault_of_the_program() ->
 
 @pytest.mark.parametrize("body", [b"no json", json.dumps([1]).encode(), b"\xff"])
 def test_a_signed_body_that_is_no_message_is_refused(body: bytes) -> None:
-    headers = signed_headers(secret_bytes(SECRET), "msg_1", NOW, body)
+    headers = signed_headers(decode_webhook_secret(SECRET), "msg_1", NOW, body)
     with pytest.raises(WebhookError, match="JSON"):
         verify_webhook(SECRET, headers, body, NOW)

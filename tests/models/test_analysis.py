@@ -18,12 +18,12 @@ from PIL import Image
 
 from lipstream_accel.presets import preset
 from lipstream_accel.sampling import sample
+from lipstream_accel.sampling_trace import trace_sampling
 from lipstream_accel.schedule import DDIMSchedule
-from lipstream_accel.walk import walk
 from lipstream_models.analysis.analysis import KINDS, Analysis, analyse
 from lipstream_models.analysis.plots import draw, draw_frames
 from lipstream_models.commands.analyse import as_dict
-from lipstream_models.engine import Sampling
+from lipstream_models.pipeline import Sampling
 from lipstream_models.scheduler import alphas_cumprod
 
 STEPS = 4
@@ -42,7 +42,7 @@ def found() -> Analysis:
 def test_walking_visits_the_latents_that_sampling_visits() -> None:
     network = seeded_network()
     noise, conditions = make_latents(NARROW, 1), make_conditions(network)
-    steps = list(walk(network.denoising_unet, SCHEDULE, noise, conditions, 2.0))
+    steps = list(trace_sampling(network.denoising_unet, SCHEDULE, noise, conditions, 2.0))
     assert [step.time for step in steps] == list(SCHEDULE.timesteps)
     with torch.no_grad():
         last = steps[-1]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from lipstream_client.cli import COMMANDS, run
+from lipstream_client.cli import run
 from lipstream_models.audio import read_audio
 from lipstream_models.bundled import avatar_path, load_bundled, recording_path
 from lipstream_models.checkpoints.weights_file import WeightsError
@@ -89,7 +89,7 @@ def test_a_folder_of_videos_becomes_a_table_and_json(
     inception = saved_script(TinyInception(), tmp_path / "inception.pt")
     out = tmp_path / "out"
     arguments = ["evaluate", str(videos), "--out", str(out), "--presets", "realtime", "--steps", "2"]
-    assert run([*arguments, "--seconds", "1.3", "--inception", str(inception)], COMMANDS) == 0
+    assert run([*arguments, "--seconds", "1.3", "--inception", str(inception)]) == 0
     said = capsys.readouterr()
     assert "broken.mp4: skipped: " in said.err
     text = (out / "evaluation.md").read_text()
@@ -166,7 +166,7 @@ def test_a_folder_of_no_use_is_refused(
     if content is not None:
         folder.mkdir()
         (folder / content).write_text("nothing")
-    assert run(["evaluate", str(folder), "--out", str(tmp_path / "out"), "--presets", "base"], COMMANDS) == 2
+    assert run(["evaluate", str(folder), "--out", str(tmp_path / "out"), "--presets", "base"]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -174,7 +174,7 @@ def test_without_scikit_image_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
-    assert run(["evaluate", str(tmp_path), "--out", str(tmp_path / "out")], COMMANDS) == 2
+    assert run(["evaluate", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "pip install 'lipstream[evaluate]'" in capsys.readouterr().err
 
 

@@ -12,8 +12,8 @@ from lipstream_accel.presets import preset
 from lipstream_models.analysis.meta_models import full_size, price_plan
 from lipstream_models.bundled import load_bundled
 from lipstream_models.commands.tune import tune_command
-from lipstream_models.engine import Sampling
 from lipstream_models.errors import LipstreamError
+from lipstream_models.pipeline import Sampling
 
 STEPS = 5
 SMALL = ["--steps", str(STEPS), "--frames", "2", "--portraits", "1"]

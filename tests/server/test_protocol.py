@@ -1,4 +1,4 @@
-"""The wire as it was recorded: what another version, or another language, sends must be read and written alike."""
+"""Streaming protocol against recorded messages, which clients in other languages must read and write alike."""
 
 import json
 from contextlib import suppress
@@ -20,25 +20,25 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "stream_messages.json"
 
 
 @pytest.mark.parametrize("message", GOLDEN["client"], ids=lambda message: message["type"])
-def test_what_clients_send_is_read_and_written_alike(message: dict) -> None:
+def test_client_messages_survive_a_round_trip(message: dict) -> None:
     parsed = CLIENT_MESSAGES.validate_json(json.dumps(message))
     assert json.loads(parsed.model_dump_json()) == message
 
 
 @pytest.mark.parametrize("message", GOLDEN["server"], ids=lambda message: message["type"])
-def test_what_the_server_sends_is_read_and_written_alike(message: dict) -> None:
+def test_server_messages_survive_a_round_trip(message: dict) -> None:
     parsed = SERVER_MESSAGES.validate_json(json.dumps(message))
     assert json.loads(parsed.model_dump_json()) == message
 
 
-def test_every_message_has_been_recorded() -> None:
+def test_recorded_messages_cover_all_types() -> None:
     for name, messages in (("client", CLIENT_MESSAGES), ("server", SERVER_MESSAGES)):
         known = set(messages.json_schema()["discriminator"]["mapping"])
         assert {message["type"] for message in GOLDEN[name]} == known
 
 
 @pytest.mark.parametrize("tagged", GOLDEN["tagged"], ids=lambda tagged: tagged["tag"])
-def test_tagged_media_is_read_and_written_alike(tagged: dict) -> None:
+def test_tagged_media_matches_the_recorded_bytes(tagged: dict) -> None:
     unit = TaggedMedia.unpack(bytes.fromhex(tagged["bytes"]))
     assert (unit.tag.name, unit.utterance, unit.position) == (
         tagged["tag"],
@@ -50,12 +50,14 @@ def test_tagged_media_is_read_and_written_alike(tagged: dict) -> None:
 
 
 @given(st.text() | st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(json.dumps))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     with suppress(ValidationError):
         CLIENT_MESSAGES.validate_json(text)
 
 
 @given(st.sampled_from(MediaTag), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary())
-def test_any_tagged_message_comes_back(tag: MediaTag, utterance: int, position: int, payload: bytes) -> None:
+def test_tagged_media_survives_a_round_trip(
+    tag: MediaTag, utterance: int, position: int, payload: bytes
+) -> None:
     unit = TaggedMedia(tag=tag, utterance=utterance, position=position, payload=payload)
     assert TaggedMedia.unpack(unit.pack()) == unit

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
-from lipstream_server.api.static_page import Page as ServedPage
+from lipstream_server.api.static_page import StaticPage
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -25,7 +25,7 @@ FLAGS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
-SERVED = ServedPage(
+SERVED = StaticPage(
     files("lipstream_client") / "web", files("lipstream_models") / "bundled" / "audio" / "reading.flac"
 )
 

@@ -1,4 +1,4 @@
-"""Media of a session, decoded."""
+"""Decoding of a session's media."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import av
 
 
 def decode(data: bytes) -> tuple[list[av.VideoFrame], list[av.AudioFrame]]:
+    """Return the video frames and audio frames of a file."""
     with av.open(io.BytesIO(data)) as file:
         frames: list[av.VideoFrame] = []
         blocks: list[av.AudioFrame] = []

@@ -1,4 +1,4 @@
-"""Stub engines that fail in a process of their own; functions of a module, because they are named to that process."""
+"""Stub engines that fail in a process of their own; factories are module functions, so that they can be pickled."""
 
 import os
 import signal
@@ -6,32 +6,32 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lipstream_server.engines.base import Made, OutOfMemoryError, Request
+from lipstream_server.engines.base import OutOfMemoryError, WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine, StubStream
 
 
 def calm() -> StubEngine:
-    """Every window takes as long as a small model's."""
+    """Return an engine whose windows take as long as a small model's."""
     return StubEngine(seconds_per_window=0.05)
 
 
 def dying() -> StubEngine:
-    """It does not outlive a window."""
+    """Return an engine that dies at its first window of speech."""
     return Dying()
 
 
 def poisoned() -> StubEngine:
-    """No process outlives a window of grey's that is not silent; warming up is silent."""
+    """Return an engine that dies at a window of speech of the avatar grey; warm-up is silent."""
     return Poisoned()
 
 
 def narrow() -> StubEngine:
-    """There is room for a batch of one."""
+    """Return an engine with memory for a batch of one."""
     return Narrow()
 
 
 def raising() -> StubEngine:
-    """It cannot be loaded."""
+    """Fail to load."""
     raise LoadError("expected a model, got none; bring one")
 
 
@@ -40,14 +40,14 @@ class LoadError(ValueError):
 
 
 class Dying(StubEngine):
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if any(request.samples.any() for request in requests):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().generate(requests)
 
 
 class Poisoned(StubEngine):
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         for request in requests:
             assert isinstance(request.stream, StubStream)
             if request.stream.avatar == "grey" and request.samples.any():
@@ -56,14 +56,14 @@ class Poisoned(StubEngine):
 
 
 class Narrow(StubEngine):
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
         if len(requests) > 1:
             raise OutOfMemoryError(f"no room for {len(requests)} windows")
         return super().generate(requests)
 
 
 def gone(pids: Sequence[int], seconds: float = 60.0) -> bool:
-    """Whether these processes have ended, within that time."""
+    """Return whether these processes have ended within that time."""
     end = time.monotonic() + seconds
     while any(_runs(pid) for pid in pids):
         if time.monotonic() > end:

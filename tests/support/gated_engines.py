@@ -1,19 +1,19 @@
-"""Stub engines that a test holds up, or that fail as told."""
+"""Stub engines that a test blocks, or that raise given errors."""
 
 import threading
 
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine, StubStream
 
 
 class Gated(StubEngine):
-    """Between `close` and `open_gate` makes as many windows as it is allowed to."""
+    """An engine that generates as many windows as it is allowed to between `close_gate` and `open_gate`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.allowed = threading.Semaphore(100_000)
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         self.allowed.acquire(timeout=20)
         return super().generate(requests)
 
@@ -25,13 +25,13 @@ class Gated(StubEngine):
 
 
 class Failing(StubEngine):
-    """Raises what it is given, once each, and works then."""
+    """An engine that raises each of the given errors once, and then works."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()
         self.errors = list(errors)
 
-    def begin(self, avatar: str, preset: str, seed: int) -> StubStream:
+    def create_stream(self, avatar: str, preset: str, seed: int) -> StubStream:
         if seed and self.errors:
             raise self.errors.pop(0)
-        return super().begin(avatar, preset, seed)
+        return super().create_stream(avatar, preset, seed)

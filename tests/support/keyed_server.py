@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from PIL import Image
 from portraits import encoded
 from rest_client import form
 
-from lipstream_client.cli import COMMANDS, run
+from lipstream_client.cli import run
 from lipstream_server.config.settings import AccessSettings, ServerSettings
 from lipstream_server.protocol import (
     SUBPROTOCOL,
@@ -30,7 +30,7 @@ from lipstream_server.protocol import (
 
 PICTURE = encoded(Image.new("RGB", (8, 8), "teal"), "PNG")
 AVATARS, TOKENS = "/v1/avatars", "/v1/tokens"
-QUICK = replace(CALM, access=AccessSettings(fresh_seconds=0.1))
+QUICK = CALM.replace(access=AccessSettings(key_cache_ttl_seconds=0.1))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def keys(data: Path, *words: str) -> list[str]:
     """What `lipstream keys` prints, typed while a server may run."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert run(["keys", words[0], *words[1:], "--data", str(data)], COMMANDS) == 0
+        assert run(["keys", words[0], *words[1:], "--data", str(data)]) == 0
     return out.getvalue().splitlines()
 
 

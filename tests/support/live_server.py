@@ -1,4 +1,4 @@
-"""A real server on a free port with a stub engine, and a client that speaks the protocol plainly."""
+"""Real server on a free port with a stub engine, and a plain client of its protocol."""
 
 import asyncio
 import time
@@ -12,11 +12,11 @@ from opentelemetry.trace import Tracer
 from websockets.asyncio.client import ClientConnection, connect
 
 from lipstream_server.api.app import create_app
-from lipstream_server.api.static_page import Page
-from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.base import Engine
+from lipstream_server.api.static_page import StaticPage
+from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
+from lipstream_server.engines.interface import Engine
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.http.uvicorn_server import bind, server
+from lipstream_server.http.uvicorn_server import bind, build_server
 from lipstream_server.protocol import (
     PATH,
     SERVER_MESSAGES,
@@ -30,14 +30,16 @@ from lipstream_server.protocol import (
     StatsRequest,
     UtteranceEnd,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 M = TypeVar("M", bound=Message)
 __all__ = ["AudioAppend", "Interrupt", "Ping", "SessionEnd", "StatsRequest", "UtteranceEnd"]
 
-# An utterance is one window: nothing comes late, however busy the machine is that runs the tests. Every picture is its own.
-CALM = ServerSettings(sessions=8, windows=WindowSettings(lengths=(48,)), talk=ConversationSettings(fade=0))
+# An utterance is one window, so that no frame is late on a busy machine, and frames are not blended.
+CALM = ServerSettings(
+    max_sessions=8,
+    windows=WindowSettings(lengths=(48,)),
+    conversation=ConversationSettings(crossfade_frames=0),
+)
 
 
 @asynccontextmanager
@@ -45,12 +47,17 @@ async def running(
     engine: Engine | None = None,
     settings: ServerSettings | None = None,
     ping_seconds: float = 30.0,
-    page: Page | None = None,
+    page: StaticPage | None = None,
     data: Path | None = None,
     keyed: bool = False,
     tracer: Tracer | None = None,
 ) -> AsyncIterator[str]:
-    """Yields the address once the server is ready. data: its directory, one of its own without it. keyed: asks for keys."""
+    """Yield the address of a server that is ready.
+
+    Args:
+        data: Data directory, by default a temporary one.
+        keyed: Whether the server asks for API keys.
+    """
     listening = bind("127.0.0.1", 0)
     app = create_app(
         lambda: engine or StubEngine(),
@@ -60,7 +67,7 @@ async def running(
         keyed=keyed,
         tracer=tracer,
     )
-    uvicorn_server = server(app, "warning", ping_seconds)
+    uvicorn_server = build_server(app, "warning", ping_seconds)
     serving = asyncio.create_task(uvicorn_server.serve(sockets=[listening]))
     port = listening.getsockname()[1]
     try:
@@ -80,7 +87,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 async def get(address: str, path: str) -> tuple[int, dict[str, str], str]:
-    """Status, headers and body of a plain HTTP request."""
+    """Return status, headers and body of a GET request."""
     status, headers, body = await ask(address, "GET", path)
     return status, headers, body.decode()
 
@@ -88,19 +95,19 @@ async def get(address: str, path: str) -> tuple[int, dict[str, str], str]:
 async def ask(
     address: str, method: str, path: str, body: bytes = b"", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    """Any HTTP request; in names of headers, _ stands for -."""
+    """Return status, headers and body of an HTTP request; underscores in header names become hyphens."""
     sent = {"host": address, "connection": "close", "content-length": str(len(body)), **headers}
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in sent.items())
     reader, writer = await asyncio.open_connection(*address.split(":"))
     writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
-    return read_answer(answer)
+    return read_answer(response)
 
 
-def read_answer(answer: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body."""
-    top, _, content = answer.partition(b"\r\n\r\n")
+def read_answer(response: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Parse an HTTP response into status, headers and body."""
+    top, _, content = response.partition(b"\r\n\r\n")
     head = top.decode()
     status, *lines = head.split("\r\n")
     found = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -114,7 +121,7 @@ async def until_ready(port: int) -> None:
 
 
 class Client:
-    """Everything that comes is kept in `received`, in order."""
+    """Client that records everything it receives, in order, with the times."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -132,14 +139,14 @@ class Client:
         return got
 
     async def until(self, kind: type[M], seconds: float = 60) -> M:
-        """Read on to the next message of a kind."""
+        """Receive messages up to the next one of a type, and return it."""
         async with asyncio.timeout(seconds):
             while True:
                 if isinstance(message := await self.next(), kind):
                     return message
 
     async def media(self, count: int, seconds: float = 60) -> list[bytes]:
-        """The next `count` binary messages."""
+        """Receive the next `count` binary messages."""
         found: list[bytes] = []
         async with asyncio.timeout(seconds):
             while len(found) < count:
@@ -148,7 +155,7 @@ class Client:
         return found
 
     async def to_the_end(self, seconds: float = 60) -> int | None:
-        """Read until the connection closes; returns the close code."""
+        """Receive until the connection closes; return the close code."""
         async with asyncio.timeout(seconds):
             try:
                 while True:
@@ -162,7 +169,7 @@ class Client:
         return [message for message in self.received if isinstance(message, bytes)]
 
     def kinds(self) -> list[str]:
-        """The types of what came, but for the warnings of a server on a machine that has other things to do."""
+        """Return the types of the received messages, without stats, which a busy machine causes as warnings."""
         kinds = (message.type for message in self.received if not isinstance(message, bytes))
         return [kind for kind in kinds if kind != "stats"]
 
@@ -171,7 +178,7 @@ class Client:
 async def connected(
     address: str, start: SessionStart | None = None, scheme: str = "ws", **more: Any
 ) -> AsyncIterator[Client]:
-    """start: sent at once, and session.ready read. more: for the handshake."""
+    """Yield a client; with `start`, of a session that is ready. `more` goes to the handshake."""
     async with connect(f"{scheme}://{address}{PATH}", max_size=None, compression=None, **more) as socket:
         client = Client(socket)
         if start is not None:
@@ -181,6 +188,6 @@ async def connected(
 
 
 def tone(seconds: float, rate: int = 16_000, level: float = 0.5) -> bytes:
-    """s16le, 440 Hz."""
+    """Return a sine of 440 Hz as s16le."""
     time_line = np.arange(round(seconds * rate)) / rate
     return (np.sin(2 * np.pi * 440 * time_line) * level * 32767).astype("<i2").tobytes()

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from lipstream_models.conditioning import (
+    build_session_conditions,
+    build_window_conditions,
     identity_tokens,
     motion_features,
-    prepare_clip,
-    prepare_session,
 )
 from lipstream_models.config import AudioProjectionConfig, IdentityProjectionConfig, NetworkConfig
 from lipstream_models.networks import Network
@@ -79,7 +79,7 @@ def make_conditions(
     identity = identity_tokens(network, stacked(1, config.identity_projection.embedding_dim))
     masks = [stacked(10 + level, 1, (SIDE >> level) ** 2, 3).sigmoid() for level in range(config.levels)]
     side = SIDE * 2 ** (len(config.face_locator_channels) - 1)
-    session = prepare_session(
+    session = build_session_conditions(
         network,
         stacked(2, config.latent_channels, SIDE, SIDE),
         identity,
@@ -93,7 +93,7 @@ def make_conditions(
     features = motion_features(network, past, identity, guided) if motion else None
     projection = config.audio_projection
     audio = stacked(5, frames, projection.seq_len, projection.blocks, projection.channels)
-    return prepare_clip(network, session, network.audioproj(audio), features)
+    return build_window_conditions(network, session, network.audioproj(audio), features)
 
 
 def make_latents(config: NetworkConfig, rows: int, frames: int = 3, seed: int = 7) -> Tensor:

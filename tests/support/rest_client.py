@@ -1,4 +1,4 @@
-"""Forms with files, and sounds to put into them, for tests of the REST interface."""
+"""Requests to the REST interface, and recordings for them."""
 
 import asyncio
 import io
@@ -12,7 +12,7 @@ CLIPS = "/v1/clips"
 
 
 def form(**parts: bytes | str) -> tuple[bytes, str]:
-    """The body, and its content type. Bytes are files, whose names mean harm."""
+    """Return the body and content type of a form. Bytes become files, with hostile file names."""
     boundary = "a-boundary-that-is-nowhere-else"
     body = b""
     for name, value in parts.items():
@@ -26,30 +26,31 @@ def form(**parts: bytes | str) -> tuple[bytes, str]:
 async def post(
     address: str, path: str, headers: dict[str, str] | None = None, **parts: bytes | str
 ) -> tuple[int, dict[str, str], Any]:
-    """Status, headers and what was said."""
+    """Post a form, and return status, headers and the parsed body."""
     body, kind = form(**parts)
     status, answered, content = await ask(address, "POST", path, body, content_type=kind, **(headers or {}))
     return status, answered, json.loads(content)
 
 
 async def ask_json(address: str, method: str, path: str) -> tuple[int, Any]:
+    """Make a request, and return status and parsed body."""
     status, _, content = await ask(address, method, path)
     return status, json.loads(content) if content else None
 
 
 async def finished(address: str, clip: str, seconds: float = 60) -> dict[str, Any]:
-    """The clip, once it is in its last state."""
+    """Return a clip, once it is in its final state."""
     async with asyncio.timeout(seconds):
-        while (said := (await ask_json(address, "GET", f"{CLIPS}/{clip}"))[1])["state"] in (
+        while (answer := (await ask_json(address, "GET", f"{CLIPS}/{clip}"))[1])["state"] in (
             "queued",
             "running",
         ):
             await asyncio.sleep(0.05)
-    return dict(said)
+    return dict(answer)
 
 
 def wav(seconds: float, rate: int = 16_000) -> bytes:
-    """A tone, mono."""
+    """Return a WAV file with a tone, mono."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)

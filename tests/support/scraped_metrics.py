@@ -1,4 +1,4 @@
-"""The metrics of a real server, read as Prometheus reads them."""
+"""Metrics of a real server, scraped and parsed as Prometheus does it."""
 
 from live_server import get
 from prometheus_client.parser import text_string_to_metric_families
@@ -7,7 +7,7 @@ Scraped = dict[tuple[str, tuple[str, ...]], float]
 
 
 async def scrape(address: str) -> Scraped:
-    """Values by name and labels' values, in the order of the labels' names; histograms' buckets are left out."""
+    """Return values by name and label values, ordered by label name; histogram buckets are left out."""
     status, headers, body = await get(address, "/metrics")
     assert status == 200
     assert headers["content-type"].startswith("text/plain; version=")

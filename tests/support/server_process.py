@@ -1,4 +1,4 @@
-"""`lipstream serve` with the stub engine as a process of its own, for what must be seen from outside: signals, exit codes, logs."""
+"""`lipstream serve` with the stub engine in a process of its own, for tests of signals, exit codes and logs."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Process:
-    """address: host:port. log: what it writes."""
+    """A server process, its address as host:port, and the file with its output."""
 
     popen: subprocess.Popen[bytes]
     address: str
@@ -32,7 +32,7 @@ class Process:
         return self.popen.wait(seconds)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Of the log, each of which must be JSON."""
+        """Return the lines of the log, each of which must be JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def events(self, message: str) -> list[dict[str, Any]]:
@@ -41,7 +41,13 @@ class Process:
 
 @contextmanager
 def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
-    """Ready; killed at the end if it is there still. data: its directory; the log lies beside it. environment: variables more."""
+    """Yield a server that is ready, and kill it at the end.
+
+    Args:
+        data: Its data directory; the log is written beside it.
+        options: Further command-line options.
+        environment: Further environment variables.
+    """
     port = free_port(8123)
     log = data.with_suffix(".log")
     command = [sys.executable, "-m", "lipstream_client", "serve", "--stub", "--data", str(data)]

@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     speech = read_audio(recording_path())
     figures: dict[str, object] = {"machine": machine()}
-    with serving(["--sessions", "2"], _PORT) as server:
+    with serving(["--max-sessions", "2"], _PORT) as server:
         if arguments.interrupts:
             figures["interrupts"] = asdict(asyncio.run(interrupt(server, speech, arguments.interrupts)))
             print(json.dumps(figures["interrupts"]), flush=True)
@@ -42,7 +42,7 @@ def main() -> None:
             figures["sustained"] = asdict(asyncio.run(sustain(server, speech, arguments.minutes)))
             print(json.dumps(figures["sustained"]), flush=True)
     if arguments.sessions:
-        with serving(["--stub", "--sessions", str(arguments.sessions)], _PORT) as server:
+        with serving(["--stub", "--max-sessions", str(arguments.sessions)], _PORT) as server:
             work = load(server, arguments.sessions, arguments.seconds, arguments.container, speech)
             figures["overhead"] = asdict(asyncio.run(work))
             print(json.dumps(figures["overhead"]), flush=True)

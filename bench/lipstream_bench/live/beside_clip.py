@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
     speech = read_audio(recording_path())
-    with serving(["--sessions", "2"], _PORT) as server:
+    with serving(["--max-sessions", "2"], _PORT) as server:
         figures = asdict(asyncio.run(beside(server, speech, arguments.minutes)))
     text = json.dumps({"machine": machine(), **figures}, indent=2)
     print(text)

@@ -78,7 +78,7 @@ def measured(options: list[str], seconds: float, most: int = _MOST) -> Load:
         admits, asked, refused = asyncio.run(knock(server))
 
     def step(sessions: int) -> bool:
-        more = [] if sessions <= admits else ["--sessions", str(sessions)]
+        more = [] if sessions <= admits else ["--max-sessions", str(sessions)]
         with serving([*options, *more], free_port(_PORT)) as server:
             steps.append(asyncio.run(load(server, sessions, seconds, "fmp4", speech)))
         print(json.dumps(asdict(steps[-1])), flush=True)

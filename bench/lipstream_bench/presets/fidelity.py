@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lipstream_models.engine import Engine, Sampling
+from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker
 from lipstream_models.quality.fidelity import (
     Fidelity,
@@ -18,7 +18,7 @@ from lipstream_training.data.dataset import Clip
 
 
 def measure_fidelity(
-    engine: Engine, clips: Sequence[Clip], settings: Mapping[str, Sampling]
+    engine: TalkingHeadPipeline, clips: Sequence[Clip], settings: Mapping[str, Sampling]
 ) -> list[Fidelity]:
     """Means over the clips. The first of the settings is what the others are compared with."""
     landmarker = FaceLandmarker()

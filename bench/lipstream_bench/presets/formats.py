@@ -17,7 +17,7 @@ import torch
 
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.engine import Engine, Sampling
+from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 from lipstream_models.quality.image_quality import psnr
 from lipstream_training.data.dataset import Clip
 
@@ -40,26 +40,26 @@ class Way:
 
 def ways(clip: Clip) -> dict[str, Way]:
     """By name. Windows are made by the model's own preset."""
-    fast, plain = Engine(load_bundled()), Engine(load_bundled(dtype=torch.float32))
+    fast, plain = TalkingHeadPipeline(load_bundled()), TalkingHeadPipeline(load_bundled(dtype=torch.float32))
     found: dict[str, Way] = {}
     usual = None
     for name, engine in {f"{fast.model.dtype}": fast, "torch.float32": plain}.items():
         avatar, window = clip_window(engine, clip)
-        stream = engine.open(avatar, Sampling.of(engine.model))
-        frames = engine.generate([(stream, window)])[0][1]
+        stream = engine.initial_state(avatar, Sampling.of(engine.model))
+        frames = engine.generate_windows([(stream, window)])[0][1]
         usual = frames if usual is None else usual
         found[name.removeprefix("torch.")] = Way(
-            partial(engine.generate, [(stream, window)]), 1, psnr(frames, usual)
+            partial(engine.generate_windows, [(stream, window)]), 1, psnr(frames, usual)
         )
     avatar, window = clip_window(fast, clip)
-    stream = fast.open(avatar, Sampling.of(fast.model))
+    stream = fast.initial_state(avatar, Sampling.of(fast.model))
     for count in BATCHES:
         requests = [(stream, window)] * count
-        found[f"{count} sessions in one batch"] = Way(partial(fast.generate, requests), count)
+        found[f"{count} sessions in one batch"] = Way(partial(fast.generate_windows, requests), count)
     return found | _decoding(fast, clip)
 
 
-def _decoding(engine: Engine, clip: Clip) -> dict[str, Way]:
+def _decoding(engine: TalkingHeadPipeline, clip: Clip) -> dict[str, Way]:
     """Whole frames, and only the tokens around the face."""
     codec, model = engine.model.codec, engine.model
     frames = np.array(clip.frames[: model.defaults.window])

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from lipstream_models.audio.features import context_windows
 from lipstream_models.device.timer import Stopwatch
-from lipstream_models.engine import (
-    Avatar,
-    Engine,
+from lipstream_models.pipeline import (
+    EncodedPortrait,
+    PipelineState,
     Sampling,
-    Stream,
+    TalkingHeadPipeline,
 )
 from lipstream_models.quality.animation import framed_avatar
-from lipstream_server.media.live.media_output import Mp4Out
+from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_training.data.dataset import Clip
 
 from ..machine.peak_memory import PeakMemory
@@ -54,16 +54,20 @@ class Speed:
 
 
 def measure_speed(
-    engine: Engine, avatar: Avatar, window: Features, settings: Mapping[str, Sampling], turns: int
+    engine: TalkingHeadPipeline,
+    avatar: EncodedPortrait,
+    window: Features,
+    settings: Mapping[str, Sampling],
+    turns: int,
 ) -> list[Speed]:
     """window: (F, 5, blocks, channels) audio features. The first of the settings is what the others are compared with."""
     # From the second window on, motion frames are the model's own; the first call also pays for what is made lazily.
     streams = {
-        name: engine.generate([(engine.open(avatar, sampling), window)])[0][0]
+        name: engine.generate_windows([(engine.initial_state(avatar, sampling), window)])[0][0]
         for name, sampling in settings.items()
     }
     memory = {name: _memory(engine, streams[name], window) for name in settings}
-    media = Mp4Out(engine.model.size, engine.model.size, engine.model.fps)
+    media = Mp4Output(engine.model.size, engine.model.size, engine.model.fps)
     sound = np.zeros(48_000 // engine.model.fps * len(window), np.float32)
     taken: dict[str, list[Turn]] = {name: [] for name in settings}
     order, shuffle = list(settings), random.Random(0)  # noqa: S311  # nothing secret
@@ -75,34 +79,40 @@ def measure_speed(
     return [_speed(name, taken[name], base, len(window), memory[name]) for name in settings]
 
 
-def clip_window(engine: Engine, clip: Clip) -> tuple[Avatar, Features]:
+def clip_window(engine: TalkingHeadPipeline, clip: Clip) -> tuple[EncodedPortrait, Features]:
     """The person of a held-out clip, and the sound of the clip's first window."""
     model = engine.model
     avatar = framed_avatar(engine, np.array(clip.frames[0]))
     return avatar, context_windows(model.audio.offline(clip.truth.audio))[: model.defaults.window]
 
 
-def by_presets(engine: Engine, sampling: Sampling, presets: Sequence[str]) -> dict[str, Sampling]:
+def by_presets(
+    engine: TalkingHeadPipeline, sampling: Sampling, presets: Sequence[str]
+) -> dict[str, Sampling]:
     """The same sampling by each preset, with as many steps as that one takes."""
     steps = engine.model.defaults.steps_for
     return {name: replace(sampling, preset=name, steps=steps(name)) for name in presets}
 
 
 def _turn(
-    engine: Engine, stream: Stream, window: Features, media: Mp4Out, sound: NDArray[np.float32]
+    engine: TalkingHeadPipeline,
+    stream: PipelineState,
+    window: Features,
+    media: Mp4Output,
+    sound: NDArray[np.float32],
 ) -> Turn:
     begin = time.perf_counter()
     watch = Stopwatch(engine.model.device)
-    frames = engine.generate([(stream, window)], watch)[0][1]
-    media.write(frames, sound, 0)
+    frames = engine.generate_windows([(stream, window)], watch)[0][1]
+    media.encode(frames, sound, 0)
     whole = time.perf_counter() - begin
     took = watch.seconds()
     return Turn(took["preparing"], took["denoising"], took["decoding"], whole)
 
 
-def _memory(engine: Engine, stream: Stream, window: Features) -> float:
+def _memory(engine: TalkingHeadPipeline, stream: PipelineState, window: Features) -> float:
     with PeakMemory() as memory:
-        engine.generate([(stream, window)])
+        engine.generate_windows([(stream, window)])
     return float(memory.peak) / 1e6
 
 

@@ -15,7 +15,7 @@ from lipstream_accel.plan import Plan, Segment
 from lipstream_accel.presets import key_steps, preset, sparing_guidance
 from lipstream_models.bundled import load_bundled
 from lipstream_models.device.allocator import keep_freed_memory
-from lipstream_models.engine import Engine, Sampling
+from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
 from ..evaluate_model import held_out_clips
 from ..machine.machine import machine
@@ -95,7 +95,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
     model = load_bundled()
-    engine = Engine(model)
+    engine = TalkingHeadPipeline(model)
     clips = held_out_clips(arguments.clips)
     sampling = Sampling.of(model, "exact", guidance=arguments.guidance)
     ways = settings(sampling, plans(sampling.steps, guided=sampling.guidance > 1))

@@ -24,7 +24,7 @@ import typer
 from lipstream_client.errors import StreamError
 from lipstream_client.rest import Clip, RestClient
 from lipstream_server.commands.demo import free_port
-from lipstream_server.storage.database import intact, open_database
+from lipstream_server.storage.database import is_intact, open_database
 
 from ..live.server_process import serving
 
@@ -114,7 +114,7 @@ def crash(rounds: int, seed: int, folder: Path) -> Outcome:
         broken = sum(not _whole(rest, clip, folder / "video.mp4") for clip in clips)
     database = open_database(data / "lipstream.db")
     try:
-        return _compared(rounds, ledger, clips, broken, intact(database))
+        return _compared(rounds, ledger, clips, broken, is_intact(database))
     finally:
         database.dispose()
 

@@ -206,7 +206,7 @@ def main(
 ) -> None:
     """Ends with 1 where sound is lost or repeated, or anybody has to connect again."""
     speech = read_audio(recording_path())
-    with serving(["--sessions", str(sessions), "--device", device], free_port(_PORT)) as server:
+    with serving(["--max-sessions", str(sessions), "--device", device], free_port(_PORT)) as server:
         outcome = asyncio.run(crash(server, speech, sessions, speaking, kills))
     print("\n".join(outcome.lines()))
     raise typer.Exit(0 if outcome.good else 1)

@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None)
     arguments = parser.parse_args()
-    options = ["--sessions", str(arguments.sessions), *(["--stub"] if arguments.stub else [])]
+    options = ["--max-sessions", str(arguments.sessions), *(["--stub"] if arguments.stub else [])]
     with serving(options, free_port(_PORT)) as server:
         speech = read_audio(recording_path())
         soaked = asyncio.run(soak(server, arguments.minutes, arguments.sessions, speech, arguments.seed))

@@ -1,6 +1,6 @@
-/** A session token, which a page gets instead of an API key: `lst_`, base64url of JSON, a dot, the server's signature. */
+/** A session token: a JSON Web Token, which a page gets instead of an API key. Only the server checks its signature. */
 
-const TOKEN = /^lst_([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/;
+const TOKEN = /^[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+$/;
 
 /** Return the avatar that a token is for, or null if the text is not a token. */
 export function readTokenAvatar(text) {

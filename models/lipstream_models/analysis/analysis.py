@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lipstream_accel.schedule import Schedule
-from lipstream_accel.walk import (
-    Seen,
+from lipstream_accel.sampling_trace import (
+    StepRecord,
     cosine,
     distance,
-    walk,
+    trace_sampling,
 )
+from lipstream_accel.schedule import Schedule
 
 from ..networks.blocks import AttentionOutputs
 from ..networks.conditions import Conditions, KeyValue
@@ -56,7 +56,7 @@ def analyse(
 ) -> Analysis:
     """Samples one clip in full and watches. conditions: projected; foreground: token indices (L,) of the face."""
     found, before = Analysis(), None
-    for seen in walk(denoiser, schedule, latents, conditions, guidance_scale):
+    for seen in trace_sampling(denoiser, schedule, latents, conditions, guidance_scale):
         found.timesteps.append(seen.time)
         _compare(found, before, seen, conditions, foreground)
         for name, share in foreground_shares(denoiser, seen, conditions, foreground).items():
@@ -66,7 +66,7 @@ def analyse(
 
 
 def _compare(
-    found: Analysis, before: Seen | None, seen: Seen, conditions: Conditions, foreground: Tensor
+    found: Analysis, before: StepRecord | None, seen: StepRecord, conditions: Conditions, foreground: Tensor
 ) -> None:
     unknown = float("nan")
     pairs = [] if before is None else [(before.kept.f_u31, seen.kept.f_u31)]
@@ -94,7 +94,7 @@ def _outside(outputs: object, kind: str, foreground: Tensor) -> Tensor:
 
 
 def foreground_shares(
-    denoiser: Denoiser, seen: Seen, conditions: Conditions, foreground: Tensor
+    denoiser: Denoiser, seen: StepRecord, conditions: Conditions, foreground: Tensor
 ) -> dict[str, float]:
     """Where the face's tokens look in the last layer's reference attention: shares that add up to 1.
 

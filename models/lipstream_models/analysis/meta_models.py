@@ -16,10 +16,10 @@ from ..autoencoders.patch_autoencoder import FACTOR
 from ..bundled import read_shape
 from ..bundled.bundle import SIDE
 from ..conditioning import (
-    Identity,
+    IdentityTokens,
+    build_session_conditions,
+    build_window_conditions,
     motion_features,
-    prepare_clip,
-    prepare_session,
 )
 from ..config import NetworkConfig, SchedulerConfig
 from ..errors import LipstreamError
@@ -102,9 +102,9 @@ def conditions_of(
     """Conditions of one clip of `batch` sessions, whose content is what `some(*shape)` returns."""
     config, side = model.network, model.side
     tokens = (batch, config.identity_projection.tokens, config.cross_attention_dim)
-    identity = Identity(some(*tokens), some(*tokens))
+    identity = IdentityTokens(some(*tokens), some(*tokens))
     region = side * 2 ** (len(config.face_locator_channels) - 1)
-    session = prepare_session(
+    session = build_session_conditions(
         network,
         some(batch, config.latent_channels, side, side),
         identity,
@@ -117,4 +117,4 @@ def conditions_of(
     motion = motion_features(network, past, identity, guided) if config.motion_frames else None
     audio = config.audio_projection
     heard = some(batch, model.defaults.window, audio.context_tokens, audio.output_dim)
-    return prepare_clip(network, session, heard, motion)
+    return build_window_conditions(network, session, heard, motion)

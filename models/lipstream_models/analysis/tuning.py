@@ -11,10 +11,10 @@ from torch import Tensor
 from lipstream_accel.plan import Plan
 from lipstream_accel.presets import PAPER_STEPS, PAPER_THRESHOLD, preset
 from lipstream_accel.sampling import sample
-from lipstream_accel.search import Found, search
+from lipstream_accel.search import RatedPlan, search
 
-from ..engine import Case
 from ..networks.denoiser import Denoiser
+from ..pipeline import SamplingInputs
 
 
 def start(steps: int, foreground: bool) -> Plan:
@@ -28,7 +28,7 @@ def start(steps: int, foreground: bool) -> Plan:
 
 def tune(
     denoiser: Denoiser,
-    cases: Sequence[tuple[Case, Tensor]],
+    cases: Sequence[tuple[SamplingInputs, Tensor]],
     guidance_scale: float,
     cost: Callable[[Plan], float],
     floor: float,
@@ -36,7 +36,7 @@ def tune(
     foreground: bool = True,
     forecast: bool = False,
     judged: Callable[[], None] = lambda: None,
-) -> Iterator[Found]:
+) -> Iterator[RatedPlan]:
     """Cheaper and cheaper plans whose mean signal-to-noise ratio in the face stays above the floor, in decibels.
 
     cases: each with its face's token indices (L,). foreground: steps between key steps attend inside the face only. forecast: as
@@ -44,7 +44,7 @@ def tune(
     """
     steps = len(cases[0][0].schedule.timesteps)
 
-    def sampled(plan: Plan, case: Case, face: Tensor) -> Tensor:
+    def sampled(plan: Plan, case: SamplingInputs, face: Tensor) -> Tensor:
         inside = face if plan.needs_foreground else None
         return sample(denoiser, plan, case.schedule, case.noise, case.conditions, guidance_scale, inside)
 

@@ -11,7 +11,7 @@ from .patch_autoencoder import FACTOR, Autoencoder
 from .sd_vae import StableAutoencoder
 
 
-class Codec(Protocol):
+class LatentCodec(Protocol):
     """Images (N, 3, H, W) in [-1, 1] and latents (N, C, H/factor, W/factor) of about unit variance."""
 
     @property

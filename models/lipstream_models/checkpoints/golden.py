@@ -16,10 +16,10 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 
 from ..conditioning import (
+    build_session_conditions,
+    build_window_conditions,
     identity_tokens,
     motion_features,
-    prepare_clip,
-    prepare_session,
 )
 from ..config import ConfigError
 from ..networks import Network
@@ -49,7 +49,7 @@ def run_golden(golden: GoldenFile, *, project: bool = True) -> dict[str, Tensor]
     latents = vae.encode(golden.inputs["ref_image"])
     identity = identity_tokens(network, golden.inputs["face_embedding"])
     motion = motion_features(network, latents[:, 1:], identity, guided) if latents.shape[1] > 1 else None
-    session = prepare_session(
+    session = build_session_conditions(
         network,
         latents[:, 0],
         identity,
@@ -59,7 +59,7 @@ def run_golden(golden: GoldenFile, *, project: bool = True) -> dict[str, Tensor]
         motion_scale=golden.settings["motion_scale"],
         project=project,
     )
-    conditions = prepare_clip(network, session, audio_tokens, motion)
+    conditions = build_window_conditions(network, session, audio_tokens, motion)
     uncut = None if motion is None else motion[network.denoising_unet.layer_names[-2]]
     outputs, final = _denoise(network, golden, conditions, guidance, uncut)
     outputs["audio_tokens"] = audio_tokens

@@ -22,10 +22,11 @@ from ..bundled import (
     recording_path,
 )
 from ..checkpoints.hallo import load_hallo
-from ..engine import Engine, Sampling
 from ..errors import LipstreamError
 from ..model import Model
+from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
+from .device_option import Device, announce_device
 
 _PRESETS = ("base", "deepcache", "fasterdiffusion", "lightningcp", "paper", "balanced", "realtime")
 
@@ -42,10 +43,11 @@ def analyse_command(
     steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
     guidance: Annotated[float | None, typer.Option(help="guidance scale; the model's own without it")] = None,
     start: Annotated[float, typer.Option(help="a second of the recording that the clip holds", min=0)] = 0.0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """What features and attentions do over the steps of a clip (the paper's figures 1, 2, 4 and 5), as PNG and JSON."""
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    chosen = announce_device(device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     sampling = Sampling.of(loaded, "exact", steps, guidance)
     window = _window(loaded, audio or recording_path(), start)
     source = (
@@ -53,10 +55,10 @@ def analyse_command(
         if portrait in avatar_names() and not Path(portrait).exists()
         else Path(portrait)
     )
-    engine = Engine(loaded)
-    avatar = engine.register(prepare_portrait(source, FaceLandmarker(), loaded.portrait))
+    engine = TalkingHeadPipeline(loaded)
+    avatar = engine.encode_portrait(prepare_portrait(source, FaceLandmarker(), loaded.portrait))
     out.mkdir(parents=True, exist_ok=True)
-    case = engine.case(engine.open(avatar, sampling), window)
+    case = engine.sampling_inputs(engine.initial_state(avatar, sampling), window)
     found = analyse(
         loaded.network.denoising_unet,
         case.schedule,
@@ -67,8 +69,8 @@ def analyse_command(
     )
     rows: dict[str, Frames] = {}
     for name in _PRESETS:
-        stream = engine.open(avatar, Sampling.of(loaded, name, steps, guidance))
-        rows[name] = engine.generate([(stream, window)])[0][1]
+        stream = engine.initial_state(avatar, Sampling.of(loaded, name, steps, guidance))
+        rows[name] = engine.generate_windows([(stream, window)])[0][1]
     (out / "analysis.json").write_text(json.dumps(as_dict(found, loaded.name, sampling), indent=2) + "\n")
     for path in [*draw(found, out), draw_frames(rows, out / "figure5.png"), out / "analysis.json"]:
         typer.echo(str(path))

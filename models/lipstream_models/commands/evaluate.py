@@ -15,17 +15,18 @@ from lipstream_accel.presets import PRESETS
 from ..bundled import load_bundled
 from ..checkpoints.hallo import load_hallo
 from ..device.allocator import keep_freed_memory
-from ..engine import Engine, Sampling
 from ..errors import LipstreamError
 from ..evaluation.runner import Evaluation, Judges, evaluate
 from ..evaluation.table import as_table, as_values
 from ..model import Model
+from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
 from ..quality.feature_networks import CLIP, frame_features, video_features
 from ..quality.fidelity import TrueClip
 from ..quality.image_quality import require_similarity
 from ..quality.syncnet import load_syncnet
 from ..quality.video_clip import find_videos, read_clip
+from .device_option import Device, announce_device
 
 _PRESETS = "base,fasterdiffusion,deepcache,lightningcp,paper,realtime"
 
@@ -51,13 +52,14 @@ def evaluate_command(
     ] = None,
     i3d: Annotated[Path | None, typer.Option(help="for FVD: i3d_torchscript.pt of StyleGAN-V")] = None,
     syncnet: Annotated[Path | None, typer.Option(help="for Sync: syncnet_v2.model of SyncNet")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Presets on real videos: first frame and sound go in; what comes out is compared with base and with the video."""
+    chosen = announce_device(device)
     require_similarity()
     videos = find_videos(_folder(directory))
     keep_freed_memory()
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     samplings = _samplings(loaded, presets, steps, guidance, seed)
     judges = Judges(
         None if inception is None else frame_features(inception, loaded.device),
@@ -67,7 +69,7 @@ def evaluate_command(
     out.mkdir(parents=True, exist_ok=True)
     skipped: dict[str, str] = {}
     clips = islice(_clips(videos, directory, loaded, seconds, skipped), limit)
-    found = evaluate(Engine(loaded), clips, samplings, judges)
+    found = evaluate(TalkingHeadPipeline(loaded), clips, samplings, judges)
     settings = {
         "model": loaded.name,
         "device": str(loaded.device),
@@ -87,7 +89,7 @@ def evaluate_command(
 def _samplings(
     model: Model, names: str, steps: int | None, guidance: float | None, seed: int
 ) -> dict[str, Sampling]:
-    """By name, base first. Raises SettingsError for a preset that does not exist."""
+    """By name, base first. Raises SamplingError for a preset that does not exist."""
     asked = PRESETS if names.strip() == "all" else [name for name in names.replace(",", " ").split() if name]
     ordered = dict.fromkeys(["base", *asked])
     samplings = {name: Sampling.of(model, name, steps, guidance, seed) for name in ordered}

@@ -20,8 +20,8 @@ from ..analysis.meta_models import (
     compare,
     full_size,
 )
-from ..engine import read_plan
 from ..errors import LipstreamError
+from ..pipeline import read_plan
 
 
 def plan_command(

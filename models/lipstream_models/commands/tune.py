@@ -23,9 +23,10 @@ from ..bundled import (
     recording_path,
 )
 from ..checkpoints.hallo import load_hallo
-from ..engine import Case, Engine, Sampling
 from ..errors import LipstreamError
+from ..pipeline import Sampling, SamplingInputs, TalkingHeadPipeline
 from ..portrait import FaceLandmarker, prepare_portrait
+from .device_option import Device, announce_device
 
 
 def tune_command(
@@ -47,17 +48,18 @@ def tune_command(
     portraits: Annotated[int, typer.Option(help="bundled avatars to judge plans on", min=1)] = 2,
     frames: Annotated[int, typer.Option(help="of each avatar that plans are judged on", min=1)] = 4,
     audio: Annotated[Path | None, typer.Option(help="a recording; the bundled one without it")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "auto",
 ) -> None:
     """Leaves out key steps and guidance, piece by piece, where it costs the least, and writes the plan that is left."""
-    loaded = load_bundled(device) if model is None else load_hallo(model, device)
+    chosen = announce_device(device)
+    loaded = load_bundled(chosen) if model is None else load_hallo(model, chosen)
     sampling = Sampling.of(loaded, "exact", steps, guidance)
     size = full_size("bundled" if model is None else "hallo")
 
     def cost(plan: Plan) -> float:
         return price_plan(plan, size).tflop
 
-    cases = _cases(Engine(loaded), audio or recording_path(), sampling, portraits, frames)
+    cases = _cases(TalkingHeadPipeline(loaded), audio or recording_path(), sampling, portraits, frames)
     found = None
     search = tune(
         loaded.network.denoising_unet,
@@ -95,15 +97,19 @@ class _Count:
 
 
 def _cases(
-    engine: Engine, audio: Path, sampling: Sampling, portraits: int, frames: int
-) -> list[tuple[Case, Tensor]]:
+    engine: TalkingHeadPipeline, audio: Path, sampling: Sampling, portraits: int, frames: int
+) -> list[tuple[SamplingInputs, Tensor]]:
     """A window of the recording, so many frames long, for each of some bundled avatars, one after the other."""
     landmarker = FaceLandmarker()
     windows = windowed(engine.model.audio.stream(), iter_audio(audio), frames)
     cases = []
     for name, window in zip(avatar_names()[:portraits], islice(windows, 1, None), strict=False):
-        avatar = engine.register(prepare_portrait(avatar_path(name), landmarker, engine.model.portrait))
-        cases.append((engine.case(engine.open(avatar, sampling), window), avatar.foreground))
+        avatar = engine.encode_portrait(
+            prepare_portrait(avatar_path(name), landmarker, engine.model.portrait)
+        )
+        cases.append(
+            (engine.sampling_inputs(engine.initial_state(avatar, sampling), window), avatar.foreground)
+        )
     if not cases:
         raise LipstreamError(f"{audio}: expected at least {2 * frames} frames of sound")
     return cases

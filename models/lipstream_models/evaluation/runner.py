@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from ..engine import Engine, Sampling
 from ..errors import LipstreamError
+from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
 from ..quality.feature_networks import Features
 from ..quality.fidelity import (
@@ -83,7 +83,7 @@ class _Set:
 
 
 def evaluate(
-    engine: Engine, clips: Iterable[TrueClip], samplings: Mapping[str, Sampling], judges: Judges
+    engine: TalkingHeadPipeline, clips: Iterable[TrueClip], samplings: Mapping[str, Sampling], judges: Judges
 ) -> Evaluation:
     """The first sampling is base. Clips are asked for one at a time and forgotten. Raises LipstreamError if there is none."""
     landmarker = FaceLandmarker()

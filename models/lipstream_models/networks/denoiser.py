@@ -84,7 +84,7 @@ class Denoiser(DenoiserLayers):
                     layers[name] = RawSessionLayer(source[name], identity, regions)
         return SessionConditions(layers, face, identity.shape[0], unconditional)
 
-    def prepare_clip(
+    def prepare_window(
         self, session: SessionConditions, audio: Tensor, motion: Mapping[str, Tensor] | None
     ) -> Conditions:
         """Add what a clip brings. audio: (rows, frames, T, C) tokens, zeros for unconditional rows;
@@ -114,9 +114,9 @@ class Denoiser(DenoiserLayers):
         unconditional: int,
         motion_scale: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> Conditions:
-        """`prepare_session` and `prepare_clip` in one; differentiable."""
+        """`prepare_session` and `prepare_window` in one; differentiable."""
         session = self.prepare_session(source, identity, masks, face, unconditional, motion_scale)
-        return self.prepare_clip(session, audio, motion)
+        return self.prepare_window(session, audio, motion)
 
     def whole(self, z: Tensor, t: Tensor | float, conditions: Conditions) -> Tensor:
         """The plain prediction."""

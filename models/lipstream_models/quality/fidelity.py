@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Engine, Sampling
 from ..errors import LipstreamError
+from ..pipeline import Sampling, TalkingHeadPipeline
 from ..portrait import FaceLandmarker
 from .animation import animate
 from .image_quality import (
@@ -73,7 +73,7 @@ class Compared:
 
 
 def compare_presets(
-    engine: Engine, clip: TrueClip, samplings: Mapping[str, Sampling], landmarker: FaceLandmarker
+    engine: TalkingHeadPipeline, clip: TrueClip, samplings: Mapping[str, Sampling], landmarker: FaceLandmarker
 ) -> Iterator[Compared]:
     """One after the other. The first is what the others are compared with; it agrees with itself without an error."""
     base: Frames | None = None

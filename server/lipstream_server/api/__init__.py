@@ -1,1 +1,1 @@
-"""HTTP and WebSocket: the application, its routes, and what stands before them."""
+"""HTTP and WebSocket: the application, its routes, and the middleware before them."""

@@ -1,55 +1,56 @@
-"""`/v1/clips`: videos that are made in the background and fetched when they are done, or before."""
+"""Routes of `/v1/clips`: post a recording, follow the rendering, and fetch the video when it is done, or before."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from ..auth.caller import Asking, Owner
-from ..clips.service import Clips
+from ..clips.errors import UnknownClipError
+from ..clips.service import ClipReport
 from ..clips.state import State
 from ..media.file.formats import FORMATS
-from .avatar_routes import (
-    PICTURE_REFUSALS,
-    UPLOAD_REFUSALS,
-    Cursor,
-    Limit,
+from .avatar_routes import IMAGE_PROBLEMS, UPLOAD_PROBLEMS, Cursor, Limit
+from .clip_schemas import CLIPS, ClipAnswer, ClipForm, ClipList
+from .clip_submission import ClipSubmission
+from .clip_video import video_response
+from .dependencies import (
+    CurrentCaller,
+    CurrentClips,
+    CurrentOwner,
+    CurrentRuntime,
+    CurrentService,
+    CurrentUploads,
 )
-from .clip_events import events
-from .clip_submission import ClipOrders
-from .clip_video import answer_video
-from .openapi import Responses, form, refusals
-from .schemas import (
-    CLIPS,
-    ClipAnswer,
-    ClipForm,
-    ClipList,
-)
+from .openapi import Responses, form_body, problems, without_content
+
+router = APIRouter(tags=["clips"])
 
 ClipId = Annotated[
     str,
     Path(
-        description="The id of a clip.",
+        description="Id of a clip.",
         pattern="^clip_[0-9a-f]{24}$",
         examples=["clip_5f2b8c0d9e1a4b7c6d3e2f10"],
     ),
 ]
-IdempotencyKey = Annotated[
+IdempotencyHeader = Annotated[
     str | None,
     Header(
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]+$",
-        description="Any text of your own, known for a day: the same request with the same key makes one clip, however "
-        "often it is sent.",
+        description="Any text of your own, known for a day: the same request with the same key makes one clip, "
+        "however often it is sent.",
         examples=["9c1b6f0e-order-17"],
     ),
 ]
-_RECORDING_REFUSALS = {
+StateFilter = Annotated[State | None, Query(description="Only clips in this state.", examples=["queued"])]
+
+_RECORDING_PROBLEMS = {
     "recording_too_large": 413,
     "recording_too_long": 413,
     "not_a_recording": 415,
@@ -57,12 +58,12 @@ _RECORDING_REFUSALS = {
     "recording_damaged": 422,
     "recording_unusable": 422,
 }
-_POST = refusals(
-    **UPLOAD_REFUSALS,
+_SUBMIT = problems(
+    **UPLOAD_PROBLEMS,
     unknown_avatar=404,
     clip_removed=410,
-    **PICTURE_REFUSALS,
-    **_RECORDING_REFUSALS,
+    **IMAGE_PROBLEMS,
+    **_RECORDING_PROBLEMS,
     two_faces=422,
     unknown_preset=422,
     container_unsigned=422,
@@ -72,109 +73,141 @@ _POST = refusals(
     idempotency_key_reused=422,
 )
 _FILES = {
-    "audio": "A recording: WAV, FLAC, MP3, Ogg, M4A or the sound of a video.",
-    "portrait": "A picture file with one face, instead of `avatar`.",
+    "audio": "A recording: WAV, FLAC, MP3, Ogg, M4A or a video with audio.",
+    "portrait": "An image file with one face, instead of `avatar`.",
 }
-_ONE = refusals(bad_request=400, unknown_clip=404, busy=503)
-_EVENT = {
-    "type": "object",
-    "required": ["event", "data"],
-    "properties": {
-        "event": {"const": "clip", "description": "There is no other.", "examples": ["clip"]},
-        "data": {"type": "string", "contentMediaType": "application/json", "description": "A `ClipAnswer`."},
-    },
+_ONE = problems(bad_request=400, unknown_clip=404, busy=503)
+_EVENTS: Responses = {
+    200: {"description": "Events named `clip`; their data are the answers of `GET /v1/clips/{id}`."},
+    **_ONE,
 }
 _BINARY = {each.media_type: {"schema": {"type": "string", "format": "binary"}} for each in FORMATS.values()}
 _VIDEO: Responses = {
-    200: {"description": "The video, or what there is of it up to now.", "content": _BINARY},
+    200: {"description": "The video, or what there is of it so far.", "content": _BINARY},
     206: {"description": "A part of it.", "content": _BINARY},
     304: {"description": "It has not changed."},
-    **refusals(
+    **problems(
         bad_request=400, unknown_clip=404, clip_without_video=409, range_not_satisfiable=416, busy=503
     ),
 }
-_VIDEO_HEAD: Responses = {status: said for status, said in _VIDEO.items() if status not in (206, 416)}
+_VIDEO_HEAD = without_content(
+    {status: response for status, response in _VIDEO.items() if status not in (206, 416)}
+)
 
 
-def clip_routes(clips: Callable[[], Clips], orders: Callable[[], ClipOrders]) -> APIRouter:
-    """Both raise BusyError: clips before the data directory is open, orders while the model is being loaded."""
-    routes = APIRouter(tags=["clips"])
+def get_submission(
+    runtime: CurrentRuntime, service: CurrentService, clips: CurrentClips, uploads: CurrentUploads
+) -> ClipSubmission:
+    """Return the submission of clips, unless the server is stopping."""
+    runtime.refuse_while_draining()
+    return ClipSubmission(service, clips, uploads)
 
-    @routes.post(
-        CLIPS,
-        status_code=HTTPStatus.ACCEPTED,
-        responses=_POST,
-        openapi_extra=form(ClipForm, _FILES, ["audio"]),
-    )
-    async def post(
-        request: Request, response: Response, caller: Asking, idempotency_key: IdempotencyKey = None
-    ) -> ClipAnswer:
-        """Have a recording said by a face. What is answered with 202 is not lost, whatever happens to the server."""
-        report, new = await orders().take(request, idempotency_key, caller)
-        response.headers["Location"] = f"{CLIPS}/{report.clip.id}"
-        if not new:
-            response.headers["Idempotency-Replayed"] = "true"
-        return ClipAnswer.of(report)
 
-    @routes.get(CLIPS, responses=refusals(bad_request=400, busy=503))
-    async def page(
-        state: Annotated[
-            State | None, Query(description="Only those in this state.", examples=["queued"])
-        ] = None,
-        limit: Limit = 100,
-        cursor: Cursor = None,
-        *,
-        owner: Owner,
-    ) -> ClipList:
-        """Clips, the newest first."""
-        found = await clips().page(None if cursor is None else int(cursor), limit + 1, state, owner)
-        more = str(found[limit - 1].clip.number) if len(found) > limit else None
-        return ClipList(clips=[ClipAnswer.of(report) for report in found[:limit]], next=more)
+async def get_report(clip: ClipId, clips: CurrentClips, owner: CurrentOwner) -> ClipReport:
+    """Return the clip that a path names, and its progress."""
+    return await clips.report(clip, owner)
 
-    @routes.get(CLIPS + "/{clip}", responses=_ONE)
-    async def one(clip: ClipId, owner: Owner) -> ClipAnswer:
-        """How far a clip is."""
-        return ClipAnswer.of(await clips().report(clip, owner))
 
-    @routes.get(
-        CLIPS + "/{clip}/events",
-        response_class=StreamingResponse,
-        responses={
-            200: {
-                "description": "Events named `clip`, whose data are what `GET /v1/clips/{id}` answers.",
-                "content": {"text/event-stream": {"schema": _EVENT}},
-            },
-            **_ONE,
-        },
-    )
-    async def follow(clip: ClipId, owner: Owner) -> Response:
-        """How far a clip is, now and whenever it changes, until it is finished."""
-        await clips().report(clip, owner)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        told: AsyncIterator[bytes] = events(clips(), clip, owner)
-        return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+CurrentReport = Annotated[ClipReport, Depends(get_report)]
 
-    @routes.get(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO)
-    async def video(clip: ClipId, request: Request, owner: Owner) -> Response:
-        """The video; while it is being made, all of it up to the last finished fragment, which plays."""
-        return await answer_video(clips(), clip, owner, request)
 
-    @routes.head(CLIPS + "/{clip}/video", response_class=Response, responses=_VIDEO_HEAD)
-    async def video_head(clip: ClipId, request: Request, owner: Owner) -> Response:
-        """The headers of the video, as it is now: type, length and, once it is finished, its ETag."""
-        return await answer_video(clips(), clip, owner, request)
+@router.post(
+    CLIPS,
+    summary="Order a clip from a recording.",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=_SUBMIT,
+    openapi_extra=form_body(ClipForm, _FILES, ["audio"]),
+)
+async def submit_clip(
+    request: Request,
+    response: Response,
+    caller: CurrentCaller,
+    submission: Annotated[ClipSubmission, Depends(get_submission)],
+    idempotency_key: IdempotencyHeader = None,
+) -> ClipAnswer:
+    """A clip that is answered with 202 is not lost, whatever happens to the server."""
+    report, is_new = await submission.submit(request, idempotency_key, caller)
+    response.headers["Location"] = f"{CLIPS}/{report.clip.id}"
+    if not is_new:
+        response.headers["Idempotency-Replayed"] = "true"
+    return ClipAnswer.from_report(report)
 
-    @routes.post(
-        CLIPS + "/{clip}/cancel",
-        responses={**_ONE, **refusals(clip_finished=409)},
-    )
-    async def cancel(clip: ClipId, owner: Owner) -> ClipAnswer:
-        """Do not make it, or not to its end. It stays in the list, cancelled, and has no video."""
-        return ClipAnswer.of(await clips().cancel(clip, owner))
 
-    @routes.delete(CLIPS + "/{clip}", status_code=HTTPStatus.NO_CONTENT, responses=_ONE)
-    async def remove(clip: ClipId, owner: Owner) -> None:
-        """Cancel it, if it is not finished, and remove it with its video."""
-        await clips().remove(clip, owner)
+@router.get(CLIPS, summary="List clips, the newest first.", responses=problems(bad_request=400, busy=503))
+async def list_clips(
+    clips: CurrentClips,
+    owner: CurrentOwner,
+    state: StateFilter = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> ClipList:
+    """The list has pages."""
+    reports = await clips.page(None if cursor is None else int(cursor), limit + 1, state, owner)
+    next_cursor = str(reports[limit - 1].clip.number) if len(reports) > limit else None
+    return ClipList(clips=[ClipAnswer.from_report(report) for report in reports[:limit]], next=next_cursor)
 
-    return routes
+
+@router.get(CLIPS + "/{clip}", summary="Describe a clip and its progress.", responses=_ONE)
+async def get_clip(report: CurrentReport) -> ClipAnswer:
+    """The answer is the clip's entry of the list."""
+    return ClipAnswer.from_report(report)
+
+
+@router.get(
+    CLIPS + "/{clip}/events",
+    summary="Follow the progress of a clip as server-sent events.",
+    response_class=EventSourceResponse,
+    responses=_EVENTS,
+)
+async def watch_clip(
+    report: CurrentReport, clips: CurrentClips, owner: CurrentOwner
+) -> AsyncIterator[ServerSentEvent]:
+    """An event comes at once and at every change, until the clip is in its final state or removed."""
+    try:
+        async for change in clips.watch(report.clip.id, owner):
+            yield ServerSentEvent(event="clip", data=ClipAnswer.from_report(change))
+    except UnknownClipError:
+        return
+
+
+@router.get(
+    CLIPS + "/{clip}/video",
+    summary="Fetch the video of a clip.",
+    response_class=Response,
+    responses=_VIDEO,
+)
+async def get_video(clip: ClipId, request: Request, clips: CurrentClips, owner: CurrentOwner) -> Response:
+    """While the clip is rendered, the answer ends with the last complete fragment, so that it plays."""
+    return await video_response(clips, clip, owner, request)
+
+
+@router.head(
+    CLIPS + "/{clip}/video",
+    summary="Give the headers of a clip's video.",
+    response_class=Response,
+    responses=_VIDEO_HEAD,
+)
+async def head_video(clip: ClipId, request: Request, clips: CurrentClips, owner: CurrentOwner) -> Response:
+    """They are the type, the length now and, once the video is finished, its ETag."""
+    return await video_response(clips, clip, owner, request)
+
+
+@router.post(
+    CLIPS + "/{clip}/cancel",
+    summary="Cancel a clip.",
+    responses={**_ONE, **problems(clip_finished=409)},
+)
+async def cancel_clip(clip: ClipId, clips: CurrentClips, owner: CurrentOwner) -> ClipAnswer:
+    """A cancelled clip stays in the list and has no video."""
+    return ClipAnswer.from_report(await clips.cancel(clip, owner))
+
+
+@router.delete(
+    CLIPS + "/{clip}",
+    summary="Remove a clip with its video.",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=_ONE,
+)
+async def remove_clip(clip: ClipId, clips: CurrentClips, owner: CurrentOwner) -> None:
+    """An unfinished clip is cancelled first."""
+    await clips.remove(clip, owner)

@@ -1,30 +1,46 @@
-"""Parts of the OpenAPI document that do not follow from types: refusals, and forms with files."""
+"""Parts of the OpenAPI document that do not follow from types: problems, forms with files, and webhooks."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Header, Security
 from fastapi.openapi.utils import get_openapi
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
+from ..http.problem_details import ProblemAnswer
 from ..webhooks.message import WebhookMessage
-from .schemas import ProblemAnswer
 
 Responses = dict[int | str, dict[str, Any]]
-_PROBLEM = "#/components/schemas/ProblemAnswer"
+_PROBLEM_SCHEMA = "#/components/schemas/ProblemAnswer"
+_MIDDLEWARE_PROBLEMS = {
+    "key_missing": 401,
+    "key_wrong": 401,
+    "origin_refused": 403,
+    "host_refused": 421,
+    "too_many_requests": 429,
+}
+API_KEY = Security(
+    HTTPBearer(
+        scheme_name="key",
+        description="An API key, which `lipstream keys add NAME` makes.",
+        auto_error=False,  # the middleware has checked it
+    )
+)
+"""Dependency of routes that need an API key, for the document."""
 
 
-def refusals(**codes: int) -> Responses:
-    """The `responses` of a route, by code and status."""
+def problems(**codes: int) -> Responses:
+    """Return the `responses` of a route: its problem codes with their statuses, and those of the middleware."""
     by_status: dict[int, list[str]] = {}
-    for code, status in codes.items():
+    for code, status in {**codes, **_MIDDLEWARE_PROBLEMS}.items():
         by_status.setdefault(status, []).append(code)
-    return {status: _refusal(HTTPStatus(status), names) for status, names in by_status.items()}
+    return {status: _problem_response(HTTPStatus(status), names) for status, names in by_status.items()}
 
 
-def _refusal(status: HTTPStatus, codes: list[str]) -> dict[str, Any]:
+def _problem_response(status: HTTPStatus, codes: list[str]) -> dict[str, Any]:
     example = {
         "type": "about:blank",
         "title": status.phrase,
@@ -32,44 +48,47 @@ def _refusal(status: HTTPStatus, codes: list[str]) -> dict[str, Any]:
         "code": codes[0],
         "detail": "what was expected, what came, what to do",
     }
-    content = {"application/problem+json": {"schema": {"$ref": _PROBLEM}, "example": example}}
-    answer: dict[str, Any] = {"description": f"{status.phrase}: {', '.join(codes)}", "content": content}
+    content = {"application/problem+json": {"schema": {"$ref": _PROBLEM_SCHEMA}, "example": example}}
+    response: dict[str, Any] = {"description": f"{status.phrase}: {', '.join(codes)}", "content": content}
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         schema = {"type": "integer", "minimum": 0}
-        answer["headers"] = {"Retry-After": {"description": "Seconds.", "schema": schema, "example": 5}}
-    return answer
+        response["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": schema, "example": 5}
+        }
+    return response
 
 
-_KEY = {
-    "type": "http",
-    "scheme": "bearer",
-    "description": "Asked for by a server that others can reach, unless it is said to be open.",
-}
-_AT_THE_GATE = refusals(
-    key_missing=401,
-    key_wrong=401,
-    origin_refused=403,
-    host_refused=421,
-    too_many_requests=429,
-)
+def without_content(responses: Responses) -> Responses:
+    """Return the responses of GET as HEAD has them."""
+    return {
+        status: {name: value for name, value in response.items() if name != "content"}
+        for status, response in responses.items()
+    }
 
 
-def form(
+def form_body(
     model: type[BaseModel], files: dict[str, str], required: list[str], raw: bool = False
 ) -> dict[str, Any]:
-    """`openapi_extra` of a route that takes a form. files: descriptions of its parts that are files. raw: or the file alone."""
+    """Return the `openapi_extra` of a route that takes a form.
+
+    Args:
+        model: Text fields of the form.
+        files: Descriptions of the parts that are files, by name.
+        required: Names of required parts.
+        raw: Whether a file may be sent as the whole body instead.
+    """
     schema = model.model_json_schema()
-    for name, said in files.items():
-        schema["properties"][name] = {"type": "string", "format": "binary", "description": said}
+    for name, description in files.items():
+        schema["properties"][name] = {"type": "string", "format": "binary", "description": description}
     schema["required"] = required
-    content: dict[str, Any] = {"multipart/form-data": {"schema": _plain(schema)}}
+    content: dict[str, Any] = {"multipart/form-data": {"schema": _without_null(schema)}}
     if raw:
         content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without null, which a form cannot say: what is not given is left out."""
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove null from all properties: a form leaves a field out instead."""
     for name, value in schema["properties"].items():
         choices = [each for each in value.pop("anyOf", []) if each.get("type") != "null"]
         merged = {**(choices[0] if choices else {}), **value}
@@ -79,76 +98,55 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _guard(operation: dict[str, Any]) -> None:
-    """What the gate answers before any route does."""
-    operation["security"] = [{"key": []}, {}]
-    said = operation.setdefault("responses", {})
-    for status, refusal in _AT_THE_GATE.items():
-        before = said.get(str(status))
-        if before is None:
-            said[str(status)] = refusal
-        else:
-            before["description"] += f", {refusal['description'].partition(': ')[2]}"
-
-
-def _without_bodies(answers: dict[str, Any]) -> dict[str, Any]:
-    """HEAD has the answers of GET, without their content."""
-    return {
-        status: {name: said for name, said in answer.items() if name != "content"}
-        for status, answer in answers.items()
-    }
-
-
 def document_webhooks(app: FastAPI) -> None:
-    """What is sent to others, who answer with a 2xx."""
+    """Add the webhook that the server sends to the document."""
 
     @app.webhooks.post("clip", status_code=HTTPStatus.NO_CONTENT)
-    def clip(
+    def clip_ended(
         message: WebhookMessage,
         webhook_id: Annotated[
-            str, Header(description="The same for every attempt.", examples=["msg_5f2b8c0d9e1a4b7c6d3e2f10"])
+            str,
+            Header(
+                description="Id of the message, the same for every attempt.",
+                examples=["msg_5f2b8c0d9e1a4b7c6d3e2f10"],
+            ),
         ],
         webhook_timestamp: Annotated[
-            int, Header(description="Of this attempt, seconds since 1970.", examples=[1795521600])
+            int, Header(description="Time of this attempt in seconds since 1970.", examples=[1795521600])
         ],
         webhook_signature: Annotated[
             str,
             Header(
-                description="`v1,` and the base64 of the HMAC-SHA256 of id, timestamp and body, with dots between them.",
+                description="`v1,` and the base64 of the HMAC-SHA256 of id, timestamp and body, joined by dots.",
                 examples=["v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="],
             ),
         ],
     ) -> None:
-        """A clip with a `webhook_url` has ended. It may come more than once: until it is answered with 2xx."""
+        """A clip with a `webhook_url` has ended. The message is repeated until it is answered with 2xx."""
 
 
-def document(app: FastAPI) -> None:
-    """Add the schema that all refusals share, and what is refused at the gate."""
+def customize_openapi(app: FastAPI) -> None:
+    """Add the schema of problems to the document, and remove FastAPI's own validation errors."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(
+            document = get_openapi(
                 title=app.title,
                 version=app.version,
                 description=app.description,
                 routes=app.routes,
                 webhooks=app.webhooks.routes,
             )
-            schemas = made.setdefault("components", {}).setdefault("schemas", {})
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["ProblemAnswer"] = ProblemAnswer.model_json_schema()
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-            made["components"]["securitySchemes"] = {"key": _KEY}
-            for name, path in {**made["paths"], **made["webhooks"]}.items():
-                for method, operation in path.items():
-                    if name.startswith("/v1/"):
-                        _guard(operation)
-                    said = operation.get("responses", {})
-                    if "HTTPValidationError" in str(said.get("422")):
-                        del said["422"]
-                    if method == "head":
-                        operation["responses"] = _without_bodies(said)
-            app.openapi_schema = made
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            for path in (*document["paths"].values(), *document["webhooks"].values()):
+                for operation in path.values():
+                    responses = operation.get("responses", {})
+                    if "HTTPValidationError" in str(responses.get("422")):
+                        del responses["422"]
+            app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The browser page: files that are read once, and the headers that keep it to itself."""
+"""The browser page: files that are read once, with headers that isolate it from other pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from fastapi import APIRouter, Request, Response
 
-from ..http.problem_details import Problem
+from ..errors import RequestRefusedError
 
 INDEX = "index.html"
 SAMPLE_PATH = "/v1/sample"
@@ -39,8 +39,13 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 
 @dataclass(frozen=True)
-class Page:
-    """files: the folder with index.html and what it loads. sample: a recording to try it with, if there is one."""
+class StaticPage:
+    """Files of the page.
+
+    Attributes:
+        files: Folder with index.html and what it loads.
+        sample: A recording to try the page with.
+    """
 
     files: Traversable
     sample: Traversable | None = None
@@ -48,30 +53,36 @@ class Page:
 
 @dataclass(frozen=True)
 class Asset:
+    """A file of the page, in memory."""
+
     content: bytes = field(repr=False)
     media_type: str
     tag: str
 
     @classmethod
     def read(cls, file: Traversable) -> Asset:
-        """Raises KeyError for a kind of file that the page has no use for."""
+        """Read a file. Raises KeyError for a kind of file that the page does not use."""
         content = file.read_bytes()
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         return cls(content, _TYPES[PurePath(file.name).suffix], tag)
 
-    def answer(self, request: Request) -> Response:
+    def response_to(self, request: Request) -> Response:
+        """Return the response to a request for the file."""
         headers = {
             **_HEADERS,
             "ETag": self.tag,
-            "Content-Security-Policy": policy(request.headers.get("host", "")),
+            "Content-Security-Policy": content_security_policy(request.headers.get("host", "")),
         }
         if request.headers.get("if-none-match") == self.tag:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(self.content, media_type=self.media_type, headers=headers)
 
 
-def policy(host: str) -> str:
-    """Everything from here and nothing from elsewhere; older browsers do not take 'self' to mean WebSockets too."""
+def content_security_policy(host: str) -> str:
+    """Return a policy that allows everything of this server and nothing else.
+
+    WebSockets are named, as older browsers do not count them to 'self'.
+    """
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     return (
         f"default-src 'self'; connect-src 'self'{sockets}; media-src 'self' blob:; img-src 'self' blob: data:; "
@@ -79,26 +90,28 @@ def policy(host: str) -> str:
     )
 
 
-def page_routes(page: Page) -> APIRouter:
-    """`/` is index.html, `/page/NAME` every file beside it."""
+def page_routes(page: StaticPage) -> APIRouter:
+    """Return the routes of the page: `/` for index.html, `/page/NAME` for every file beside it."""
     assets = {file.name: Asset.read(file) for file in page.files.iterdir() if file.is_file()}
     sample = None if page.sample is None else Asset.read(page.sample)
     routes = APIRouter(include_in_schema=False)
 
     @routes.api_route("/", methods=["GET", "HEAD"])
-    async def index(request: Request) -> Response:
-        return assets[INDEX].answer(request)
+    async def get_index(request: Request) -> Response:
+        return assets[INDEX].response_to(request)
 
     @routes.api_route("/page/{name}", methods=["GET", "HEAD"])
-    async def asset(name: str, request: Request) -> Response:
+    async def get_asset(name: str, request: Request) -> Response:
         if name not in assets:
-            raise Problem(HTTPStatus.NOT_FOUND, "not_found", f"the page has no file {name!r}")
-        return assets[name].answer(request)
+            raise RequestRefusedError(HTTPStatus.NOT_FOUND, "not_found", f"the page has no file {name!r}")
+        return assets[name].response_to(request)
 
     @routes.api_route(SAMPLE_PATH, methods=["GET", "HEAD"])
-    async def sample_recording(request: Request) -> Response:
+    async def get_sample(request: Request) -> Response:
         if sample is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "not_found", "this server has no sample recording")
-        return sample.answer(request)
+            raise RequestRefusedError(
+                HTTPStatus.NOT_FOUND, "not_found", "this server has no sample recording"
+            )
+        return sample.response_to(request)
 
     return routes

@@ -1,1 +1,1 @@
-"""API keys, session tokens and rate limits."""
+"""API keys, session tokens, rate limits and allowed origins."""

@@ -1,7 +1,8 @@
-"""API keys, without files or clock: what they look like, what is kept of them, and what they allow.
+"""API keys: their format, what is stored of them, and their limits. Pure functions and values.
 
-A key is 256 random bits. What is kept is its SHA-256: nobody can guess their way from that to such a key, however fast the hash
-is. Slow hashes and salts are for what people choose; here they would cost time with every request and protect nothing more.
+A key is 256 random bits, of which only the SHA-256 is stored: such a key cannot be guessed, however fast the
+hash is. Slow hashes and salts protect passwords that people choose; here they would cost time with every
+request and protect nothing more.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ import secrets
 from dataclasses import dataclass
 
 KEY_PREFIX = "ls_"
-"""By which people, and scanners for lost secrets, know a key."""
-_BYTES = 32
+"""By which people, and scanners for leaked secrets, recognise a key."""
+_KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
 class KeyLimits:
-    """sessions: at once. clips: that wait or are made. requests_per_minute: of HTTP and new sessions. None: no limit."""
+    """Limits of an API key; None means no limit.
+
+    Attributes:
+        sessions: Live sessions at once.
+        clips: Unfinished clips.
+        requests_per_minute: HTTP requests and new sessions.
+    """
 
     sessions: int | None = None
     clips: int | None = None
@@ -26,7 +33,14 @@ class KeyLimits:
 
 @dataclass(frozen=True)
 class ApiKey:
-    """id: what avatars and clips are owned by; it is no secret. created: seconds since 1970."""
+    """What the server knows of an API key.
+
+    Attributes:
+        id: Owner of avatars and clips; not a secret.
+        name: The operator's name for whoever uses the key.
+        limits: Limits of the key.
+        created: Seconds since 1970.
+    """
 
     id: str
     name: str
@@ -35,14 +49,15 @@ class ApiKey:
 
 
 def make_key() -> str:
-    """What whoever may come sends: shown once, kept by nobody here."""
-    return KEY_PREFIX + secrets.token_urlsafe(_BYTES)
+    """Return a new secret key. It is shown once and never stored."""
+    return KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
 
 
-def make_id() -> str:
+def make_key_id() -> str:
+    """Return a new key id."""
     return f"key_{secrets.token_hex(8)}"
 
 
-def digest(key: str) -> str:
-    """What is kept of a key."""
+def key_digest(key: str) -> str:
+    """Return the SHA-256 of a key in hexadecimal, which is what the database stores."""
     return hashlib.sha256(key.encode()).hexdigest()

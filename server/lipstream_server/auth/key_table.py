@@ -1,4 +1,4 @@
-"""The rows of API keys."""
+"""Rows of API keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from .api_keys import ApiKey, KeyLimits
 
 
 def add_api_key(connection: Connection, key: ApiKey, digest: str) -> None:
-    """Raises sqlalchemy.exc.IntegrityError when its name is taken."""
+    """Insert a key.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: The name is taken.
+    """
     limits = key.limits
     values = {
         "id": key.id,
@@ -26,7 +30,7 @@ def add_api_key(connection: Connection, key: ApiKey, digest: str) -> None:
 
 
 def all_api_keys(connection: Connection) -> Mapping[str, ApiKey]:
-    """By digest, the oldest first."""
+    """Return all keys by digest, the oldest first."""
     rows = connection.execute(select(api_keys).order_by(api_keys.c.number)).mappings()
     return {
         row["digest"]: ApiKey(
@@ -40,9 +44,12 @@ def all_api_keys(connection: Connection) -> Mapping[str, ApiKey]:
 
 
 def remove_api_key(connection: Connection, name: str) -> bool:
-    """Whether there was one. Its avatars go when nothing uses them any more, its finished clips when they are old."""
-    found = connection.execute(delete(api_keys).where(api_keys.c.name == name).returning(api_keys.c.id))
-    owner = found.scalar()
+    """Delete a key, and return whether it existed.
+
+    Its avatars go once nothing uses them, its finished clips when they are old.
+    """
+    deleted = connection.execute(delete(api_keys).where(api_keys.c.name == name).returning(api_keys.c.id))
+    owner = deleted.scalar()
     if owner is None:
         return False
     connection.execute(update(avatars).where(avatars.c.owner == owner).values(listed=False))

@@ -1,16 +1,25 @@
-"""How many requests a minute a key may make, without a clock of its own."""
+"""Rate limit of requests: a token bucket for each key, without a clock of its own."""
 
 from __future__ import annotations
 
 
-class Rates:
-    """A bucket for each key, which holds a minute's requests and fills evenly."""
+class RateLimiter:
+    """Token buckets that hold the requests of one minute and refill evenly."""
 
     def __init__(self) -> None:
-        self._buckets: dict[str, tuple[float, float]] = {}  # what is in it, and when that was so
+        self._buckets: dict[str, tuple[float, float]] = {}  # requests left, and the time of that count
 
-    def take(self, key: str, per_minute: int, now: float) -> float:
-        """0 where the request is granted, else seconds until one will be. now: seconds, never less than before."""
+    def acquire(self, key: str, per_minute: int, now: float) -> float:
+        """Count one request.
+
+        Args:
+            key: Name of the bucket.
+            per_minute: Requests that the bucket holds.
+            now: Seconds of a clock that never runs backwards.
+
+        Returns:
+            0 where the request is granted, otherwise the seconds until one will be.
+        """
         left, since = self._buckets.get(key, (float(per_minute), now))
         left = min(float(per_minute), left + (now - since) * per_minute / 60)
         granted = left >= 1

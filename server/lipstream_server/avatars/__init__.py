@@ -1,1 +1,1 @@
-"""Faces: those that came with the engine and those that clients brought."""
+"""Avatars: portraits that came with the engine, and portraits that clients added."""

@@ -1,1 +1,1 @@
-"""Videos that are made in the background, from the posted form to the finished file."""
+"""Clips: videos rendered in the background, from the accepted recording to the finished file."""

@@ -1,265 +1,230 @@
-"""The clips of a server: taken on, looked at, watched, cancelled, removed, and not kept for ever."""
+"""The clips of a server: accepted, reported, watched, cancelled, removed. State changes are in `transitions`."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import Connection
-
-from ..auth.api_keys import ApiKey
-from ..avatars.table import find_avatar
-from ..busy import BusyError, TooManyClipsError
 from ..config.settings import ClipSettings
-from ..engines.base import UnknownAvatarError
-from ..storage.data_directory import (
-    DataDirectory,
-    move,
-    remove,
-    size_of,
-    sync,
-)
-from ..storage.storage import Storage, keep_needed
-from ..webhooks.table import forget_outgoing
-from . import state as clip_state
-from .state import (
-    Clip,
-    Order,
-    State,
-    TransitionError,
-    Video,
-)
-from .table import (
-    Key,
-    clips_in,
-    count_queued,
-    count_unfinished,
-    find_clip,
-    forget_keys,
-    page_of_clips,
-    remove_clip,
-)
-from .transitions import (
-    UnknownClipError,
-    change,
-    drop,
-    insert,
-    known,
-    start_next,
-)
-
-_ID_BYTES = 12
-_FINAL = tuple(state for state in State if state.final)
+from ..storage.data_directory import DataDirectory, move, remove
+from ..storage.storage import Storage
+from . import transitions
+from .acceptance import ClipRequest, QueueLimits, accept_clip
+from .errors import ClipFinishedError, UnknownClipError
+from .idempotency import IdempotencyKey, find_accepted_clip
+from .outbox import Outbox
+from .recovery import remove_unneeded_files
+from .retention import remove_expired_clips
+from .state import Clip, Failure, State, Video
+from .table import find_clip, page_of_clips
 
 
 @dataclass(frozen=True)
-class Report:
-    """A clip and how far it is. seconds_left: None where it is not running, or has no frame yet."""
+class ClipReport:
+    """A clip and its progress.
+
+    Attributes:
+        clip: The clip.
+        frames_done: Frames in the video so far.
+        seconds_left: Estimated time until the video is finished; None unless it is running and has frames.
+    """
 
     clip: Clip
     frames_done: int
     seconds_left: float | None
 
 
-class Clips:
-    """Its storage is open while it is used. bell: rings, once, when anything has changed. ended: set when a clip has; whoever waits
-    for it clears it.
+class ClipService:
+    """All clips of a server.
+
+    In all methods, `owner` is the id of the key that asks, which sees its own clips; None sees all. A clip that the
+    owner does not see raises `UnknownClipError`.
+
+    Args:
+        storage: Open for as long as the service is used.
+        settings: Settings of clips.
+        retry_after_seconds: Seconds after which a refused client may try again.
+        outbox: Where the end of a clip is reported.
+
+    Attributes:
+        changed: Set, and replaced by a new event, at every change of any clip.
     """
 
-    def __init__(self, storage: Storage, settings: ClipSettings, retry_seconds: float) -> None:
-        self._storage, self._settings, self._retry_seconds = storage, settings, retry_seconds
+    def __init__(
+        self, storage: Storage, settings: ClipSettings, retry_after_seconds: float, outbox: Outbox
+    ) -> None:
+        self._storage, self._settings, self._outbox = storage, settings, outbox
+        self._limits = QueueLimits(settings.max_queued, retry_after_seconds)
         self._tasks: dict[str, asyncio.Task[Video]] = {}
-        self._done: dict[str, int] = {}
-        self.bell = asyncio.Event()
-        self.ended = asyncio.Event()
+        self._frames_done: dict[str, int] = {}
+        self.changed = asyncio.Event()
 
     @property
     def files(self) -> DataDirectory:
+        """Paths of the data directory."""
         return self._storage.files
 
-    async def accept(
-        self, audio: Path, order: Order, key: Key | None, bundled: bool, owner: ApiKey | None
-    ) -> tuple[Clip, bool]:
-        """The clip, and whether it is new; `audio` is moved away. bundled: its avatar came with the engine. owner: whose it is.
+    async def accept(self, request: ClipRequest) -> tuple[Clip, bool]:
+        """Accept a clip. When this returns, the clip survives everything but the loss of its disk.
 
-        When this returns, the clip outlives everything but its disk. Raises KeyReusedError, ClipRemovedError, BusyError,
-        TooManyClipsError, UnknownAvatarError, StorageFullError.
+        Returns:
+            The clip, and whether it is new.
+
+        Raises:
+            IdempotencyKeyReusedError: The idempotency key came with another request.
+            ClipRemovedError: The clip of the idempotency key was removed.
+            TooManyClipsError: The key has as many unfinished clips as it may have.
+            BusyError: The queue is full.
+            UnknownAvatarError: The avatar was removed meanwhile.
+            StorageFullError: The disk is full.
         """
-        clip, new = await self._storage.run(self._accept, audio, order, key, bundled, owner)
-        self._ring()
-        return clip, new
+        clip, is_new = await self._storage.run(accept_clip, self._storage, request, self._limits)
+        self._notify()
+        return clip, is_new
 
-    async def known(self, key: Key) -> Clip | None:
-        """The clip that the same request has made before. Raises KeyReusedError, ClipRemovedError."""
-        return await self._storage.transact(known, key)
+    async def find_accepted(self, key: IdempotencyKey) -> Clip | None:
+        """Return the clip that the same request made before.
 
-    async def report(self, clip: str, owner: str | None) -> Report:
-        """owner, here and below: the key that asks, which sees its own; None sees all. Raises UnknownClipError."""
-        found = await self._storage.transact(find_clip, clip, owner)
-        if found is None:
-            raise UnknownClipError(clip)
-        return self._report(found)
+        Raises:
+            IdempotencyKeyReusedError: The key came with another request.
+            ClipRemovedError: The clip was removed.
+        """
+        return await self._storage.transact(find_accepted_clip, key)
+
+    async def report(self, clip_id: str, owner: str | None) -> ClipReport:
+        """Return a clip and its progress."""
+        clip = await self._storage.transact(find_clip, clip_id, owner)
+        if clip is None:
+            raise UnknownClipError(clip_id)
+        return self._report(clip)
 
     async def page(
         self, before: int | None, limit: int, state: State | None, owner: str | None
-    ) -> Sequence[Report]:
-        """The newest first."""
-        found = await self._storage.transact(page_of_clips, before, limit, state, owner)
-        return [self._report(clip) for clip in found]
+    ) -> Sequence[ClipReport]:
+        """Return clips with numbers below `before`, the newest first."""
+        clips = await self._storage.transact(page_of_clips, before, limit, state, owner)
+        return [self._report(clip) for clip in clips]
 
-    async def watch(self, clip: str, owner: str | None) -> AsyncIterator[Report]:
-        """A report now and whenever it has changed, until nothing more can come of it. Raises UnknownClipError."""
+    async def watch(self, clip_id: str, owner: str | None) -> AsyncIterator[ClipReport]:
+        """Yield a report now and whenever it changes, until the clip is in its final state."""
         last = None
         while True:
-            bell = self.bell
-            report = await self.report(clip, owner)
+            changed = self.changed
+            report = await self.report(clip_id, owner)
             if report != last:
                 yield report
                 last = report
-            if report.clip.state.final:
+            if report.clip.state.is_final:
                 return
-            await bell.wait()
+            await changed.wait()
 
-    async def cancel(self, clip: str, owner: str | None) -> Report:
-        """What was made of it is removed, it stays in the list. Raises UnknownClipError, TransitionError."""
-        found = (await self.report(clip, owner)).clip
-        changed = await self.change(found, lambda now: clip_state.cancel(now, time.time()))
-        if changed is None:
-            raise UnknownClipError(clip)
-        if changed.state is not State.CANCELLED:
-            raise TransitionError(f"clip {clip} is {changed.state} already and cannot be cancelled")
-        await self._stop(clip)
-        await self.tidy(changed)
-        return self._report(changed)
+    async def cancel(self, clip_id: str, owner: str | None) -> ClipReport:
+        """Cancel an unfinished clip; its files are removed, it stays in the list.
 
-    async def remove(self, clip: str, owner: str | None) -> None:
-        """Whatever its state. Raises UnknownClipError."""
-        await self.report(clip, owner)
-        await self._storage.transact(drop, clip)
-        await self._stop(clip)
-        await self._storage.run(remove, self.files.clip(clip))
-        self._ring()
+        Raises:
+            UnknownClipError: There is no such clip.
+            ClipFinishedError: The clip has succeeded or failed.
+        """
+        await self.report(clip_id, owner)
+        clip = await self._storage.transact(transitions.cancel, self._outbox, clip_id, time.time())
+        self._notify_ended()
+        if clip is None:
+            raise UnknownClipError(clip_id)
+        if clip.state is not State.CANCELLED:
+            raise ClipFinishedError(f"clip {clip_id} is {clip.state} already and cannot be cancelled")
+        await self._stop_task(clip_id)
+        await self.remove_unneeded_files(clip_id)
+        return self._report(clip)
 
-    async def sweep(self) -> None:
-        """Remove what is too old, then the oldest of what is too much; unfinished clips stay."""
-        await self._storage.run(self._sweep)
-        self._ring()
+    async def remove(self, clip_id: str, owner: str | None) -> None:
+        """Remove a clip in any state, with its files."""
+        await self.report(clip_id, owner)
+        await self._storage.transact(transitions.delete, self._outbox, clip_id)
+        await self._stop_task(clip_id)
+        await self._storage.run(remove, self.files.clip(clip_id))
+        self._notify()
+
+    async def remove_expired(self) -> None:
+        """Remove finished clips that are too old or too much."""
+        await self._storage.run(remove_expired_clips, self._storage, self._settings, self._outbox)
+        self._notify()
 
     async def start_next(self) -> Clip | None:
-        """The clip that waits for longest, which runs from now on."""
-        clip = await self._storage.transact(start_next)
-        if clip is not None:  # else the worker would hear itself, and never sleep
-            self._ring()
+        """Set the clip that has been queued for longest running, and return it."""
+        clip = await self._storage.transact(transitions.start_next, time.time())
+        if clip is not None:  # otherwise the worker would notify itself, and never sleep
+            self._notify()
         return clip
 
-    async def change(self, clip: Clip, step: Callable[[Clip], Clip]) -> Clip | None:
-        """What became of it: nothing where it is gone, no change where it cannot take this step."""
-        changed = await self._storage.transact(change, clip.id, step)
-        self._ring()
-        if changed is not None and changed.state.final:
-            self.ended.set()
-        return changed
+    async def requeue(self, clip: Clip) -> None:
+        """Put a running clip back into the queue."""
+        await self._storage.transact(transitions.requeue, clip.id)
+        self._notify()
 
-    async def finish(self, clip: Clip, video: Video) -> None:
-        await self._storage.run(self._finish, clip, video)
-        self._ring()
-        self.ended.set()
+    async def fail(self, clip: Clip, failure: Failure) -> None:
+        """End a clip with a failure, unless it has ended."""
+        await self._storage.transact(transitions.fail, self._outbox, clip.id, failure, time.time())
+        self._notify_ended()
 
-    async def tidy(self, clip: Clip) -> None:
-        """Remove the files that its state has no use for."""
-        await self._storage.run(self._tidy, clip.id)
+    async def succeed(self, clip: Clip, video: Video) -> None:
+        """Give the rendered file its final name, and end the clip with it."""
+        await self._storage.run(self._succeed, clip, video)
+        self._notify_ended()
 
-    def advance(self, clip: Clip, frames: int) -> None:
-        self._done[clip.id] = frames
-        self._ring()
+    async def remove_unneeded_files(self, clip_id: str) -> None:
+        """Remove the files that the state of a clip does not need."""
+        await self._storage.run(self._remove_unneeded_files, clip_id)
+
+    def set_frames_done(self, clip: Clip, frames: int) -> None:
+        """Report the progress of a running clip."""
+        self._frames_done[clip.id] = frames
+        self._notify()
 
     @contextmanager
     def running(self, clip: Clip, task: asyncio.Task[Video]) -> Iterator[None]:
-        """While this lasts, cancelling the clip cancels the task."""
+        """Let cancelling the clip cancel a task, while the context lasts."""
         self._tasks[clip.id] = task
         try:
             yield
         finally:
             del self._tasks[clip.id]
-            self._done.pop(clip.id, None)
+            self._frames_done.pop(clip.id, None)
 
-    async def _stop(self, clip: str) -> None:
-        task = self._tasks.get(clip)
+    async def _stop_task(self, clip_id: str) -> None:
+        task = self._tasks.get(clip_id)
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
 
-    def _report(self, clip: Clip) -> Report:
+    def _report(self, clip: Clip) -> ClipReport:
         if clip.state is State.SUCCEEDED:
-            return Report(clip, clip.order.frames, None)
-        done = self._done.get(clip.id, 0)
+            return ClipReport(clip, clip.spec.frames, None)
+        done = self._frames_done.get(clip.id, 0)
         if clip.state is not State.RUNNING or not done or clip.started is None:
-            return Report(clip, done, None)
-        each = max(0.0, time.time() - clip.started) / done
-        return Report(clip, done, round(each * (clip.order.frames - done), 1))
+            return ClipReport(clip, done, None)
+        seconds_per_frame = max(0.0, time.time() - clip.started) / done
+        return ClipReport(clip, done, round(seconds_per_frame * (clip.spec.frames - done), 1))
 
-    def _ring(self) -> None:
-        bell, self.bell = self.bell, asyncio.Event()
-        bell.set()
+    def _notify(self) -> None:
+        """Wake everybody who waits for a change."""
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
 
-    def _accept(
-        self, audio: Path, order: Order, key: Key | None, bundled: bool, owner: ApiKey | None
-    ) -> tuple[Clip, bool]:
-        """The file first: a row promises that it is there. A file without a row is removed at the next start."""
-        before = None if key is None else self._storage.transact_here(known, key)
-        if before is not None:
-            return before, False
-        self._storage.transact_here(self._check, order.avatar, bundled, owner)
-        clip = f"clip_{secrets.token_hex(_ID_BYTES)}"
-        try:
-            self.files.clip(clip).mkdir(mode=0o700)
-            move(audio, self.files.audio(clip))
-            sync(self.files.clips)
-            return self._storage.transact_here(
-                insert, clip, order, key, None if owner is None else owner.id
-            ), True
-        except BaseException:
-            remove(self.files.clip(clip))
-            raise
+    def _notify_ended(self) -> None:
+        self._notify()
+        self._outbox.notify()
 
-    def _check(self, connection: Connection, avatar: str, bundled: bool, owner: ApiKey | None) -> None:
-        most = None if owner is None else owner.limits.clips
-        if owner is not None and most is not None and count_unfinished(connection, owner.id) >= most:
-            raise TooManyClipsError(
-                f"all {most} clips of the key {owner.name!r} wait or are made", self._retry_seconds
-            )
-        if count_queued(connection) >= self._settings.most_queued:
-            raise BusyError(f"{self._settings.most_queued} clips are waiting already", self._retry_seconds)
-        if not bundled and find_avatar(connection, avatar) is None:
-            raise UnknownAvatarError(
-                f"there is no avatar {avatar!r}; GET /v1/avatars lists those that are there"
-            )
-
-    def _finish(self, clip: Clip, video: Video) -> None:
-        container = clip.order.container
+    def _succeed(self, clip: Clip, video: Video) -> None:
+        container = clip.spec.container
         move(self.files.work(clip.id, container), self.files.video(clip.id, container))
-        self._storage.transact_here(change, clip.id, lambda now: clip_state.succeed(now, video, time.time()))
+        self._storage.transact_in_thread(transitions.succeed, self._outbox, clip.id, video, time.time())
 
-    def _tidy(self, clip: str) -> None:
-        found = self._storage.transact_here(find_clip, clip)
-        if found is None:
-            remove(self.files.clip(clip))
-            return
-        keep_needed(self.files, found)
-
-    def _sweep(self) -> None:
-        now = time.time()
-        self._storage.transact_here(forget_keys, now - self._settings.key_seconds)
-        self._storage.transact_here(forget_outgoing, now - self._settings.key_seconds)
-        finished = list(self._storage.transact_here(clips_in, _FINAL))
-        excess = size_of(self.files.clips) - self._settings.keep_bytes
-        for clip in finished:  # the oldest first
-            if excess > 0 or now - (clip.ended or now) > self._settings.keep_seconds:
-                excess -= size_of(self.files.clip(clip.id))
-                self._storage.transact_here(remove_clip, clip.id)
-                remove(self.files.clip(clip.id))
+    def _remove_unneeded_files(self, clip_id: str) -> None:
+        clip = self._storage.transact_in_thread(find_clip, clip_id)
+        if clip is None:
+            remove(self.files.clip(clip_id))
+        else:
+            remove_unneeded_files(self.files, clip)

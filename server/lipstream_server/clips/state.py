@@ -1,14 +1,14 @@
-"""The life of a clip, without clock, files or database: which state follows which, and what is known in each."""
+"""Values that describe a clip: what was ordered, its state, its video or failure, and its webhook delivery."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class State(StrEnum):
+    """State of a clip; `transitions` says which one follows which."""
+
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -16,39 +16,36 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
     @property
-    def final(self) -> bool:
-        """Nothing follows it."""
-        return not _NEXT[self]
+    def is_final(self) -> bool:
+        """Whether no state follows."""
+        return self in FINAL_STATES
 
 
-_NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
-    {
-        State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
-        # Back to the queue where the server was stopped or the disk was full: nothing accepted is lost.
-        State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
-        State.SUCCEEDED: frozenset(),
-        State.FAILED: frozenset(),
-        State.CANCELLED: frozenset(),
-    }
-)
+FINAL_STATES = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
 class DeliveryState(StrEnum):
-    """Of the webhook of a clip that has ended."""
+    """State of the webhook of a clip that has ended."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     GIVEN_UP = "given_up"
 
 
-class TransitionError(ValueError):
-    """A clip cannot go from its state to that one."""
-
-
 @dataclass(frozen=True)
-class Order:
-    """What was asked for. avatar: its id. width, height: of the video in pixels. frames: of the whole video. webhook_url: whom to
-    tell when it has ended.
+class ClipSpec:
+    """What a client ordered.
+
+    Attributes:
+        avatar: Id of the avatar.
+        preset: Sampling preset.
+        seed: Seed of the noise.
+        width: Width of the video in pixels.
+        height: Height of the video in pixels.
+        container: Container of the video.
+        fps: Frames per second.
+        frames: Frames of the whole video.
+        webhook_url: Address that the webhook is sent to when the clip has ended.
     """
 
     avatar: str
@@ -64,7 +61,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Video:
-    """A finished file. tag: the beginning of its SHA-256."""
+    """A finished video file.
+
+    Attributes:
+        size: Bytes.
+        tag: First half of the SHA-256 in hexadecimal.
+    """
 
     size: int
     tag: str
@@ -72,7 +74,12 @@ class Video:
 
 @dataclass(frozen=True)
 class Failure:
-    """code: for programs, it does not change; detail: for people."""
+    """Why a clip failed.
+
+    Attributes:
+        code: Stable code for programs.
+        detail: Message for people.
+    """
 
     code: str
     detail: str
@@ -80,7 +87,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How far a webhook is. attempts: up to now. next_attempt: seconds since 1970; None where there will be none."""
+    """Delivery of a clip's webhook.
+
+    Attributes:
+        state: State of the delivery.
+        attempts: Attempts so far.
+        next_attempt: Seconds since 1970; None where no attempt follows.
+    """
 
     state: DeliveryState
     attempts: int
@@ -89,13 +102,24 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Clip:
-    """number: rises with every clip. created, started, ended: seconds since 1970. video: once it has succeeded. delivery: once it
-    has ended, if it has a webhook.
+    """A clip as the database knows it. Times are seconds since 1970.
+
+    Attributes:
+        number: Rises with every clip.
+        id: Id in requests.
+        spec: What was ordered.
+        created: When it was accepted.
+        state: Current state.
+        started: When rendering last started.
+        ended: When it came to its final state.
+        video: The finished video, once it has succeeded.
+        failure: Why it failed, if it did.
+        delivery: Delivery of its webhook, once it has ended and if it has one.
     """
 
     number: int
     id: str
-    order: Order
+    spec: ClipSpec
     created: float
     state: State = State.QUEUED
     started: float | None = None
@@ -103,38 +127,3 @@ class Clip:
     video: Video | None = None
     failure: Failure | None = None
     delivery: Delivery | None = None
-
-
-def begin(clip: Clip, now: float) -> Clip:
-    return replace(_to(clip, State.RUNNING), started=now)
-
-
-def requeue(clip: Clip) -> Clip:
-    """What was made of it is made again."""
-    return replace(_to(clip, State.QUEUED), started=None)
-
-
-def succeed(clip: Clip, video: Video, now: float) -> Clip:
-    return replace(_to(clip, State.SUCCEEDED), video=video, ended=now)
-
-
-def fail(clip: Clip, failure: Failure, now: float) -> Clip:
-    return replace(_to(clip, State.FAILED), failure=failure, ended=now)
-
-
-def cancel(clip: Clip, now: float) -> Clip:
-    return replace(_to(clip, State.CANCELLED), ended=now)
-
-
-def lose(clip: Clip, missing: str, now: float) -> Clip:
-    """Somebody took a file away that the clip needs: the one way out of `succeeded`, found when the server starts."""
-    failure = Failure(
-        "file_missing", f"expected the file {missing} of this clip, but it is gone; post it again"
-    )
-    return replace(clip, state=State.FAILED, video=None, failure=failure, ended=now)
-
-
-def _to(clip: Clip, state: State) -> Clip:
-    if state not in _NEXT[clip.state]:
-        raise TransitionError(f"clip {clip.id} is {clip.state}, which cannot become {state}")
-    return replace(clip, state=state)

@@ -1,59 +1,39 @@
-"""The rows of clips and of idempotency keys."""
+"""Rows of clips."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from ..storage.tables import clips, idempotency_keys, webhook_deliveries
-from .state import (
-    Clip,
-    Delivery,
-    DeliveryState,
-    Failure,
-    Order,
-    State,
-    Video,
-)
+from ..storage.tables import clips, webhook_deliveries
+from .state import FINAL_STATES, Clip, ClipSpec, Delivery, DeliveryState, Failure, State, Video
 
-# Every clip, with how far its webhook is.
+# Every clip, with the delivery of its webhook.
 _CLIPS = select(
     clips,
     webhook_deliveries.c.state.label("delivery_state"),
     webhook_deliveries.c.attempts,
     webhook_deliveries.c.next_attempt,
 ).outerjoin_from(clips, webhook_deliveries, webhook_deliveries.c.clip == clips.c.id)
-FINAL = tuple(state.value for state in State if state.final)
 
 
-@dataclass(frozen=True)
-class Key:
-    """An idempotency key. fingerprint: of the request that it came with first. owner: whose it is; others may use the same text."""
-
-    text: str
-    fingerprint: str
-    owner: str | None = None
-
-    @property
-    def key(self) -> str:
-        """As it is kept; a text of a client has no space."""
-        return self.text if self.owner is None else f"{self.owner} {self.text}"
-
-
-def add_clip(connection: Connection, id: str, order: Order, created: float, owner: str | None = None) -> Clip:
-    values = {"id": id, "state": State.QUEUED.value, "created": created, "owner": owner, **asdict(order)}
+def add_clip(
+    connection: Connection, clip_id: str, spec: ClipSpec, created: float, owner: str | None = None
+) -> Clip:
+    """Insert a queued clip and return it."""
+    values = {"id": clip_id, "state": State.QUEUED.value, "created": created, "owner": owner, **asdict(spec)}
     connection.execute(insert(clips).values(values))
-    found = find_clip(connection, id)
-    if found is None:
-        raise RuntimeError(f"clip {id} was inserted and is not there")
-    return found
+    clip = find_clip(connection, clip_id)
+    if clip is None:
+        raise RuntimeError(f"clip {clip_id} was inserted and is not there")
+    return clip
 
 
 def save_clip(connection: Connection, clip: Clip) -> None:
-    """Its state and what belongs to it; a clip that was removed meanwhile stays removed."""
+    """Update the state of a clip and what belongs to it; a clip that was removed meanwhile stays removed."""
     values: dict[str, Any] = {
         "state": clip.state.value,
         "started": clip.started,
@@ -66,26 +46,40 @@ def save_clip(connection: Connection, clip: Clip) -> None:
     connection.execute(update(clips).where(clips.c.id == clip.id).values(values))
 
 
-def find_clip(connection: Connection, clip: str, owner: str | None = None) -> Clip | None:
-    """owner: only if it is its own; None: whoever's it is."""
-    chosen = _CLIPS.where(clips.c.id == clip)
+def find_clip(connection: Connection, clip_id: str, owner: str | None = None) -> Clip | None:
+    """Return a clip.
+
+    Args:
+        connection: Open transaction.
+        clip_id: Id of the clip.
+        owner: Id of the key that it has to belong to; None for anybody's.
+    """
+    chosen = _CLIPS.where(clips.c.id == clip_id)
     if owner is not None:
         chosen = chosen.where(clips.c.owner == owner)
     row = connection.execute(chosen).mappings().first()
-    return None if row is None else _clip(row)
+    return None if row is None else _clip_from_row(row)
 
 
-def next_queued(connection: Connection) -> Clip | None:
-    """The one that waits for longest."""
+def next_queued_clip(connection: Connection) -> Clip | None:
+    """Return the clip that has been queued for longest."""
     chosen = _CLIPS.where(clips.c.state == State.QUEUED.value).order_by(clips.c.number).limit(1)
     row = connection.execute(chosen).mappings().first()
-    return None if row is None else _clip(row)
+    return None if row is None else _clip_from_row(row)
 
 
 def page_of_clips(
     connection: Connection, before: int | None, limit: int, state: State | None, owner: str | None
 ) -> Sequence[Clip]:
-    """The newest first. owner: only its own; None: everybody's."""
+    """Return clips, the newest first.
+
+    Args:
+        connection: Open transaction.
+        before: Only clips with smaller numbers.
+        limit: Most clips returned.
+        state: Only clips in this state.
+        owner: Only clips of this key.
+    """
     chosen = _CLIPS.order_by(clips.c.number.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(clips.c.number < before)
@@ -93,57 +87,46 @@ def page_of_clips(
         chosen = chosen.where(clips.c.owner == owner)
     if state is not None:
         chosen = chosen.where(clips.c.state == state.value)
-    return [_clip(row) for row in connection.execute(chosen).mappings()]
+    return [_clip_from_row(row) for row in connection.execute(chosen).mappings()]
 
 
-def clips_in(connection: Connection, states: Sequence[State]) -> Sequence[Clip]:
-    """The oldest first."""
+def clips_in_states(connection: Connection, states: Sequence[State]) -> Sequence[Clip]:
+    """Return the clips in these states, the oldest first."""
     chosen = _CLIPS.where(clips.c.state.in_([state.value for state in states]))
-    return [_clip(row) for row in connection.execute(chosen.order_by(clips.c.number)).mappings()]
+    return [_clip_from_row(row) for row in connection.execute(chosen.order_by(clips.c.number)).mappings()]
 
 
 def count_queued(connection: Connection) -> int:
+    """Return the number of queued clips."""
     counted = select(func.count()).where(clips.c.state == State.QUEUED.value)
     return int(connection.execute(counted).scalar_one())
 
 
 def count_unfinished(connection: Connection, owner: str) -> int:
-    """Of a key: those that wait or are made."""
-    counted = select(func.count()).where(clips.c.owner == owner, clips.c.state.not_in(FINAL))
+    """Return the number of queued and running clips of a key."""
+    final = [state.value for state in FINAL_STATES]
+    counted = select(func.count()).where(clips.c.owner == owner, clips.c.state.not_in(final))
     return int(connection.execute(counted).scalar_one())
 
 
-def count_states(connection: Connection) -> Mapping[State, int]:
-    """Those that there are none of are left out."""
+def count_by_state(connection: Connection) -> Mapping[State, int]:
+    """Return the number of clips in each state that any clip is in."""
     counted = select(clips.c.state, func.count()).group_by(clips.c.state)
     return {State(state): int(count) for state, count in connection.execute(counted)}
 
 
 def clip_ids(connection: Connection) -> frozenset[str]:
+    """Return the ids of all clips."""
     return frozenset(connection.execute(select(clips.c.id)).scalars())
 
 
-def remove_clip(connection: Connection, clip: str) -> None:
-    connection.execute(delete(clips).where(clips.c.id == clip))
+def remove_clip(connection: Connection, clip_id: str) -> None:
+    """Delete a clip."""
+    connection.execute(delete(clips).where(clips.c.id == clip_id))
 
 
-def keep_key(connection: Connection, key: Key, clip: str, now: float) -> None:
-    values = {"key": key.key, "fingerprint": key.fingerprint, "clip": clip, "created": now}
-    connection.execute(insert(idempotency_keys).values(values))
-
-
-def find_key(connection: Connection, key: str) -> tuple[str, str] | None:
-    """The fingerprint of its first request, and the clip that was made of it."""
-    row = connection.execute(select(idempotency_keys).where(idempotency_keys.c.key == key)).mappings().first()
-    return None if row is None else (row["fingerprint"], row["clip"])
-
-
-def forget_keys(connection: Connection, before: float) -> None:
-    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created < before))
-
-
-def _clip(row: RowMapping) -> Clip:
-    order = Order(
+def _clip_from_row(row: RowMapping) -> Clip:
+    spec = ClipSpec(
         row["avatar"],
         row["preset"],
         row["seed"],
@@ -161,7 +144,7 @@ def _clip(row: RowMapping) -> Clip:
     return Clip(
         number=row["number"],
         id=row["id"],
-        order=order,
+        spec=spec,
         created=row["created"],
         state=State(row["state"]),
         started=row["started"],

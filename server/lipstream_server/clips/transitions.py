@@ -1,104 +1,107 @@
-"""What is done to the rows of clips in one transaction each: all of it happens, or nothing."""
+"""Transitions of a clip's state. Every change of a state is a function of this module.
+
+    queued ──start_next──> running ──succeed──> succeeded
+      ^                      │ │
+      └───────requeue────────┘ └──fail──> failed        (queued clips may fail, too)
+    queued, running ──cancel──> cancelled
+
+Each function is one transaction: it reads the clip, checks the transition, and writes the new state together with
+the message to the outbox that a final state causes. A clip that cannot make the transition stays as it is. The
+functions run in the storage thread, called with `Storage.transact`; `now` is seconds since 1970.
+"""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from ..webhooks.message import message
-from ..webhooks.table import Outgoing, add_outgoing, remove_outgoing
-from . import state as clip_state
-from .state import (
-    Clip,
-    Delivery,
-    DeliveryState,
-    Order,
-    TransitionError,
+from .outbox import Outbox
+from .state import Clip, Failure, State, Video
+from .table import find_clip, next_queued_clip, remove_clip, save_clip
+
+ALLOWED: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
+        # Back to the queue where the server was stopped or the disk was full: no accepted clip is lost.
+        State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+        State.SUCCEEDED: frozenset(),
+        State.FAILED: frozenset(),
+        State.CANCELLED: frozenset(),
+    }
 )
-from .table import (
-    Key,
-    add_clip,
-    find_clip,
-    find_key,
-    keep_key,
-    next_queued,
-    remove_clip,
-    save_clip,
-)
-
-_MESSAGE_BYTES = 12
+"""The states that may follow each state."""
 
 
-class UnknownClipError(KeyError):
-    def __str__(self) -> str:
-        return f"there is no clip {self.args[0]!r}; GET /v1/clips lists those that are there"
-
-
-class KeyReusedError(ValueError):
-    """An idempotency key came with another request than before."""
-
-
-class ClipRemovedError(ValueError):
-    """The clip of an idempotency key is not there any more."""
-
-
-def known(connection: Connection, key: Key) -> Clip | None:
-    found = find_key(connection, key.key)
-    if found is None:
+def start_next(connection: Connection, now: float) -> Clip | None:
+    """Set the oldest queued clip running and return it; None where the queue is empty."""
+    clip = next_queued_clip(connection)
+    if clip is None:
         return None
-    fingerprint, clip = found
-    if fingerprint != key.fingerprint:
-        raise KeyReusedError(
-            f"the key {key.text!r} came with another request before; use a new key for a new clip"
-        )
-    before = find_clip(connection, clip)
-    if before is None:
-        raise ClipRemovedError(f"the clip of the key {key.text!r} was removed; use a new key for a new clip")
-    return before
+    running = replace(clip, state=State.RUNNING, started=now)
+    save_clip(connection, running)
+    return running
 
 
-def insert(connection: Connection, clip: str, order: Order, key: Key | None, owner: str | None) -> Clip:
-    now = time.time()
-    if key is not None:
-        keep_key(connection, key, clip, now)
-    return add_clip(connection, clip, order, now, owner)
+def requeue(connection: Connection, clip_id: str) -> Clip | None:
+    """Put a running clip back into the queue; it is rendered again from its start.
+
+    Returns:
+        The clip afterwards, unchanged where it is not running; None where it was removed. So do the functions below.
+    """
+    clip = find_clip(connection, clip_id)
+    if clip is None or State.QUEUED not in ALLOWED[clip.state]:
+        return clip
+    queued = replace(clip, state=State.QUEUED, started=None)
+    save_clip(connection, queued)
+    return queued
 
 
-def start_next(connection: Connection) -> Clip | None:
-    clip = next_queued(connection)
-    return (
-        None if clip is None else change(connection, clip.id, lambda now: clip_state.begin(now, time.time()))
-    )
+def succeed(connection: Connection, outbox: Outbox, clip_id: str, video: Video, now: float) -> Clip | None:
+    """End a running clip with its finished video."""
+    clip = find_clip(connection, clip_id)
+    if clip is None or State.SUCCEEDED not in ALLOWED[clip.state]:
+        return clip
+    return _save_ended(connection, outbox, replace(clip, state=State.SUCCEEDED, video=video, ended=now))
 
 
-def change(connection: Connection, clip: str, step: Callable[[Clip], Clip]) -> Clip | None:
-    before = find_clip(connection, clip)
-    if before is None:
-        return None
-    try:
-        after = step(before)
-    except TransitionError:
-        return before
-    return keep(connection, before, after)
+def fail(connection: Connection, outbox: Outbox, clip_id: str, failure: Failure, now: float) -> Clip | None:
+    """End a queued or running clip with a failure."""
+    clip = find_clip(connection, clip_id)
+    if clip is None or State.FAILED not in ALLOWED[clip.state]:
+        return clip
+    return _save_ended(connection, outbox, replace(clip, state=State.FAILED, failure=failure, ended=now))
 
 
-def keep(connection: Connection, before: Clip, after: Clip) -> Clip:
-    """A step that was taken, and with the last one what its webhook will say: both are on the disk, or neither is."""
-    save_clip(connection, after)
-    url = after.order.webhook_url
-    if url is None or before.state.final or not after.state.final:
-        return after
-    delivery = Delivery(DeliveryState.PENDING, 0, after.ended)
-    id = f"msg_{secrets.token_hex(_MESSAGE_BYTES)}"
-    add_outgoing(connection, Outgoing(after.id, id, url, message(after), delivery))
-    return replace(after, delivery=delivery)
+def cancel(connection: Connection, outbox: Outbox, clip_id: str, now: float) -> Clip | None:
+    """End a queued or running clip without a video, as its owner wants it."""
+    clip = find_clip(connection, clip_id)
+    if clip is None or State.CANCELLED not in ALLOWED[clip.state]:
+        return clip
+    return _save_ended(connection, outbox, replace(clip, state=State.CANCELLED, ended=now))
 
 
-def drop(connection: Connection, clip: str) -> None:
-    """As its owner wants it: nobody is told of it any more."""
-    remove_clip(connection, clip)
-    remove_outgoing(connection, clip)
+def fail_incomplete(connection: Connection, outbox: Outbox, clip: Clip, missing: str, now: float) -> Clip:
+    """Fail a clip of which a file is missing when the server starts: the one way out of `succeeded`."""
+    detail = f"expected the file {missing} of this clip, but it is gone; post it again"
+    failed = replace(clip, state=State.FAILED, video=None, failure=Failure("file_missing", detail), ended=now)
+    if not clip.state.is_final:
+        return _save_ended(connection, outbox, failed)
+    save_clip(connection, failed)  # its end was reported before
+    return failed
+
+
+def delete(connection: Connection, outbox: Outbox, clip_id: str) -> None:
+    """Remove a clip in any state, as its owner wants it: nothing about it is sent any more."""
+    remove_clip(connection, clip_id)
+    outbox.remove(connection, clip_id)
+
+
+def _save_ended(connection: Connection, outbox: Outbox, clip: Clip) -> Clip:
+    """Write a final state and, for a clip with a webhook, its message."""
+    save_clip(connection, clip)
+    if clip.spec.webhook_url is None:
+        return clip
+    return replace(clip, delivery=outbox.add(connection, clip))

@@ -1,4 +1,4 @@
-"""Makes the clips that are queued, one after the other, one window at a time behind all that sessions wait for."""
+"""The clip worker: renders queued clips one after the other, at lower priority than every live session."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from ..engines.base import (
     EngineError,
     EngineGoneError,
     EngineLostError,
-    Made,
-    Request,
+    WindowRequest,
+    WindowResult,
 )
 from ..errors import MediaError
-from ..media.file.clip_writer import Film, FilmSize
-from ..media.file.recording import Hearing
-from ..media.file.signing import Sign
-from ..observability.logs import about, log_event
-from ..scheduling.scheduler import BACKGROUND
+from ..media.file.clip_writer import ClipFormat, ClipWriter
+from ..media.file.recording import RecordingReader
+from ..media.file.signing import ClipSigner
+from ..observability.logs import log_context, log_event
+from ..scheduling.batches import BACKGROUND, WindowJob
 from ..sessions.service import Service
 from ..storage.data_directory import StorageFullError
-from . import state as clip_state
-from .service import Clips
+from .service import ClipService
 from .state import Clip, Failure, Video
 
 log = logging.getLogger(__name__)
@@ -36,110 +35,117 @@ T = TypeVar("T")
 
 
 class ClipWorker:
-    """service: ready. clips: its storage is open. sign: what is done to a finished file before it is given out."""
+    """Renders queued clips.
 
-    def __init__(self, service: Service, clips: Clips, sign: Sign | None = None) -> None:
+    Args:
+        service: Engine, scheduler and avatars; ready.
+        clips: The clips of the server.
+        sign: Signs a finished file before it is published; None for unsigned clips.
+    """
+
+    def __init__(self, service: Service, clips: ClipService, sign: ClipSigner | None = None) -> None:
         self._service, self._clips, self._sign = service, clips, sign
         self._settings = service.settings.clips
 
     async def run(self) -> None:
-        """Until it is cancelled; the clip that it was at is queued again then."""
-        while not self._service.telemetry.drain.begun:
-            bell = self._clips.bell
+        """Render clips until cancelled or drained. A clip that is cut short is queued again."""
+        while not self._service.telemetry.drain.has_started:
+            changed = self._clips.changed
             clip = await self._clips.start_next()
             if clip is None:
-                await bell.wait()
+                await changed.wait()
             else:
-                with about(clip=clip.id):
-                    await self._make(clip)
+                with log_context(clip=clip.id):
+                    await self._process(clip)
 
-    async def _make(self, clip: Clip) -> None:
-        began = time.monotonic()
+    async def _process(self, clip: Clip) -> None:
+        started = time.monotonic()
         rendering = asyncio.create_task(self._render(clip), name=f"clip {clip.id}")
         try:
             with self._clips.running(clip, rendering):
                 video = await rendering
-                await self._clips.finish(clip, video)
-            _tell("succeeded", clip, began)
+                await self._clips.succeed(clip, video)
+            _log_outcome("succeeded", clip, started)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                await self._clips.change(clip, clip_state.requeue)
-                _tell("queued again", clip, began)
+                await self._requeue(clip, started)
                 raise
-            # Otherwise a client has cancelled the clip, which is in that state already, or is gone.
-            _tell("cancelled", clip, began)
+            # Otherwise a client has cancelled the clip, which is in that state already, or was removed.
+            _log_outcome("cancelled", clip, started)
         except Exception as error:
-            await self._failed(clip, error, began)
-        await self._clips.tidy(clip)
+            await self._handle_error(clip, error, started)
+        await self._clips.remove_unneeded_files(clip.id)
 
-    async def _failed(self, clip: Clip, error: Exception, began: float) -> None:
-        if full(error):
-            log.warning("the disk is full; clip %s is made when there is room", clip.id)
-            await self._clips.change(clip, clip_state.requeue)
-            _tell("queued again", clip, began)
-            await asyncio.sleep(self._settings.full_seconds)
+    async def _handle_error(self, clip: Clip, error: Exception, started: float) -> None:
+        if is_disk_full(error):
+            log.warning("the disk is full; clip %s is rendered when there is room", clip.id)
+            await self._requeue(clip, started)
+            await asyncio.sleep(self._settings.disk_full_retry_seconds)
             return
         if isinstance(error, EngineGoneError):
-            log.warning(
-                "there is no engine any more; clip %s is made when the server has been restarted", clip.id
-            )
-            await self._clips.change(clip, clip_state.requeue)
-            _tell("queued again", clip, began)
+            log.warning("the engine is gone; clip %s is rendered when the server has been restarted", clip.id)
+            await self._requeue(clip, started)
             await asyncio.Event().wait()
-        failure = _failure(error)
+        failure = _failure_of(error)
         if failure.code == "internal":
             log.error("clip %s failed", clip.id, exc_info=error)
-        await self._clips.change(clip, lambda now: clip_state.fail(now, failure, time.time()))
-        _tell("failed", clip, began)
+        await self._clips.fail(clip, failure)
+        _log_outcome("failed", clip, started)
+
+    async def _requeue(self, clip: Clip, started: float) -> None:
+        await self._clips.requeue(clip)
+        _log_outcome("queued again", clip, started)
 
     async def _render(self, clip: Clip) -> Video:
-        service, files, order = self._service, self._clips.files, clip.order
-        length = self._settings.window or service.settings.windows.lengths[-1]
+        """Render a clip window by window, sign the file, and return what it is."""
+        service, files, spec = self._service, self._clips.files, clip.spec
+        window_frames = self._settings.window_frames or service.settings.windows.lengths[-1]
         engine = service.engine
-        size = FilmSize(order.width, order.height, order.fps, order.frames, service.settings.mark)
-        audio, work = files.audio(clip.id), files.work(clip.id, order.container)
-        with service.avatars.used(order.avatar):
-            stream = await service.avatars.begin(order.avatar, order.preset, order.seed)
-            hearing = await asyncio.to_thread(Hearing, audio)
-            heard = 0
+        size = ClipFormat(spec.width, spec.height, spec.fps, spec.frames, service.settings.watermark)
+        audio, work = files.audio(clip.id), files.work(clip.id, spec.container)
+        with service.avatars.in_use(spec.avatar):
+            stream = await service.avatars.open_seeded(spec.avatar, spec.preset, spec.seed)
+            recording = await asyncio.to_thread(RecordingReader, audio)
+            samples_read = 0
             async with (
-                _entered(Film(audio, work, size), self._encode) as film,
-                _entered(hearing, self._encode),
+                _entered_in_thread(ClipWriter(audio, work, size), self._run_in_encoder) as writer,
+                _entered_in_thread(recording, self._run_in_encoder),
             ):
-                for start in range(0, order.frames, length):
-                    missing = engine.samples_needed(start + length) - heard
-                    samples, ended = await self._encode(hearing.take, missing)
-                    heard += len(samples)
-                    request = Request(stream, samples, start, length, ended)
-                    made = await self._window(request, order.preset)
-                    stream = made.stream
-                    await self._encode(film.add, made.frames)
-                    self._clips.advance(clip, film.frames)
+                for start in range(0, spec.frames, window_frames):
+                    missing = engine.samples_needed(start + window_frames) - samples_read
+                    samples, ended = await self._run_in_encoder(recording.read, missing)
+                    samples_read += len(samples)
+                    request = WindowRequest(stream, samples, start, window_frames, ended)
+                    result = await self._generate(request, spec.preset)
+                    stream = result.stream
+                    await self._run_in_encoder(writer.add, result.frames)
+                    self._clips.set_frames_done(clip, writer.frames)
         if self._sign is not None:
             await asyncio.to_thread(self._sign, work)
-        return await asyncio.to_thread(_video, work)
+        return await asyncio.to_thread(_describe_video, work)
 
-    async def _window(self, request: Request, preset: str) -> Made:
-        for _ in range(self._service.settings.engine.tries - 1):
+    async def _generate(self, request: WindowRequest, preset: str) -> WindowResult:
+        """Generate a window, again where the engine was lost and restarted."""
+        for _ in range(self._service.settings.engine.max_attempts - 1):
             try:
-                return await self._service.scheduler.generate(request, BACKGROUND, preset)
+                return await self._service.scheduler.generate(WindowJob(request, BACKGROUND), preset)
             except EngineGoneError:
                 raise
             except EngineLostError:
-                log.warning("the engine was lost at a window of a clip; it is asked for again")
-        return await self._service.scheduler.generate(request, BACKGROUND, preset)
+                log.warning("the engine was lost at a window of a clip; the window is requested again")
+        return await self._service.scheduler.generate(WindowJob(request, BACKGROUND), preset)
 
-    async def _encode(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._service.encoders, work, *arguments)
+    async def _run_in_encoder(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._service.encoders, function, *arguments)
 
 
 M = TypeVar("M", bound=AbstractContextManager[object])
 
 
 @asynccontextmanager
-async def _entered(manager: M, run: Callable[..., Awaitable[object]]) -> AsyncIterator[M]:
-    """A context manager whose ends block, entered and left in another thread."""
+async def _entered_in_thread(manager: M, run: Callable[..., Awaitable[object]]) -> AsyncIterator[M]:
+    """Enter and leave a blocking context manager in another thread."""
     await run(manager.__enter__)
     try:
         yield manager
@@ -149,17 +155,17 @@ async def _entered(manager: M, run: Callable[..., Awaitable[object]]) -> AsyncIt
     await run(manager.__exit__, None, None, None)
 
 
-def _tell(outcome: str, clip: Clip, began: float) -> None:
-    seconds = round(time.monotonic() - began, 1)
-    log_event(log, "clip ended", outcome=outcome, seconds=seconds, frames=clip.order.frames)
+def _log_outcome(outcome: str, clip: Clip, started: float) -> None:
+    seconds = round(time.monotonic() - started, 1)
+    log_event(log, "clip ended", outcome=outcome, seconds=seconds, frames=clip.spec.frames)
 
 
-def full(error: BaseException | None) -> bool:
-    """Whether the disk was full; FFmpeg's errors have the number too."""
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error means that the disk is full; FFmpeg's errors carry the number, too."""
     return isinstance(error, StorageFullError) or getattr(error, "errno", None) == errno.ENOSPC
 
 
-def _failure(error: Exception) -> Failure:
+def _failure_of(error: Exception) -> Failure:
     match error:
         case EngineError():
             return Failure("avatar_unusable", str(error))
@@ -169,7 +175,7 @@ def _failure(error: Exception) -> Failure:
             return Failure("internal", "the server made a mistake with this clip; post it again")
 
 
-def _video(path: Path) -> Video:
+def _describe_video(path: Path) -> Video:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Video(path.stat().st_size, digest[:32])

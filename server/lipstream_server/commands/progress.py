@@ -1,4 +1,4 @@
-"""How far a video is: a bar on a terminal, a plain line every few seconds anywhere else."""
+"""Progress of a video: a bar on a terminal, a plain line every few seconds anywhere else."""
 
 import sys
 import time
@@ -14,9 +14,9 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 class Pace:
-    """Frames done of a total, the frames a second since the start, and what is left at that speed.
+    """Frames done of a total, the throughput since the start, and the time left at that throughput.
 
-    The clock is a function that returns seconds, so that a test can turn it.
+    clock: returns seconds.
     """
 
     def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,7 +30,7 @@ class Pace:
 
     @property
     def frames_per_second(self) -> float:
-        """Mean over the whole run; 0 before any time has passed."""
+        """Mean throughput of the whole run; 0 before any time has passed."""
         elapsed = self._clock() - self._start
         return self.done / elapsed if elapsed > 0 else 0.0
 
@@ -47,9 +47,9 @@ def progress(
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Callable[[int], None]]:
-    """Show how many of `total` frames are done; yields the function to call with every number of new frames.
+    """Show how many of `total` frames are done; yields the function to call with the number of new frames.
 
-    stream: where to show it, stderr by default, so that what a command prints can be piped.
+    stream: output, stderr by default, so that what a command prints can be piped.
     """
     stream = stream or sys.stderr
     pace = Pace(total, clock)

@@ -1,1 +1,1 @@
-"""Settings: their definitions, sources and effective values."""
+"""Settings: their definitions, their sources and how they are shown. Imports nothing else of the server."""

@@ -1,101 +1,111 @@
-"""What the server knows of a model: numpy in, numpy out. `engines.stub_engine` and `engines.model_engine` provide it."""
+"""Values and errors of the engine interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-Frames = NDArray[np.uint8]
-"""RGB (F, H, W, 3)."""
-Picture = NDArray[np.uint8]
-"""RGB (H, W, 3)."""
-Samples = NDArray[np.float32]
-HEARING_RATE = 16_000
-"""Samples a second of the mono audio that engines hear."""
+from ..media.arrays import Frames, Samples
 
 
 class EngineError(ValueError):
-    """The engine cannot do what it was asked for; its message may be shown to a client."""
+    """The engine refuses a request; the message may be shown to a client."""
 
 
 class UnknownAvatarError(EngineError):
-    pass
+    """No avatar of that name is registered."""
 
 
 class BundledAvatarError(EngineError):
-    """It came with the server and stays."""
+    """A bundled avatar cannot be removed."""
 
 
 class AvatarInUseError(EngineError):
-    """It cannot be removed now."""
+    """An avatar cannot be removed while it is in use."""
 
 
 class UnknownPresetError(EngineError):
-    pass
+    """The engine has no preset of that name."""
 
 
 class OutOfMemoryError(RuntimeError):
-    """The device has no room for this; a smaller batch may fit."""
+    """The device has no memory for this batch; a smaller one may fit."""
 
 
 class EngineLostError(RuntimeError):
-    """The engine's process ended or hung at this, and is there again; the streams can go on."""
+    """The engine's process died or hung during a call and has been restarted; its streams can go on."""
 
 
 class EngineGoneError(EngineLostError):
-    """The engine's process was lost too often, or has been closed: there is no engine any more."""
+    """The engine is closed, or its process died too often to be restarted again."""
 
 
 PortraitCode = Literal[
-    "picture_empty",
-    "not_a_picture",
-    "picture_too_large",
-    "picture_damaged",
-    "picture_colour",
+    "image_empty",
+    "not_an_image",
+    "image_too_large",
+    "image_damaged",
+    "image_colour",
     "no_face",
     "face_too_small",
-    "picture_unusable",
+    "image_unusable",
 ]
 
 
 class PortraitError(EngineError):
-    """A picture that cannot become an avatar. code: the rule that it breaks, for programs; the message is for people."""
+    """An image cannot become an avatar.
+
+    Attributes:
+        code: The rule that the image breaks, for programs; the message is for people.
+    """
 
     def __init__(self, code: PortraitCode, text: str) -> None:
         super().__init__(text)
         self.code = code
 
     def __reduce__(self) -> tuple[type[PortraitError], tuple[PortraitCode, str]]:
-        return PortraitError, (self.code, str(self))  # an exception is pickled without its code otherwise
-
-
-class Stream(Protocol):
-    """What one talking head remembers: a value, opaque to the server."""
-
-    @property
-    def batch_key(self) -> Hashable:
-        """Streams of equal keys may be generated in one batch."""
+        return PortraitError, (self.code, str(self))  # by default an exception is pickled without its code
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """A stream at its beginning, and a few frames (N, H, W, 3), N >= 1, of the face that says nothing, to be shown to and fro."""
+class Stream:
+    """The state of one talking head between two windows: an immutable value, opaque to the server.
+
+    Attributes:
+        avatar: Name of the avatar that is animated.
+        preset: Name of the preset that windows are sampled by.
+        batch_key: Streams with equal keys may share a batch.
+    """
+
+    avatar: str
+    preset: str
+    batch_key: Hashable
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedStream:
+    """A new stream with its idle animation.
+
+    Attributes:
+        stream: The stream before its first window.
+        idle: Frames (N, H, W, 3), N >= 1, of the silent face, to be played forwards and backwards.
+    """
 
     stream: Stream
     idle: Frames
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
-    """Frames `start` to `start + frames` of an utterance.
+class WindowRequest:
+    """Request for frames `start` to `start + frames` of an utterance.
 
-    samples: mono at 16 kHz, those that follow what earlier requests of the utterance brought; ended: they are its last, and
-    silence follows. `start` is never smaller than where the request before it ended; it is larger where frames came too late
-    to be shown and are skipped.
+    Attributes:
+        stream: The stream that the previous window of the utterance returned.
+        samples: Mono audio (n,) at ENGINE_SAMPLE_RATE that follows the samples of earlier requests.
+        start: First frame; never before the end of the previous request, and beyond it where frames are skipped.
+        frames: Number of frames.
+        ended: Whether the samples are the last of the utterance; silence follows them.
     """
 
     stream: Stream
@@ -106,26 +116,38 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Work:
-    """Seconds that a window took: hearing (audio features), denoising, decoding."""
+class StageTimings:
+    """Seconds that the stages of a batch took."""
 
-    hearing: float = 0.0
+    audio_encoding: float = 0.0
     denoising: float = 0.0
     decoding: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """The stream afterwards, and its frames. work: of the batch that the window was in."""
+class WindowResult:
+    """Result of one window.
+
+    Attributes:
+        stream: The stream after the window.
+        frames: Frames (F, H, W, 3).
+        timings: Stage timings of the batch that the window was in.
+    """
 
     stream: Stream
     frames: Frames
-    work: Work = field(default_factory=Work)
+    timings: StageTimings = field(default_factory=StageTimings)
 
 
 @dataclass(frozen=True)
 class DeviceState:
-    """name: cpu, cuda:0 ... memory: bytes of it that the engine holds; memory_limit: that it has; None where nobody counts them."""
+    """The device and its memory.
+
+    Attributes:
+        name: `cpu`, `cuda:0` ...
+        memory: Bytes that the engine holds; None where the device does not count them.
+        memory_limit: Bytes that the device has; None where it does not tell.
+    """
 
     name: str
     memory: int | None = None
@@ -133,97 +155,13 @@ class DeviceState:
 
 
 @dataclass(frozen=True)
-class Health:
-    """restarting: calls take as long as it takes to bring the engine back; lost: it does not come back. restarts: until now."""
+class EngineHealth:
+    """EngineHealth of an engine.
+
+    Attributes:
+        state: `restarting`: calls block until the engine is back; `lost`: it does not come back.
+        restarts: Number of restarts so far.
+    """
 
     state: Literal["running", "restarting", "lost"] = "running"
     restarts: int = 0
-
-
-RUNNING = Health()
-
-
-class Engine(Protocol):
-    """A model on its device. Not thread-safe, but for `read_picture`, `health`, `patience` and `close`: one thread calls it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels, both even."""
-
-    @property
-    def fps(self) -> int: ...
-    @property
-    def avatars(self) -> Sequence[str]:
-        """Names of those that came with it, the default first."""
-
-    @property
-    def presets(self) -> Sequence[str]:
-        """Names, the default first."""
-
-    def read_picture(self, data: bytes) -> Picture:
-        """A picture file, judged by its content alone. Any thread may call it. Raises PortraitError."""
-
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
-        """Make an avatar under a name that is not taken; returns what its owner should know. Raises PortraitError."""
-
-    def forget(self, avatar: str) -> None:
-        """Drop an avatar that was registered, if it is there; its open streams live on."""
-
-    def preview(self, avatar: str) -> Picture:
-        """The portrait as the model sees it, framed. Raises UnknownAvatarError."""
-
-    def open(self, avatar: str, preset: str) -> Opened:
-        """Raises UnknownAvatarError, UnknownPresetError."""
-
-    def begin(self, avatar: str, preset: str, seed: int) -> Stream:
-        """As `open`, without what is shown in silence; the same seed gives the same frames."""
-
-    def samples_needed(self, frames: int) -> int:
-        """How much audio, from an utterance's first sample on, its first `frames` frames need; grows with `frames`."""
-
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
-        """One window of each stream, all of one batch key and one number of frames, in one batch.
-
-        Raises OutOfMemoryError, EngineLostError; the streams are what they were.
-        """
-
-    def device_state(self) -> DeviceState: ...
-
-    def look_back(self, streams: Sequence[Stream]) -> None:
-        """Compute now what the next windows of these streams need and what no sound has a part in; it changes no frame."""
-
-    @property
-    def health(self) -> Health:
-        """At once, whatever the engine does. An engine that shares the server's process is running while that is."""
-
-    @property
-    def patience(self) -> float:
-        """Seconds after which the call under way is ended, at once like `health`; 0 where none is, or nothing would end it."""
-
-    def check(self) -> None:
-        """See that the engine answers, and bring it back if not: called now and then. Raises EngineLostError."""
-
-    def close(self) -> None:
-        """Let go of the device; a call under way may end in EngineGoneError."""
-
-
-class Restorable(Engine, Protocol):
-    """An engine that another one, made alike in another process, can replace: what it knows can be kept as bytes, and brought back
-    gives the same frames. Only what was kept by such an engine may be restored: it is unpickled.
-    """
-
-    @property
-    def picture_reader(self) -> Callable[[bytes], Picture]:
-        """`read_picture` without the engine: it can be pickled, and run where there is no model."""
-
-    def keep_avatar(self, avatar: str) -> bytes:
-        """An avatar that was opened or registered."""
-
-    def restore_avatar(self, avatar: str, kept: bytes) -> None: ...
-
-    def keep(self, stream: Stream) -> bytes: ...
-
-    def restore(self, avatar: str, preset: str, kept: bytes) -> Stream:
-        """Raises UnknownAvatarError, UnknownPresetError."""

@@ -1,189 +1,130 @@
-"""The real engine behind the server's seam: the composition root of the service.
-
-The models room is imported inside functions, so that the server itself never loads torch.
-"""
+"""The engine that runs a model of lipstream_models, which is imported inside functions: the server itself never loads torch."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..media.arrays import Frames, RgbImage
 from .base import (
-    RUNNING,
     DeviceState,
-    Made,
-    Opened,
+    OpenedStream,
     OutOfMemoryError,
-    Picture,
-    Request,
+    StageTimings,
     Stream,
     UnknownAvatarError,
     UnknownPresetError,
-    Work,
+    WindowRequest,
+    WindowResult,
 )
-from .model_images import portrait_error, read_picture
+from .interface import InProcessEngine
+from .model_audio import CONTEXT_FRAMES, drop_used, encode_request, window_features
+from .model_images import decode_image, portrait_error
+from .model_settings import ModelSettings
+from .model_stream import ModelStream, new_stream, own_stream
 
 if TYPE_CHECKING:
     from lipstream_models.audio import LiveEncoder
-    from lipstream_models.audio.sliding import SlidingState
-    from lipstream_models.engine import Avatar, Engine, Sampling
-    from lipstream_models.engine import Stream as Talking
     from lipstream_models.model import Model
     from lipstream_models.networks.conditions import SessionConditions
+    from lipstream_models.pipeline import EncodedPortrait, PipelineState, Sampling
     from lipstream_models.portrait import FaceLandmarker, Portrait
 
-Rows = NDArray[np.float32]
 DEFAULT_AVATAR = "amara"
 DEFAULT_PRESET = "realtime"
 MODULES = (
     "lipstream_models.bundled",
-    "lipstream_models.engine",
+    "lipstream_models.pipeline",
     "lipstream_models.checkpoints.hallo",
     "lipstream_models.device.out_of_memory",
     "lipstream_models.portrait",
     "lipstream_models.device.allocator",
     "lipstream_models.device.timer",
 )
-"""What a process that makes engines imports beforehand, by name: here nothing is loaded for it."""
-_CONTEXT = 2  # frames of audio on either side that a frame is made from
+"""Modules that an engine's process imports before its first start, by name: importing this module loads none of them."""
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """steps, guidance: None for the model's own. plan: a plan's JSON file, which then is the default preset.
-
-    idle_windows: windows of silence that are shown while nobody speaks.
-    """
-
-    model: Path | None = None
-    device: str = "cpu"
-    plan: Path | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int = 0
-    idle_windows: int = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Hearing:
-    """What an utterance has been heard of. heard: samples; rows: audio features from row number `first` on."""
-
-    state: SlidingState
-    heard: int
-    rows: Rows
-    first: int
-
-
-@dataclass(frozen=True, eq=False)
-class ModelStream:
-    """hearing: None before the first window of an utterance."""
-
-    talking: Talking
-    batch_key: Hashable
-    hearing: Hearing | None = None
-
-
-class ModelEngine:
-    """The bundled portraits are registered when they are first asked for, others by `register`."""
-
-    health = RUNNING
-    patience = 0.0
+class ModelEngine(InProcessEngine):
+    """A `RestorableEngine` around a pipeline. Bundled portraits are registered when they are first used."""
 
     def __init__(self, model: Model, settings: ModelSettings) -> None:
         from lipstream_models.bundled import avatar_names
-        from lipstream_models.engine import Engine, Sampling
+        from lipstream_models.pipeline import Sampling, TalkingHeadPipeline
 
-        self._engine: Engine = Engine(model)
+        self._pipeline = TalkingHeadPipeline(model)
         self.name = model.name
         self.size = (model.size, model.size)
         self.fps = model.fps
-        self.avatars: Sequence[str] = _first(DEFAULT_AVATAR, avatar_names())
-        self._own: dict[str, str] = {}
+        self.avatars: Sequence[str] = _put_first(DEFAULT_AVATAR, avatar_names())
+        self._plans: dict[str, str] = {}
         if settings.plan is not None:
-            self._own[Sampling.of(model, str(settings.plan)).preset] = str(settings.plan)
-        named = _first(DEFAULT_PRESET, self._engine.presets)
-        self.presets: Sequence[str] = (*self._own, *(name for name in named if name not in self._own))
+            self._plans[Sampling.of(model, str(settings.plan)).preset] = str(settings.plan)
+        presets = _put_first(DEFAULT_PRESET, self._pipeline.presets)
+        self.presets: Sequence[str] = (*self._plans, *(name for name in presets if name not in self._plans))
         self._settings = settings
-        self._ears: LiveEncoder = model.audio.live()
-        self._registered: dict[str, Avatar] = {}
-        self._sessions: WeakValueDictionary[tuple[Avatar, str, int], SessionConditions] = (
+        self._audio_encoder: LiveEncoder = model.audio.live()
+        self._portraits: dict[str, EncodedPortrait] = {}
+        # Conditions of restored streams: those of one avatar, preset and seed share them.
+        self._conditions: WeakValueDictionary[tuple[EncodedPortrait, str, int], SessionConditions] = (
             WeakValueDictionary()
         )
+        # States with the motion features of their next window, for as long as somebody holds the state.
+        self._prefetched: WeakKeyDictionary[PipelineState, PipelineState] = WeakKeyDictionary()
         self._landmarker: FaceLandmarker | None = None
 
-    def open(self, avatar: str, preset: str) -> Opened:
-        stream = self.begin(avatar, preset, self._settings.seed)
-        return Opened(stream, self._idle(stream))
-
-    def begin(self, avatar: str, preset: str, seed: int) -> ModelStream:
-        known, sampling = self._find(avatar), self._sampling(preset, seed)
-        return _model_stream(self._engine.open(known, sampling))
-
-    def keep(self, stream: Stream) -> bytes:
-        """Its noise, its last frames as latents, and what it has heard; all else follows from avatar and preset."""
-        own = _stream(stream)
-        talking = own.talking
-        motion = talking.motion.float().cpu().numpy()  # any precision fits into float32
-        return pickle.dumps((talking.sampling.seed, motion, talking.windows, own.hearing))
-
-    def restore(self, avatar: str, preset: str, kept: bytes) -> ModelStream:
-        seed, motion, windows, hearing = pickle.loads(kept)  # noqa: S301  # what `keep` made
-        known, sampling = self._find(avatar), self._sampling(preset, seed)
-        key = (known, preset, seed)
-        talking = self._engine.resume(known, sampling, motion, windows, self._sessions.get(key))
-        self._sessions[key] = talking.session
-        return replace(_model_stream(talking), hearing=hearing)
-
-    def keep_avatar(self, avatar: str) -> bytes:
-        """The portrait as it was framed and looked at, a few hundred kilobytes."""
-        return pickle.dumps(self._find(avatar).portrait)
-
-    def restore_avatar(self, avatar: str, kept: bytes) -> None:
-        self._registered[avatar] = self._engine.register(pickle.loads(kept))  # noqa: S301  # what `keep_avatar` made
-
     @property
-    def picture_reader(self) -> Callable[[bytes], Picture]:
-        return partial(read_picture, limits=self._engine.model.portrait.limits)
+    def image_decoder(self) -> Callable[[bytes], RgbImage]:
+        """`decode_image` with the limits of the model."""
+        return partial(decode_image, limits=self._pipeline.model.portrait.limits)
 
-    def read_picture(self, data: bytes) -> Picture:
-        return self.picture_reader(data)
+    def decode_image(self, data: bytes) -> RgbImage:
+        """Decode an image file to (H, W, 3). Raises PortraitError."""
+        return self.image_decoder(data)
 
-    def check(self) -> None:
-        """It shares the server's process."""
+    def samples_needed(self, frames: int) -> int:
+        """Return how many samples the first `frames` frames of an utterance need."""
+        return self._audio_encoder.grid.samples_for(frames + CONTEXT_FRAMES)
 
-    def close(self) -> None:
-        """The device is let go with the process."""
-
-    def register(self, avatar: str, picture: Picture) -> Sequence[str]:
+    def register(self, avatar: str, image: RgbImage) -> Sequence[str]:
+        """Register an avatar from an image (H, W, 3); return the notes on its portrait. Raises PortraitError."""
         from lipstream_models.portrait import PictureError
 
         try:
-            portrait = self._prepare(picture)
+            portrait = self._prepare(image)
         except PictureError as error:
             raise portrait_error(error) from error
-        self._registered[avatar] = self._engine.register(portrait)
+        self._portraits[avatar] = self._pipeline.encode_portrait(portrait)
         return portrait.notes
 
-    def forget(self, avatar: str) -> None:
-        self._registered.pop(avatar, None)
+    def unregister(self, avatar: str) -> None:
+        """Drop the encoded portrait of an avatar."""
+        self._portraits.pop(avatar, None)
 
-    def preview(self, avatar: str) -> Picture:
-        known = self._registered.get(avatar)
-        # Framing a portrait costs milliseconds, registering it much more, and may never be needed.
-        return self._bundled(avatar).image if known is None else known.portrait.image
+    def preview(self, avatar: str) -> RgbImage:
+        """Return the framed portrait (H, W, 3)."""
+        encoded = self._portraits.get(avatar)
+        # Framing a portrait takes milliseconds; encoding it takes much longer and may never be needed.
+        return self._bundled_portrait(avatar).image if encoded is None else encoded.portrait.image
 
-    def samples_needed(self, frames: int) -> int:
-        return self._ears.grid.samples_for(frames + _CONTEXT)
+    def open(self, avatar: str, preset: str) -> OpenedStream:
+        """Create a stream with the configured seed and render its idle animation."""
+        stream = self.create_stream(avatar, preset, self._settings.seed)
+        return OpenedStream(stream, self._idle_frames(stream))
 
-    def generate(self, requests: Sequence[Request]) -> list[Made]:
+    def create_stream(self, avatar: str, preset: str, seed: int) -> ModelStream:
+        """Create a stream whose noise has this seed."""
+        portrait, sampling = self._portrait(avatar), self._sampling(preset, seed)
+        return new_stream(avatar, preset, self._pipeline.initial_state(portrait, sampling))
+
+    def generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
+        """Generate one window of each stream in one batch. Raises OutOfMemoryError."""
         from lipstream_models.device.out_of_memory import is_out_of_memory
 
         try:
@@ -195,94 +136,116 @@ class ModelEngine:
                 f"no room for {len(requests)} windows of {requests[0].frames} frames: {error}"
             ) from error
 
-    def look_back(self, streams: Sequence[Stream]) -> None:
+    def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
+        """Compute the motion features of the next windows of these streams."""
         for stream in streams:
-            self._engine.look_back(_stream(stream).talking)
-
-    def _generate(self, requests: Sequence[Request]) -> list[Made]:
-        from lipstream_models.device.timer import Stopwatch
-
-        watch = Stopwatch(self._engine.model.device)
-        heard = [self._hear(request) for request in requests]
-        streams = [_own(request).talking for request in requests]
-        windows = [
-            _window(hearing, request.start, request.frames)
-            for hearing, request in zip(heard, requests, strict=True)
-        ]
-        watch.mark("hearing")
-        made = self._engine.generate(list(zip(streams, windows, strict=True)), watch)
-        took = watch.seconds()
-        work = Work(took["hearing"], took["preparing"] + took["denoising"], took["decoding"])
-        return [
-            Made(replace(_own(request), talking=talking, hearing=_forget(hearing, request)), frames, work)
-            for request, hearing, (talking, frames) in zip(requests, heard, made, strict=True)
-        ]
+            state = own_stream(stream).state
+            self._prefetched[state] = self._pipeline.prefetch_motion_features(state)
 
     def device_state(self) -> DeviceState:
+        """Return the torch device and its memory."""
         from lipstream_models.device.allocator import device_memory
 
-        device = self._engine.model.device
-        held, there = device_memory(device)
-        return DeviceState(str(device), held, there)
+        device = self._pipeline.model.device
+        return DeviceState(str(device), *device_memory(device))
 
-    def _hear(self, request: Request) -> Hearing:
-        """The audio features up to the end of the window; where the utterance has ended, silence follows it."""
-        hearing = _own(request).hearing
-        stream = self._ears.stream()
-        if hearing is not None:
-            stream.state = hearing.state
-        heard = (hearing.heard if hearing else 0) + len(request.samples)
-        missing = self.samples_needed(request.start + request.frames) - heard
-        if missing > 0 and not request.ended:
-            raise ValueError(f"{missing} samples are missing for a window of an utterance that has not ended")
-        rows = stream.push(np.pad(request.samples, (0, max(0, missing))))
-        if hearing is not None:
-            rows = np.concatenate([hearing.rows, rows])
-        return Hearing(stream.state, heard + max(0, missing), rows, hearing.first if hearing else 0)
+    def snapshot_avatar(self, avatar: str) -> bytes:
+        """Serialise the framed portrait and its landmarks: a few hundred kilobytes."""
+        return pickle.dumps(self._portrait(avatar).portrait)
 
-    def _idle(self, stream: ModelStream) -> NDArray[np.uint8]:
-        """What the face does in silence."""
-        length = self._engine.model.defaults.window
-        shown = []
-        now = stream
+    def restore_avatar(self, avatar: str, snapshot: bytes) -> None:
+        """Encode the portrait of a snapshot."""
+        portrait = pickle.loads(snapshot)  # noqa: S301  # written by `snapshot_avatar`
+        self._portraits[avatar] = self._pipeline.encode_portrait(portrait)
+
+    def snapshot_stream(self, stream: Stream) -> bytes:
+        """Serialise the seed, the motion frames as latents, and the encoded audio; avatar and preset imply the rest."""
+        own = own_stream(stream)
+        motion = own.state.motion.float().cpu().numpy()  # any precision fits into float32
+        seed, windows = own.state.sampling.seed, own.state.windows
+        return pickle.dumps((own.avatar, own.preset, seed, motion, windows, own.audio))
+
+    def restore_stream(self, snapshot: bytes) -> ModelStream:
+        """Return the stream of a snapshot."""
+        avatar, preset, seed, motion, windows, audio = pickle.loads(snapshot)  # noqa: S301  # written by `snapshot_stream`
+        portrait, sampling = self._portrait(avatar), self._sampling(preset, seed)
+        key = (portrait, preset, seed)
+        state = self._pipeline.restore_state(portrait, sampling, motion, windows, self._conditions.get(key))
+        self._conditions[key] = state.session
+        return replace(new_stream(avatar, preset, state), audio=audio)
+
+    def _generate(self, requests: Sequence[WindowRequest]) -> list[WindowResult]:
+        from lipstream_models.device.timer import Stopwatch
+
+        watch = Stopwatch(self._pipeline.model.device)
+        streams = [own_stream(request.stream) for request in requests]
+        audio = [
+            encode_request(
+                self._audio_encoder,
+                stream.audio,
+                request,
+                self.samples_needed(request.start + request.frames),
+            )
+            for stream, request in zip(streams, requests, strict=True)
+        ]
+        windows = [
+            window_features(encoded, request) for encoded, request in zip(audio, requests, strict=True)
+        ]
+        watch.mark("audio_encoding")
+        states = [self._prefetched.get(stream.state, stream.state) for stream in streams]
+        results = self._pipeline.generate_windows(list(zip(states, windows, strict=True)), watch)
+        took = watch.seconds()
+        timings = StageTimings(
+            took["audio_encoding"], took["preparing"] + took["denoising"], took["decoding"]
+        )
+        return [
+            WindowResult(replace(stream, state=state, audio=drop_used(encoded, request)), frames, timings)
+            for stream, request, encoded, (state, frames) in zip(
+                streams, requests, audio, results, strict=True
+            )
+        ]
+
+    def _idle_frames(self, stream: ModelStream) -> Frames:
+        """Render what the face does in silence, frames (N, H, W, 3)."""
+        length = self._pipeline.model.defaults.window
+        silence = np.zeros(0, np.float32)
+        rendered = []
+        current: Stream = stream
         for window in range(self._settings.idle_windows):
-            start = window * length
-            silence = np.zeros(0, np.float32)
-            made = self.generate([Request(now, silence, start, length, True)])[0]
-            now = _stream(made.stream)
-            shown.append(made.frames)
-        return np.concatenate(shown)
+            result = self.generate([WindowRequest(current, silence, window * length, length, True)])[0]
+            current = result.stream
+            rendered.append(result.frames)
+        return np.concatenate(rendered)
 
     def _sampling(self, preset: str, seed: int) -> Sampling:
-        from lipstream_models.engine import Sampling
+        from lipstream_models.pipeline import Sampling
 
         if preset not in self.presets:
             raise UnknownPresetError(f"there is no preset {preset!r}, only {', '.join(self.presets)}")
-        settings = self._settings
-        chosen = self._own.get(preset, preset)
-        return Sampling.of(self._engine.model, chosen, settings.steps, settings.guidance, seed)
+        steps, guidance = self._settings.steps, self._settings.guidance
+        return Sampling.of(self._pipeline.model, self._plans.get(preset, preset), steps, guidance, seed)
 
-    def _find(self, name: str) -> Avatar:
-        if name not in self._registered:
-            self._registered[name] = self._engine.register(self._bundled(name))
-        return self._registered[name]
+    def _portrait(self, avatar: str) -> EncodedPortrait:
+        if avatar not in self._portraits:
+            self._portraits[avatar] = self._pipeline.encode_portrait(self._bundled_portrait(avatar))
+        return self._portraits[avatar]
 
-    def _bundled(self, name: str) -> Portrait:
+    def _bundled_portrait(self, avatar: str) -> Portrait:
         from lipstream_models.bundled import avatar_path
 
-        if name not in self.avatars:
-            raise UnknownAvatarError(f"there is no avatar {name!r}, only {', '.join(self.avatars)}")
-        return self._prepare(avatar_path(name))
+        if avatar not in self.avatars:
+            raise UnknownAvatarError(f"there is no avatar {avatar!r}, only {', '.join(self.avatars)}")
+        return self._prepare(avatar_path(avatar))
 
-    def _prepare(self, source: Path | Picture) -> Portrait:
+    def _prepare(self, source: Path | RgbImage) -> Portrait:
         from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 
         self._landmarker = self._landmarker or FaceLandmarker()
-        return prepare_portrait(source, self._landmarker, self._engine.model.portrait)
+        return prepare_portrait(source, self._landmarker, self._pipeline.model.portrait)
 
 
 def load_engine(settings: ModelSettings) -> ModelEngine:
-    """The bundled model, or that of a directory of Hallo weights. Raises LipstreamError."""
+    """Load the bundled model, or that of a directory of Hallo weights. Raises LipstreamError."""
     from lipstream_models.bundled import load_bundled
     from lipstream_models.checkpoints.hallo import load_hallo
     from lipstream_models.device.allocator import keep_freed_memory
@@ -293,34 +256,6 @@ def load_engine(settings: ModelSettings) -> ModelEngine:
     return ModelEngine(load_hallo(settings.model, settings.device), settings)
 
 
-def _model_stream(talking: Talking) -> ModelStream:
-    sampling = talking.sampling
-    return ModelStream(talking, (sampling.preset, sampling.steps, sampling.guidance))
-
-
-def _window(hearing: Hearing, start: int, frames: int) -> Rows:
-    """(frames, 5, blocks, channels): each frame with two neighbours on either side; the first stands in for those before it."""
-    index = start + np.arange(frames)[:, None] + np.arange(-_CONTEXT, _CONTEXT + 1)
-    window: Rows = hearing.rows[np.maximum(index, 0) - hearing.first]
-    return window
-
-
-def _forget(hearing: Hearing, request: Request) -> Hearing:
-    """Only what the next window can need is kept."""
-    keep = max(hearing.first, request.start + request.frames - _CONTEXT)
-    return replace(hearing, rows=hearing.rows[keep - hearing.first :].copy(), first=keep)
-
-
-def _own(request: Request) -> ModelStream:
-    return _stream(request.stream)
-
-
-def _stream(stream: object) -> ModelStream:
-    if not isinstance(stream, ModelStream):
-        raise TypeError(f"expected a stream of this engine, got {type(stream).__name__}")
-    return stream
-
-
-def _first(name: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The names, this one before the others if it is among them."""
+def _put_first(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, with this one moved to the front if it is among them."""
     return tuple(sorted(names, key=lambda each: each != name))

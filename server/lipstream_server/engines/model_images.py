@@ -1,6 +1,6 @@
-"""Picture files, read and refused as the models room does it, without a network: the server's process can do it too.
+"""Image files decoded by the rules of lipstream_models, without a network, so that the server's process can do it too.
 
-The models room is imported inside a function.
+lipstream_models is imported inside a function, because the server never loads torch.
 """
 
 from __future__ import annotations
@@ -9,27 +9,28 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .base import Picture, PortraitCode, PortraitError
+from ..media.arrays import RgbImage
+from .base import PortraitCode, PortraitError
 
 if TYPE_CHECKING:
     from lipstream_models.portrait import ImageLimits, PictureError
 
 _PORTRAIT_CODES: Mapping[str, PortraitCode] = MappingProxyType(
     {
-        "PictureEmptyError": "picture_empty",
-        "NotAPictureError": "not_a_picture",
-        "PictureTooLargeError": "picture_too_large",
-        "PictureDamagedError": "picture_damaged",
-        "PictureColourError": "picture_colour",
+        "PictureEmptyError": "image_empty",
+        "NotAPictureError": "not_an_image",
+        "PictureTooLargeError": "image_too_large",
+        "PictureDamagedError": "image_damaged",
+        "PictureColourError": "image_colour",
         "NoFaceError": "no_face",
         "FaceTooSmallError": "face_too_small",
     }
 )
-"""By the name of the class, so that the models room is not loaded for it."""
+"""By class name, so that lipstream_models need not be imported for it."""
 
 
-def read_picture(data: bytes, limits: ImageLimits) -> Picture:
-    """Raises PortraitError."""
+def decode_image(data: bytes, limits: ImageLimits) -> RgbImage:
+    """Decode an image file to (H, W, 3). Raises PortraitError."""
     from lipstream_models.portrait import PictureError, load_portrait
 
     try:
@@ -39,5 +40,5 @@ def read_picture(data: bytes, limits: ImageLimits) -> Picture:
 
 
 def portrait_error(error: PictureError) -> PortraitError:
-    """What the seam calls it."""
-    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "picture_unusable"), str(error))
+    """Translate an error of lipstream_models into one of the engine interface."""
+    return PortraitError(_PORTRAIT_CODES.get(type(error).__name__, "image_unusable"), str(error))

@@ -1,1 +1,1 @@
-"""Pieces of HTTP under the routes: the listening server, limits, uploads, problem details."""
+"""HTTP below the routes: the server socket, limits, uploads and problem details."""

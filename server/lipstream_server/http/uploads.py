@@ -1,4 +1,4 @@
-"""Bodies of requests, streamed to files: few at once, in a bounded time, counted while they come, gone if anything fails."""
+"""Uploads: request bodies streamed to files, few at once, within a time and a size, removed where anything fails."""
 
 from __future__ import annotations
 
@@ -12,143 +12,168 @@ from pathlib import Path
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from ..busy import BusyError
 from ..config.settings import UploadSettings
+from ..errors import BusyError, RequestRefusedError
 from ..storage.data_directory import DataDirectory, StorageFullError
-from .multipart import FormReader, Part, too_large
-from .problem_details import Problem
+from .multipart import FormPart, FormReader, too_large
 
-_PIECE = 1 << 18
-_DRAIN_SECONDS = 1.0
-_MOST_DRAINED = 16 << 20
-_OVERHEAD = 1 << 14  # what boundaries and headers of a form may take
+_CHUNK_BYTES = 1 << 18
+_DISCARD_SECONDS = 1.0
+_MAX_DISCARDED_BYTES = 16 << 20
+_FORM_OVERHEAD_BYTES = 1 << 14  # boundary and headers of a part
 
 
 @dataclass
 class Form:
-    """fields: text by name. files: where the files lie until the request has been answered, unless they are moved away."""
+    """A received form.
+
+    Attributes:
+        fields: Texts by name.
+        files: Paths by name; they exist until the request has been answered, unless they are moved away.
+    """
 
     fields: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
 
 
 class Uploads:
-    def __init__(self, files: DataDirectory, settings: UploadSettings, retry_seconds: float) -> None:
-        self._files, self._settings, self._retry_seconds = files, settings, retry_seconds
-        self._under_way = 0
+    """Receives request bodies.
+
+    Args:
+        files: Data directory for the files.
+        settings: Limits of uploads.
+        retry_after_seconds: Seconds after which a refused client may try again.
+    """
+
+    def __init__(self, files: DataDirectory, settings: UploadSettings, retry_after_seconds: float) -> None:
+        self._files, self._settings, self._retry_seconds = files, settings, retry_after_seconds
+        self._in_progress = 0
 
     @asynccontextmanager
-    async def form(
-        self, request: Request, parts: Mapping[str, Part], raw: str | None = None
+    async def receive_form(
+        self, request: Request, parts: Mapping[str, FormPart], raw: str | None = None
     ) -> AsyncIterator[Form]:
-        """The parts of a multipart body. raw: the part that a body which is no form is.
+        """Receive a multipart body.
 
-        Raises Problem, BusyError, StorageFullError.
+        Args:
+            request: The request.
+            parts: Parts that the form may have, by name.
+            raw: Name of the part that a body of another type is taken for; None where it has to be a form.
+
+        Raises:
+            RequestRefusedError: The body is malformed, too large or too slow.
+            BusyError: Too many uploads are in progress.
+            StorageFullError: The disk is full.
         """
-        if self._under_way >= self._settings.most:
-            raise BusyError(f"{self._under_way} uploads are under way already", self._retry_seconds)
-        self._under_way += 1
+        if self._in_progress >= self._settings.max_concurrent:
+            raise BusyError(f"{self._in_progress} uploads are in progress already", self._retry_seconds)
+        self._in_progress += 1
         form = Form()
         try:
             try:
                 await self._receive(request, parts, raw, form)
-            except Problem:
-                await _drain(request)
+            except RequestRefusedError:
+                await _discard_rest(request)
                 raise
             yield form
         finally:
-            self._under_way -= 1
-            await asyncio.to_thread(_remove, list(form.files.values()))
+            self._in_progress -= 1
+            await asyncio.to_thread(_remove_files, list(form.files.values()))
 
     async def _receive(
-        self, request: Request, parts: Mapping[str, Part], raw: str | None, form: Form
+        self, request: Request, parts: Mapping[str, FormPart], raw: str | None, form: Form
     ) -> None:
         content_type = request.headers.get("content-type", "")
         is_form = raw is None or content_type.lower().startswith("multipart/")
-        alone = None if is_form else raw
-        pieces = _pieces(request, *_most(parts if alone is None else {alone: parts[alone]}))
-        await self._check_room(request)
+        raw_name = None if is_form else raw
+        chunks = _chunks(request, *_size_limit(parts if raw_name is None else {raw_name: parts[raw_name]}))
+        await self._check_free_space(request)
         try:
-            async with asyncio.timeout(self._settings.seconds):
-                if alone is None:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                if raw_name is None:
                     reader = FormReader(content_type, parts, self._files.temporary)
-                    await self._read_form(pieces, reader, form)
+                    await self._read_form(chunks, reader, form)
                 else:
-                    await self._read_raw(pieces, alone, form)
+                    await self._read_raw(chunks, raw_name, form)
         except TimeoutError:
-            detail = f"the body did not arrive within {self._settings.seconds:g} s"
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
+            detail = f"the body did not arrive within {self._settings.timeout_seconds:g} s"
+            raise RequestRefusedError(HTTPStatus.REQUEST_TIMEOUT, "too_slow", detail) from None
         except ClientDisconnect:
-            raise Problem(HTTPStatus.BAD_REQUEST, "cut_off", "the connection ended within the body") from None
+            detail = "the connection ended within the body"
+            raise RequestRefusedError(HTTPStatus.BAD_REQUEST, "cut_off", detail) from None
 
-    async def _read_form(self, pieces: AsyncIterator[bytes], reader: FormReader, form: Form) -> None:
-        form.fields, form.files = reader.fields, reader.files  # what fails midway is removed too
+    async def _read_form(self, chunks: AsyncIterator[bytes], reader: FormReader, form: Form) -> None:
+        form.fields, form.files = (
+            reader.fields,
+            reader.files,
+        )  # files of a form that fails midway are removed, too
         try:
-            async for piece in pieces:
-                await asyncio.to_thread(reader.write, piece)
+            async for chunk in chunks:
+                await asyncio.to_thread(reader.write, chunk)
             await asyncio.to_thread(reader.end)
         finally:
             reader.close()
 
-    async def _read_raw(self, pieces: AsyncIterator[bytes], name: str, form: Form) -> None:
+    async def _read_raw(self, chunks: AsyncIterator[bytes], name: str, form: Form) -> None:
         path = form.files[name] = self._files.temporary()
         with await asyncio.to_thread(path.open, "xb") as file:
-            async for piece in pieces:
-                await asyncio.to_thread(file.write, piece)
+            async for chunk in chunks:
+                await asyncio.to_thread(file.write, chunk)
 
-    async def _check_room(self, request: Request) -> None:
-        """What is announced to fill the disk is not read at all."""
-        length = _announced(request)
-        if await asyncio.to_thread(self._files.free) < self._settings.free_bytes + length:
+    async def _check_free_space(self, request: Request) -> None:
+        """Refuse a body, before it is read, whose announced length would fill the disk."""
+        length = _announced_length(request)
+        if await asyncio.to_thread(self._files.free_bytes) < self._settings.min_free_bytes + length:
             raise StorageFullError(
-                "the disk of the server is nearly full; nothing new is taken until there is room"
+                "the disk of the server is nearly full; nothing new is accepted until there is room"
             )
 
 
-def _most(parts: Mapping[str, Part]) -> tuple[int, Problem]:
-    """Bytes of a body with these parts, and what is said of a longer one."""
-    name = max(parts, key=lambda each: parts[each].most)
+def _size_limit(parts: Mapping[str, FormPart]) -> tuple[int, RequestRefusedError]:
+    """Return the largest size of a body with these parts, and the problem of a larger one."""
+    largest = max(parts, key=lambda name: parts[name].max_bytes)
+    problem = too_large(largest, parts[largest])
     if len(parts) == 1:
-        return parts[name].most, too_large(name, parts[name])
-    return sum(part.most + _OVERHEAD for part in parts.values()), too_large(name, parts[name])
+        return parts[largest].max_bytes, problem
+    return sum(part.max_bytes + _FORM_OVERHEAD_BYTES for part in parts.values()), problem
 
 
-def _announced(request: Request) -> int:
-    said = request.headers.get("content-length", "")
-    return int(said) if said.isascii() and said.isdecimal() else 0
+def _announced_length(request: Request) -> int:
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isascii() and value.isdecimal() else 0
 
 
-async def _pieces(request: Request, most: int, longer: Problem) -> AsyncIterator[bytes]:
-    """The body in larger pieces than the network's, since each costs a change of threads; counted as it comes."""
-    if _announced(request) > most:
-        raise longer
-    count = 0
-    waiting = bytearray()
-    async for piece in request.stream():
-        count += len(piece)
-        if count > most:
-            raise longer
-        waiting += piece
-        if len(waiting) >= _PIECE:
-            yield bytes(waiting)
-            waiting.clear()
-    if waiting:
-        yield bytes(waiting)
+async def _chunks(request: Request, max_bytes: int, problem: RequestRefusedError) -> AsyncIterator[bytes]:
+    """Yield the body in chunks larger than network reads, as each costs a thread switch; raise where it is too long."""
+    if _announced_length(request) > max_bytes:
+        raise problem
+    received = 0
+    chunk = bytearray()
+    async for data in request.stream():
+        received += len(data)
+        if received > max_bytes:
+            raise problem
+        chunk += data
+        if len(chunk) >= _CHUNK_BYTES:
+            yield bytes(chunk)
+            chunk.clear()
+    if chunk:
+        yield bytes(chunk)
 
 
-async def _drain(request: Request) -> None:
-    """Read a little of what is refused: a connection that is closed on unread bytes is reset, and the answer lost with it."""
-    left = _MOST_DRAINED
+async def _discard_rest(request: Request) -> None:
+    """Read a little more of a refused body: closing with unread bytes resets the connection and loses the answer."""
+    bytes_left = _MAX_DISCARDED_BYTES
     try:
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for piece in request.stream():
-                left -= len(piece)
-                if left < 0:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            async for data in request.stream():
+                bytes_left -= len(data)
+                if bytes_left < 0:
                     return
-    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: it was read to its end
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: the body was read to its end
         return
 
 
-def _remove(paths: list[Path]) -> None:
+def _remove_files(paths: list[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Pictures and sound to files and streams, and sound from them."""
+"""Video and audio: encoding to files and live streams, decoding of audio."""

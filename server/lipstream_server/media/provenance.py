@@ -1,14 +1,14 @@
-"""How a file says of itself that a machine made it.
+"""How a file declares that it was generated.
 
-Twice: in the plain tags that every player shows (title, comment, description), and as the IPTC digital
-source type in an XMP packet, which is what editors and platforms look for (IPTC Photo Metadata Standard;
-XMP Specification Part 3, "MPEG-4").
+Twice: in the plain tags that every player shows (title, comment, description), and as the IPTC digital source type in an XMP
+packet, which editors and platforms look for (IPTC Photo Metadata Standard; XMP Specification Part 3, "MPEG-4").
 """
 
-import struct
 import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from .containers.isobmff import uuid_box
 
 MADE_BY_AI: Mapping[str, str] = MappingProxyType(
     {
@@ -31,11 +31,10 @@ _PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def xmp_packet() -> bytes:
-    """For files that have a place for one, as JPEG has."""
+    """Return the XMP packet, for files that have a place for one, as JPEG has."""
     return _PACKET.encode()
 
 
 def xmp_box() -> bytes:
-    """An ISO base media `uuid` box with the XMP packet; it may follow the last box of any MP4 file."""
-    payload = XMP_UUID.bytes + xmp_packet()
-    return struct.pack(">I4s", 8 + len(payload), b"uuid") + payload
+    """Return the XMP packet in a `uuid` box, which may follow the last box of any MP4 file."""
+    return uuid_box(XMP_UUID, xmp_packet())

@@ -1,4 +1,4 @@
-"""How a server stops without cutting anyone off: it takes nobody new, and those who are there go on up to a limit."""
+"""Drain of a server that stops: no new sessions; running ones may go on up to a limit."""
 
 from __future__ import annotations
 
@@ -6,45 +6,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 DRAIN_SECONDS = 30.0
-_FAREWELL_SECONDS = 1.0
+_CLOSING_GRACE_S = 1.0
 
 
 class Drain:
-    """limit: seconds that sessions may go on. Times are seconds of one clock, given by the caller.
+    """State of the shutdown; times are seconds of one clock, given by the caller.
 
-    A signal handler may call `begin` and `hurry`: nothing here waits.
+    Signal handlers may call `start` and `expire`: no method blocks.
+
+    Args:
+        limit_seconds: Time for which sessions may go on.
     """
 
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-        self._ends: float | None = None
+    def __init__(self, limit_seconds: float) -> None:
+        self.limit_seconds = limit_seconds
+        self._ends_at: float | None = None
         self._sessions = 0
 
     @property
-    def begun(self) -> bool:
-        return self._ends is not None
+    def has_started(self) -> bool:
+        """Whether the server is stopping."""
+        return self._ends_at is not None
 
-    def begin(self, now: float) -> None:
-        if self._ends is None:
-            self._ends = now + self.limit
+    def start(self, now: float) -> None:
+        """Start the drain; a second call changes nothing."""
+        if self._ends_at is None:
+            self._ends_at = now + self.limit_seconds
 
-    def hurry(self, now: float) -> None:
-        """The limit is over."""
-        self._ends = now
+    def expire(self, now: float) -> None:
+        """End the time limit now."""
+        self._ends_at = now
 
-    def left(self, now: float) -> float:
-        """Seconds that a session may still go on; 0 where the limit is over."""
-        return float("inf") if self._ends is None else max(0.0, self._ends - now)
+    def seconds_left(self, now: float) -> float:
+        """Return the seconds for which sessions may go on: infinity before the drain, 0 after the limit."""
+        return float("inf") if self._ends_at is None else max(0.0, self._ends_at - now)
 
-    def done(self, now: float) -> bool:
-        """Whether there is nobody left to wait for: all have gone, or had the time to be sent away."""
-        if self._ends is None:
+    def is_done(self, now: float) -> bool:
+        """Return whether all sessions have ended, or have had the time to be closed after the limit."""
+        if self._ends_at is None:
             return False
-        return not self._sessions or now > self._ends + _FAREWELL_SECONDS
+        return not self._sessions or now > self._ends_at + _CLOSING_GRACE_S
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """While this lasts, somebody is waited for."""
+        """Hold the drain up while a session runs."""
         self._sessions += 1
         try:
             yield

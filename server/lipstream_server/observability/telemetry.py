@@ -1,4 +1,4 @@
-"""What everybody in a server who has something to tell, or must know that it is about to stop, is given."""
+"""Telemetry and shutdown state that the parts of a server share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """tracer: None where nothing is traced."""
+    """Metrics, shutdown state and tracer of one server; `tracer` is None where nothing is traced."""
 
     metrics: Metrics = field(default_factory=Metrics)
     drain: Drain = field(default_factory=lambda: Drain(DRAIN_SECONDS))

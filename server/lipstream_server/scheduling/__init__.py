@@ -1,1 +1,1 @@
-"""The loop that owns the device: batches of windows, background admission, capacity."""
+"""Scheduling of the device: batches of windows, background admission, window costs and capacity."""

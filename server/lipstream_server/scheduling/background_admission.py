@@ -1,4 +1,4 @@
-"""When a window of the background may be made, so that no session's window comes late for it."""
+"""Admission control for background (clip) windows: never start one that would delay a live window."""
 
 from __future__ import annotations
 
@@ -6,40 +6,48 @@ from collections import deque
 from statistics import median
 
 REQUEUE_GRACE_S = 0.05
-"""Seconds that a session takes to ask again, at most."""
-_REMEMBERED = 5
+"""Upper bound in seconds on the time between a window's result and the session's next request."""
+_COST_SAMPLES = 5
 
 
 class BackgroundAdmission:
-    """Times in seconds of time.monotonic. patience: after so many seconds without a window of the background one is made in any
-    case, so that clips get on beside a session that never pauses; it delays one window of that by its own length.
+    """Predicts when sessions need the device next; times are seconds of time.monotonic.
+
+    Args:
+        max_starvation_s: Time without a background window after which one is admitted in any case, so that clips make
+            progress beside a session that never pauses. It delays one live window by its own duration.
     """
 
-    def __init__(self, patience: float = 10.0) -> None:
-        self._patience = patience
-        self._expected: list[
-            float
-        ] = []  # when sessions' next windows are asked for, if at all, and have to be begun
-        self._costs: deque[float] = deque(maxlen=_REMEMBERED)
-        self._free_from = 0.0
-        self._last = 0.0
+    def __init__(self, max_starvation_s: float = 10.0) -> None:
+        self._max_starvation_s = max_starvation_s
+        self._latest_starts: list[float] = []  # at which the next windows of sessions must start
+        self._costs: deque[float] = deque(maxlen=_COST_SAMPLES)
+        self._grace_until = 0.0
+        self._last_background = 0.0
 
-    def session(self, now: float, deadline: float, seconds: float, cost: float) -> None:
-        """A session's window came now. deadline: of its first frame; seconds: that it lasts; cost: what one like it takes."""
-        self._free_from = now + REQUEUE_GRACE_S
-        self._expected = [begin for begin in self._expected if begin > now]
-        self._expected.append(deadline + seconds - cost)
+    def record_session_window(self, now: float, deadline: float, media_seconds: float, cost: float) -> None:
+        """Record that a session's window was generated.
 
-    def background(self, now: float, seconds: float) -> None:
-        """A window of the background was made, in so many seconds."""
-        self._costs.append(seconds)
-        self._last = now
+        Args:
+            now: Time of the result.
+            deadline: Time at which its first frame is due.
+            media_seconds: Duration of its media, after which the next window is due.
+            cost: Expected duration of generating the next window.
+        """
+        self._grace_until = now + REQUEUE_GRACE_S
+        self._latest_starts = [start for start in self._latest_starts if start > now]
+        self._latest_starts.append(deadline + media_seconds - cost)
 
-    def wait(self, now: float) -> float:
-        """Seconds for which the next one of the background has to wait, unless a session asks for something before; 0 for none."""
-        rest = max(0.0, self._free_from - now)
-        if rest or now - self._last > self._patience:
-            return rest
+    def record_background_window(self, now: float, duration: float) -> None:
+        """Record that a background window was generated."""
+        self._costs.append(duration)
+        self._last_background = now
+
+    def seconds_to_wait(self, now: float) -> float:
+        """Return how long the next background window must wait unless a session requests one before; 0 admits it."""
+        grace = max(0.0, self._grace_until - now)
+        if grace or now - self._last_background > self._max_starvation_s:
+            return grace
         cost = median(self._costs) if self._costs else 0.0
-        hindered = [begin for begin in self._expected if begin - cost < now < begin + REQUEUE_GRACE_S]
-        return max(hindered, default=now - REQUEUE_GRACE_S) + REQUEUE_GRACE_S - now
+        conflicts = [start for start in self._latest_starts if start - cost < now < start + REQUEUE_GRACE_S]
+        return max(conflicts, default=now - REQUEUE_GRACE_S) + REQUEUE_GRACE_S - now

@@ -1,4 +1,4 @@
-"""What a window costs when several sessions share a device, and so how many sessions there may be."""
+"""Capacity of a device: how long windows take when several sessions share it, and how many sessions it keeps in real time."""
 
 from __future__ import annotations
 
@@ -10,36 +10,41 @@ MAX_SESSIONS = 64
 
 @dataclass(frozen=True)
 class CapacityModel:
-    """one, two: seconds that a device takes for a window, and for two in a batch. most_batch: windows of a batch.
+    """Linear model of batch durations: a fixed cost for each batch and a marginal cost for each window.
 
-    A batch of n is taken to cost what it costs to begin one, and n times what another window adds.
+    Attributes:
+        single_seconds: Measured duration of a batch of one window.
+        pair_seconds: Measured duration of a batch of two windows.
+        max_batch: Largest batch.
     """
 
-    one: float
-    two: float
-    most_batch: int
+    single_seconds: float
+    pair_seconds: float
+    max_batch: int
 
-    def round(self, sessions: int) -> float:
-        """Seconds in which every one of so many sessions has had a window. Sessions are not in step: of several, each may find
-        the device at a batch that others are in, so there are two batches at least.
+    def cycle_time(self, sessions: int) -> float:
+        """Return the seconds in which each of `sessions` sessions gets one window.
+
+        Sessions are not in step: each may find the device busy with a batch of others, so several sessions take at least
+        two batches.
         """
         if sessions <= 1:
-            return self.one
-        batches = max(2, ceil(sessions / self.most_batch))
-        return batches * (self.one - self._each) + sessions * self._each
+            return self.single_seconds
+        batches = max(2, ceil(sessions / self.max_batch))
+        return batches * (self.single_seconds - self._marginal_seconds) + sessions * self._marginal_seconds
 
-    def slower(self, sessions: int) -> float:
-        """How many times as long as alone a session waits for a window, where there are so many."""
-        return self.round(sessions) / self.one if self.one > 0 else 1.0
+    def slowdown(self, sessions: int) -> float:
+        """Return the factor by which a session waits longer for a window than it would alone."""
+        return self.cycle_time(sessions) / self.single_seconds if self.single_seconds > 0 else 1.0
 
-    def most_sessions(self, budget: float) -> int:
-        """The most sessions whose round takes no more than `budget` seconds; at least one."""
-        return max(
-            (n for n in range(2, MAX_SESSIONS + 1) if self.round(n) <= budget),
-            default=1,
-        )
+    def max_sessions(self, budget_seconds: float) -> int:
+        """Return the most sessions whose cycle time is within the budget; at least one."""
+        fitting = (n for n in range(2, MAX_SESSIONS + 1) if self.cycle_time(n) <= budget_seconds)
+        return max(fitting, default=1)
 
     @property
-    def _each(self) -> float:
-        """A measurement may say that a second window costs nothing, or more than the first one."""
-        return min(self.one, max(self.two - self.one, self.one / 20))
+    def _marginal_seconds(self) -> float:
+        """Cost of one more window in a batch; bounded because a measurement may give none, or more than the first."""
+        return min(
+            self.single_seconds, max(self.pair_seconds - self.single_seconds, self.single_seconds / 20)
+        )

@@ -1,116 +1,74 @@
-"""Who is generated next: windows of several sessions in one batch, the earliest deadline first, in the device's one thread."""
+"""Scheduler of the device: batches windows of several sessions, earliest deadline first, in one device thread."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..engines.base import (
-    Engine,
-    EngineGoneError,
-    EngineLostError,
-    Made,
-    OutOfMemoryError,
-    Request,
-)
-from ..observability.metrics import BatchMeasurement, Kind, Metrics
+from ..engines.base import EngineGoneError, EngineLostError, OutOfMemoryError, WindowResult
+from ..engines.interface import SupervisedEngine
+from ..observability.metrics import BatchMeasurement, Metrics
 from .background_admission import BackgroundAdmission
+from .batches import BatchSizeLimit, QueuedWindow, WindowJob, select_batch
+from .window_costs import WindowCosts
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-BACKGROUND = math.inf
-"""The deadline of a window that nobody watches come: it is made alone, and only while no other window waits."""
-_REMEMBERED = 5  # measurements whose median is taken: what disturbed one window says nothing of the next
-
-
-@dataclass(frozen=True, eq=False)
-class Waiting:
-    """A window that somebody waits for. deadline: in seconds of time.monotonic. preset: for whoever counts windows. alone: it
-    shares no batch.
-    """
-
-    request: Request
-    deadline: float
-    since: float = 0.0
-    preset: str = ""
-    alone: bool = False
-    result: asyncio.Future[Made] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 @dataclass(frozen=True)
 class RunningBatch:
-    """What the device is at. frames: of each window; since: in seconds of time.monotonic."""
+    """Batch that the device generates: frames of each window, and its start in seconds of time.monotonic."""
 
     frames: int
-    since: float
+    started_at: float
 
 
-def choose(waiting: Sequence[Waiting], most: int) -> list[Waiting]:
-    """The batch to make now: the window with the earliest deadline, and the earliest of those that can share its batch.
+def create_device_thread() -> ThreadPoolExecutor:
+    """Return the one thread that may use the device, loading included.
 
-    A window of the background shares none: it would make the others wait for longer.
-    """
-    ordered = sorted(waiting, key=lambda each: each.deadline)
-    if ordered[0].deadline == BACKGROUND or ordered[0].alone:
-        return ordered[:1]
-    first = ordered[0].request
-    return [
-        each
-        for each in ordered
-        if each.deadline != BACKGROUND
-        and not each.alone
-        and each.request.frames == first.frames
-        and each.request.stream.batch_key == first.stream.batch_key
-    ][:most]
-
-
-def device_thread() -> ThreadPoolExecutor:
-    """The one thread that may use the device, loading included: every thread that has computed keeps helpers of its own (OpenMP),
-    and where these are more than the cores, windows take twice as long.
+    Each thread that computes keeps an OpenMP pool of its own; with more pool threads than cores, windows take twice as long.
     """
     return ThreadPoolExecutor(1, "device")
 
 
 class Scheduler:
-    """An async context manager. most: largest batch. device: the thread that all work is done in, its own without it; shut down at
-    the end. smaller_seconds: after it ran out of memory, batches stay half as large for so long.
+    """Owner of the device; an async context manager.
 
-    Who no longer wants a window cancels what `generate` returned; a window that is being made is made to its end.
+    Cancelling the future of a window takes it out of the queue; a batch that runs is always finished.
+
+    Args:
+        engine: SupervisedEngine that generates the windows.
+        max_batch: Largest batch.
+        device: Thread for all device work, by default a new one; shut down at the end.
+        metrics: Where batches are recorded.
+        oom_batch_cooldown_seconds: Time for which batches stay small after the device ran out of memory.
     """
 
     def __init__(
         self,
-        engine: Engine,
-        most: int = 8,
+        engine: SupervisedEngine,
+        max_batch: int = 8,
         device: ThreadPoolExecutor | None = None,
         metrics: Metrics | None = None,
-        smaller_seconds: float = 60.0,
+        oom_batch_cooldown_seconds: float = 60.0,
     ) -> None:
         self.engine = engine
-        self.batches = 0
-        self.windows = 0
-        self.work: RunningBatch | None = None
+        self.costs = WindowCosts()
+        self.running_batch: RunningBatch | None = None
         self._metrics = metrics or Metrics()
-        self._device = device or device_thread()
-        self._waiting: list[Waiting] = []
-        self._arrived = asyncio.Event()
-        self._costs: dict[int, deque[float]] = {}
-        self._after: deque[float] = deque(maxlen=_REMEMBERED)
-        self._gaps = BackgroundAdmission()
-        self._smaller = _Smaller(most, smaller_seconds)
+        self._device = device or create_device_thread()
+        self._queue: list[QueuedWindow] = []
+        self._queue_changed = asyncio.Event()
+        self._background = BackgroundAdmission()
+        self._batch_size = BatchSizeLimit(max_batch, oom_batch_cooldown_seconds)
         self._restarts = engine.health.restarts
-        self._disturbed = (
-            0.0  # what was asked for before was not made by an engine that was there all the time
-        )
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -123,195 +81,178 @@ class Scheduler:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for each in self._waiting:
-            each.result.cancel()
-        # In a thread, because a window may still be in work and the loop must not stand still for it.
+        for window in self._queue:
+            window.result.cancel()
+        # In a thread, because a batch may still run and the event loop must not wait for it.
         await asyncio.to_thread(self._device.shutdown)
 
     @property
-    def running(self) -> bool:
-        """Whether windows are made of what is asked for."""
+    def is_running(self) -> bool:
+        """Whether the loop that generates windows is alive."""
         return self._task is not None and not self._task.done()
 
     @property
-    def waiting(self) -> int:
-        """Windows that somebody waits for, without those in work."""
-        return sum(not each.result.done() for each in self._waiting)
+    def queue_depth(self) -> int:
+        """Number of windows that wait for the device, without the running batch."""
+        return sum(not window.result.done() for window in self._queue)
 
-    def cost(self, frames: int) -> float:
-        """Seconds from asking for so many frames to having them, as lately seen; 0 while none were made. A length that was
-        never made is taken to cost what the nearest one does, frame by frame.
-        """
-        if not self._costs:
-            return 0.0
-        nearest = min(self._costs, key=lambda length: abs(length - frames))
-        return median(self._costs[nearest]) * max(1.0, frames / nearest)
+    def running_seconds(self, now: float) -> float:
+        """Return the time for which the current batch has been running, 0 without one."""
+        return 0.0 if self.running_batch is None else now - self.running_batch.started_at
 
-    @property
-    def after(self) -> float:
-        """Seconds that the device is busy after a window, for the one that follows, as lately seen."""
-        return median(self._after) if self._after else 0.0
-
-    def forget(self, frames: int) -> None:
-        """What windows of this length have cost until now does not count."""
-        self._costs.pop(frames, None)
-
-    async def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run a function in the device's thread, after the batch that is being made."""
+    async def run_on_device(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function in the device thread, after the work that is queued there."""
         return await asyncio.get_running_loop().run_in_executor(self._device, function, *arguments)
 
-    async def rest(self) -> None:
-        """Until the device has done all that it was given."""
-        await self.call(lambda: None)
+    async def wait_for_device(self) -> None:
+        """Wait until the device thread has finished its work."""
+        await self.run_on_device(lambda: None)
 
-    def generate(
-        self, request: Request, deadline: float, preset: str = "", alone: bool = False
-    ) -> asyncio.Future[Made]:
-        """Ask for a window; the future has it, or the exception that the engine raised. One without preset is not counted. alone:
-        in a batch of its own, because the engine was lost at it, or at another one that was in its batch.
+    def generate(self, job: WindowJob, preset: str = "", solo: bool = False) -> asyncio.Future[WindowResult]:
+        """Queue a window and return a future of its result, or of the engine's exception.
+
+        Args:
+            job: Window to generate.
+            preset: Sampling plan as metrics name it; windows without one are not counted.
+            solo: Whether to generate it in a batch of its own, because it may be what crashes the engine.
         """
-        waiting = Waiting(request, deadline, time.monotonic(), preset, alone)
-        self._waiting.append(waiting)
-        self._arrived.set()
-        return waiting.result
+        window = QueuedWindow(job, preset, solo)
+        self._queue.append(window)
+        self._queue_changed.set()
+        return window.result
 
     async def _run(self) -> None:
         while True:
-            await self._arrived.wait()
-            self._waiting = [each for each in self._waiting if not each.result.done()]
-            if not self._waiting:
-                self._arrived.clear()
+            await self._queue_changed.wait()
+            self._queue = [window for window in self._queue if not window.result.done()]
+            if not self._queue:
+                self._queue_changed.clear()
                 continue
-            batch = choose(self._waiting, self._smaller.most(time.monotonic()))
-            if batch[0].deadline == BACKGROUND and await self._asked_meanwhile():
+            batch = select_batch(self._queue, self._batch_size.current(time.monotonic()))
+            if batch[0].job.is_background and await self._hold_background():
                 continue
-            self._waiting = [each for each in self._waiting if each not in batch]
-            await self._make(batch)
+            self._queue = [window for window in self._queue if window not in batch]
+            await self._generate_batch(batch)
 
-    async def _asked_meanwhile(self) -> bool:
-        """Return whether a request arrived, or may have, while a background window was held back."""
-        rest = self._gaps.wait(time.monotonic())
-        if rest <= 0:
+    async def _hold_background(self) -> bool:
+        """Hold back a background window; return whether to select again, because time passed or a window was queued."""
+        delay = self._background.seconds_to_wait(time.monotonic())
+        if delay <= 0:
             return False
-        self._arrived.clear()
+        self._queue_changed.clear()
         try:
-            async with asyncio.timeout(rest):
-                await self._arrived.wait()
+            async with asyncio.timeout(delay):
+                await self._queue_changed.wait()
         except TimeoutError:
-            self._arrived.set()
+            self._queue_changed.set()
         return True
 
-    async def _make(self, batch: Sequence[Waiting]) -> None:
-        begin = time.monotonic()
-        self.work = RunningBatch(batch[0].request.frames, begin)
-        made: Sequence[Made] = ()
+    async def _generate_batch(self, batch: Sequence[QueuedWindow]) -> None:
+        started_at = time.monotonic()
+        self.running_batch = RunningBatch(batch[0].job.request.frames, started_at)
+        results: Sequence[WindowResult] = ()
         try:
-            made = await self.call(self.engine.generate, [each.request for each in batch])
+            results = await self.run_on_device(self.engine.generate, [each.job.request for each in batch])
         except OutOfMemoryError as error:
             if len(batch) == 1:
-                _fail(batch[0], error)
+                batch[0].fail(error)
                 return
         except EngineLostError as error:
-            for each in batch:
-                _fail(each, error)
+            for window in batch:
+                window.fail(error)
             return
         except Exception as error:
-            await self._failed(batch, error)
+            await self._generate_one_by_one(batch, error)
             return
         finally:
-            self.work = None
-        if not made:  # outside of the clause: the error holds what was made of the batch
-            await self._make_halves(batch)
+            self.running_batch = None
+        if (
+            not results
+        ):  # outside of the except clause: the exception keeps the tensors of the failed batch alive
+            await self._generate_halves(batch)
             return
-        self.batches += 1
-        self.windows += len(batch)
-        now = time.monotonic()
-        self._notice_restarts(now)
+        self._record(batch, results, started_at, time.monotonic())
+        for window, result in zip(batch, results, strict=True):
+            if not window.result.done():
+                window.result.set_result(result)
+        if not self._queue:
+            await self._prefetch(results)
+
+    def _record(
+        self, batch: Sequence[QueuedWindow], results: Sequence[WindowResult], started_at: float, now: float
+    ) -> None:
+        """Record costs and metrics of a batch; background windows say nothing about how long sessions wait."""
+        self._ignore_costs_before_restart(now)
+        frames = batch[0].job.request.frames
+        media_seconds = frames / self.engine.fps
         if batch[0].preset:
-            self._metrics.record_batch(self._measurement(batch, made, now - begin, now))
-        if batch[0].deadline == BACKGROUND:  # which waits for long, and says nothing of what sessions wait
-            self._gaps.background(now, now - begin)
-        else:
-            since, frames = min(each.since for each in batch), batch[0].request.frames
-            if since > self._disturbed:
-                self._measure(frames, now - since)
-            for each in batch:
-                self._gaps.session(now, each.deadline, frames / self.engine.fps, self.cost(frames))
-        for each, result in zip(batch, made, strict=True):
-            if not each.result.done():
-                each.result.set_result(result)
-        if not self._waiting:
-            await self._look_back(made)
+            self._metrics.record_batch(_measure(batch, results, media_seconds, started_at, now))
+        if batch[0].job.is_background:
+            self._background.record_background_window(now, now - started_at)
+            return
+        self.costs.record_window(frames, min(window.job.requested_at for window in batch), now)
+        cost = self.costs.window_cost(frames)
+        for window in batch:
+            self._background.record_session_window(now, window.job.deadline, media_seconds, cost)
 
-    def _measurement(
-        self, batch: Sequence[Waiting], made: Sequence[Made], seconds: float, now: float
-    ) -> BatchMeasurement:
-        first, work = batch[0], made[0].work
-        worked = work.hearing + work.denoising + work.decoding
-        waits = tuple(max(0.0, now - each.since - worked) for each in batch)
-        kind: Kind = "clip" if first.deadline == BACKGROUND else "session"
-        return BatchMeasurement(
-            kind=kind,
-            preset=first.preset,
-            media_seconds=first.request.frames / self.engine.fps,
-            busy_seconds=seconds,
-            queueing=waits,
-            stages={"audio_encoding": work.hearing, "denoising": work.denoising, "decoding": work.decoding},
-        )
-
-    def _notice_restarts(self, now: float) -> None:
+    def _ignore_costs_before_restart(self, now: float) -> None:
         restarts = self.engine.health.restarts
         if restarts != self._restarts:
-            self._restarts, self._disturbed = restarts, now
+            self._restarts = restarts
+            self.costs.ignore_before(now)
 
-    async def _look_back(self, made: Sequence[Made]) -> None:
-        """While the sound of the next windows is still to come."""
-        begin = time.monotonic()
+    async def _prefetch(self, results: Sequence[WindowResult]) -> None:
+        """Compute motion features of the next windows while their audio is still to come."""
+        started_at = time.monotonic()
         try:
-            await self.call(self.engine.look_back, [each.stream for each in made])
+            await self.run_on_device(
+                self.engine.prefetch_motion_features, [result.stream for result in results]
+            )
         except EngineGoneError:
-            return  # everybody is told by what they ask for
+            return  # the next requests report it
         except Exception:
-            log.exception("a stream could not look back")  # its next window fails by itself, or does not
+            log.exception(
+                "motion features could not be prefetched"
+            )  # the next window reports an error that persists
         now = time.monotonic()
-        self._notice_restarts(now)
-        if begin > self._disturbed:
-            self._metrics.record_prefetch(now - begin)
-            self._after.append((now - begin) / len(made))
+        self._ignore_costs_before_restart(now)
+        if self.costs.record_prefetch(len(results), started_at, now):
+            self._metrics.record_prefetch(now - started_at)
 
-    async def _make_halves(self, batch: Sequence[Waiting]) -> None:
+    async def _generate_halves(self, batch: Sequence[QueuedWindow]) -> None:
         half = (len(batch) + 1) // 2
-        log.warning("no memory for a batch of %d windows; it is made in halves", len(batch))
-        self._smaller.narrow(half, time.monotonic())
-        await self._make(batch[:half])
-        await self._make(batch[half:])
+        log.warning("out of device memory for a batch of %d windows; generating it in halves", len(batch))
+        self._batch_size.lower(half, time.monotonic())
+        await self._generate_batch(batch[:half])
+        await self._generate_batch(batch[half:])
 
-    async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
-        """One session's window must not fail those of others: each is tried alone."""
-        if len(batch) > 1:
-            for each in batch:
-                await self._make([each])
-        else:
-            _fail(batch[0], error)
-
-    def _measure(self, frames: int, seconds: float) -> None:
-        self._costs.setdefault(frames, deque(maxlen=_REMEMBERED)).append(seconds)
+    async def _generate_one_by_one(self, batch: Sequence[QueuedWindow], error: Exception) -> None:
+        """Retry each window alone, so that an error in one session does not fail the others."""
+        if len(batch) == 1:
+            batch[0].fail(error)
+            return
+        for window in batch:
+            await self._generate_batch([window])
 
 
-def _fail(waiting: Waiting, error: Exception) -> None:
-    if not waiting.result.done():
-        waiting.result.set_exception(error)
-
-
-class _Smaller:
-    """How large a batch may be: after it was too large, no larger than half for some seconds."""
-
-    def __init__(self, most: int, seconds: float) -> None:
-        self._whole, self._seconds = most, seconds
-        self._half, self._until = most, 0.0
-
-    def narrow(self, half: int, now: float) -> None:
-        self._half, self._until = half, now + self._seconds
-
-    def most(self, now: float) -> int:
-        return min(self._whole, self._half) if now < self._until else self._whole
+def _measure(
+    batch: Sequence[QueuedWindow],
+    results: Sequence[WindowResult],
+    media_seconds: float,
+    started_at: float,
+    now: float,
+) -> BatchMeasurement:
+    work = results[0].timings
+    stage_seconds = work.audio_encoding + work.denoising + work.decoding
+    return BatchMeasurement(
+        kind="clip" if batch[0].job.is_background else "session",
+        preset=batch[0].preset,
+        media_seconds=media_seconds,
+        busy_seconds=now - started_at,
+        queueing=tuple(max(0.0, now - window.job.requested_at - stage_seconds) for window in batch),
+        stages={
+            "audio_encoding": work.audio_encoding,
+            "denoising": work.denoising,
+            "decoding": work.decoding,
+        },
+    )

@@ -1,1 +1,1 @@
-"""A WebSocket's conversation, from the connection down to the cutting of windows."""
+"""Live sessions: conversation state machine, window planning, pacing, admission and warm-up."""

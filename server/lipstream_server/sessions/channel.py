@@ -1,4 +1,4 @@
-"""A WebSocket as a session sees it: typed messages out, one at a time, each within a time; texts and bytes in."""
+"""WebSocket of a session: typed messages out, in order and with a timeout; text and bytes in."""
 
 from __future__ import annotations
 
@@ -11,40 +11,55 @@ from ..protocol import MAX_MESSAGE_BYTES, CloseCode, Message
 
 
 class SlowReaderError(Exception):
-    """The client does not take what it is sent."""
+    """The client does not read what it is sent."""
 
 
-class GoneError(Exception):
-    """The client has gone."""
+class ClientGoneError(Exception):
+    """The connection is closed."""
 
 
-class TooBigError(Exception):
-    """A message is larger than the protocol allows."""
+class MessageTooBigError(Exception):
+    """A message is larger than `MAX_MESSAGE_BYTES`."""
 
 
 class Channel:
-    """send_seconds: how long a message may wait for the client to take what was sent before it."""
+    """Connection to one client.
 
-    def __init__(self, socket: WebSocket, send_seconds: float) -> None:
+    Args:
+        socket: Accepted WebSocket.
+        send_timeout: Seconds for which a message may wait until the client has read those before it.
+    """
+
+    def __init__(self, socket: WebSocket, send_timeout: float) -> None:
         self._socket = socket
-        self._seconds = send_seconds
-        self._turn = asyncio.Lock()
+        self._send_timeout = send_timeout
+        self._send_lock = asyncio.Lock()
 
     async def receive(self) -> str | bytes:
-        """The next message. Raises GoneError and TooBigError."""
+        """Return the next message.
+
+        Raises:
+            ClientGoneError: The connection is closed.
+            MessageTooBigError: The message is too large.
+        """
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
-            raise GoneError
+            raise ClientGoneError
         text = message.get("text")
         data = text.encode() if text is not None else message.get("bytes") or b""
         if len(data) > MAX_MESSAGE_BYTES:
-            raise TooBigError
+            raise MessageTooBigError
         return text if text is not None else data
 
     async def send(self, *messages: Message | bytes) -> None:
-        """Messages in this order, with no other between them. Raises SlowReaderError and GoneError."""
+        """Send messages in order, with no other message between them.
+
+        Raises:
+            ClientGoneError: The connection is closed.
+            SlowReaderError: The client has not read within the timeout.
+        """
         try:
-            async with asyncio.timeout(self._seconds), self._turn:
+            async with asyncio.timeout(self._send_timeout), self._send_lock:
                 for message in messages:
                     if isinstance(message, bytes):
                         await self._socket.send_bytes(message)
@@ -53,9 +68,10 @@ class Channel:
         except TimeoutError as error:
             raise SlowReaderError from error
         except (WebSocketDisconnect, RuntimeError, OSError) as error:
-            raise GoneError from error  # RuntimeError: Starlette's word for a socket that is closed
+            raise ClientGoneError from error  # Starlette raises RuntimeError for a closed socket
 
     async def close(self, code: CloseCode, reason: str) -> None:
+        """Close the connection; a connection that is closed already is no error."""
         with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._send_timeout):
                 await self._socket.close(code, reason)

@@ -1,82 +1,41 @@
-"""A conversation without sockets, threads and clock: audio and commands in, windows to make and bursts of media out.
+"""State machine of a session: audio and commands in, window jobs and chunks of media out. No sockets, threads or clock.
 
-    idle --audio--> speaking --utterance.end, or silence on the line--> draining --all is shown--> idle
+    idle --audio--> speaking --utterance.end, or silence timeout--> draining --all frames sent--> idle
     any --interrupt--> idle
 
-What is promised: while an utterance is shown its sound never waits for its pictures. A frame that has not been made when its
-turn comes is replaced by the last one (`repeated_frames`), and is not made any more. Only missing audio stops an utterance, and
-when none comes for `gap` seconds it has ended. So delay does not grow, and picture and sound cannot drift: there is one
-counter, of frames, and every frame has exactly its samples.
+During an utterance audio never waits for frames. A frame that is not ready when it is due is replaced by the last one
+(`repeated_frames`) and not generated any more. Only missing audio holds an utterance up (`underrun_frames`), and ends it after
+the silence timeout. So latency does not grow, and audio and video cannot drift: there is one counter, of frames, and every
+frame has exactly its samples.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from ..engines.base import (
-    Made,
-    Opened,
-    Picture,
-    Request,
-    Samples,
-)
-from ..media.live.codecs import SOUND_RATE
+from ..config.settings import ConversationSettings
+from ..engines.base import OpenedStream, WindowRequest, WindowResult
+from ..media.arrays import Samples
 from ..protocol import UtteranceEnded, UtteranceStarted
-from .crossfade import Crossfade
-from .idle import IdleSource, Loop
+from ..scheduling.batches import WindowJob
 from .latency import FirstFrameLatency
+from .playout import MediaChunk, Playout
 from .utterance import Utterance
-from .window_planner import Planner
+from .window_planner import WindowPlanner
 
 State = Literal["idle", "speaking", "draining"]
-Event = UtteranceStarted | UtteranceEnded
 
 
 class BufferFullError(ValueError):
-    """More audio has come than may wait."""
-
-
-@dataclass(frozen=True)
-class ConversationSettings:
-    """backlog: most seconds of audio that may wait. gap: seconds without audio after which an open utterance has ended.
-
-    fade: frames over which idle passes into speech and back; an interrupt cuts.
-    """
-
-    backlog: float = 60.0
-    gap: float = 0.6
-    fade: int = 2
-
-
-@dataclass(frozen=True, eq=False)
-class MediaChunk:
-    """Pictures (H, W, 3), their samples at 48 kHz, what to tell the client before them, the utterance of the last, and how many
-    of its frames have been shown then.
-    """
-
-    pictures: list[Picture]
-    samples: Samples
-    utterance: int
-    events: list[Event]
-    utterance_frames: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class WindowJob:
-    """A window to make: its request, when its first frame is to be shown, and when it was asked for."""
-
-    utterance: int
-    request: Request
-    deadline: float
-    requested_at: float
+    """The client sent more audio than may be buffered."""
 
 
 @dataclass
 class Counters:
+    """Frames that a session has sent, in total and by kind, and the latency of its last utterance."""
+
     frames: int = 0
     idle_frames: int = 0
     repeated_frames: int = 0
@@ -84,199 +43,207 @@ class Counters:
     latency: FirstFrameLatency | None = None
 
 
-@dataclass
-class _Out:
-    pictures: list[Picture] = field(default_factory=list)
-    sounds: list[Samples] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-
-
 class Conversation:
-    """rate: of the client's audio. Times are seconds of one clock, given by the caller."""
+    """Utterances of one session; times are seconds of one clock, given by the caller.
+
+    Args:
+        opened: Stream at its start, and idle frames.
+        sample_rate: Sample rate of the client's audio in Hz.
+        planner: Cuts utterances into windows.
+        settings: Limits.
+        idle: Whether idle frames are animated.
+    """
 
     def __init__(
-        self, opened: Opened, rate: int, planner: Planner, settings: ConversationSettings, idle: str
+        self,
+        opened: OpenedStream,
+        sample_rate: int,
+        planner: WindowPlanner,
+        settings: ConversationSettings,
+        idle: Literal["alive", "still"],
     ) -> None:
         self.counters = Counters()
-        self._opened, self._rate, self._planner, self._settings = opened, rate, planner, settings
-        self._idle: IdleSource = Loop(opened.idle if idle == "alive" else opened.idle[:1])
-        self._queue: deque[Utterance] = deque()
-        self._numbers = 0
-        self._making: Utterance | None = None
-        self._last: Picture | None = None  # the last picture of speech, to be held
-        self._shown: Picture | None = None
-        self._fade = Crossfade(settings.fade)
+        self._stream, self._sample_rate = opened.stream, sample_rate
+        self._planner, self._settings = planner, settings
+        idle_frames = opened.idle if idle == "alive" else opened.idle[:1]
+        self._playout = Playout(idle_frames, planner.fps, settings.crossfade_frames)
+        self._utterances: deque[Utterance] = deque()
+        self._utterance_count = 0
+        self._pending: Utterance | None = None  # whose window is being generated
 
     @property
     def state(self) -> State:
-        if not self._queue:
+        """State of the conversation."""
+        if not self._utterances:
             return "idle"
-        return "draining" if all(utterance.ended for utterance in self._queue) else "speaking"
+        return "draining" if all(utterance.ended for utterance in self._utterances) else "speaking"
 
     @property
-    def beginning(self) -> bool:
-        """Whether an utterance waits for its first picture to be shown."""
-        return bool(self._queue) and not self._queue[0].showing
+    def awaits_first_frame(self) -> bool:
+        """Whether an utterance waits for its first frame."""
+        return bool(self._utterances) and not self._utterances[0].started
 
     @property
-    def backlog(self) -> float:
-        """Seconds of audio received and not sent."""
-        return sum(utterance.backlog for utterance in self._queue)
+    def buffered_seconds(self) -> float:
+        """Seconds of audio that were received and not sent."""
+        return sum(utterance.buffered_seconds for utterance in self._utterances)
 
     @property
     def media_ms(self) -> float:
-        """The end of what has been given out."""
+        """Media time in milliseconds of the end of the last chunk."""
         return 1000 * self.counters.frames / self._planner.fps
 
-    def hear(self, samples: Samples, now: float) -> None:
-        """Audio, mono at the client's rate; it begins an utterance where none is open. Raises BufferFullError, having taken
-        nothing of it.
+    def add_audio(self, samples: Samples, now: float) -> None:
+        """Append audio (N,), mono at the client's rate; it starts an utterance where none is open.
+
+        Raises:
+            BufferFullError: More audio would be buffered than the limit; nothing is added.
         """
         if not len(samples):
             return
-        waiting = self.backlog + len(samples) / self._rate
-        if waiting > self._settings.backlog:
+        buffered = self.buffered_seconds + len(samples) / self._sample_rate
+        if buffered > self._settings.max_buffered_seconds:
             raise BufferFullError(
-                f"{waiting * 1000:.0f} ms of audio would wait, at most {self._settings.backlog * 1000:.0f} may; "
-                "this message was dropped"
+                f"the message was dropped: {buffered * 1000:.0f} ms of audio would be buffered, "
+                f"the limit is {self._settings.max_buffered_seconds * 1000:.0f} ms; send audio at real-time pace"
             )
-        if not self._queue or self._queue[-1].ended:
-            self._numbers += 1
-            tail = self._planner.settings.tail
-            self._queue.append(
-                Utterance(self._numbers, self._rate, self._planner.fps, tail, self._opened.stream, now)
+        if not self._utterances or self._utterances[-1].ended:
+            self._utterance_count += 1
+            self._utterances.append(
+                Utterance(
+                    self._utterance_count,
+                    self._sample_rate,
+                    self._planner.fps,
+                    self._planner.settings.closing_frames,
+                    self._stream,
+                    now,
+                )
             )
-        self._queue[-1].hear(samples, now)
+        self._utterances[-1].add_audio(samples, now)
 
     def end_utterance(self) -> None:
-        """The open utterance, if there is one, is complete."""
-        if self._queue:
-            self._queue[-1].end()
+        """Mark the open utterance, if there is one, as complete."""
+        if self._utterances:
+            self._utterances[-1].end()
 
     def interrupt(self) -> list[UtteranceEnded]:
-        """Forget all that has not been given out; returns what to tell the client, at least one message."""
-        dropped = list(self._queue)
-        self._queue.clear()
-        self._making = None
-        self._idle.begin()
-        self._fade.cut()
+        """Drop all audio and frames that were not sent; return the messages that report it, at least one."""
+        dropped = list(self._utterances)
+        self._utterances.clear()
+        self._pending = None
+        self._playout.interrupt()
         return [self._ended(utterance, True) for utterance in dropped] or [
             UtteranceEnded(utterance=None, at_ms=self.media_ms, position_ms=0.0, interrupted=True)
         ]
 
-    def due(self, now: float) -> WindowJob | None:
-        """The window to make now, if any; at most one is being made at a time."""
-        if self._making is not None:
+    def next_job(self, now: float) -> WindowJob | None:
+        """Return the window to generate now, if any; at most one is pending at a time."""
+        if self._pending is not None:
             return None
-        for utterance in self._queue:
+        for utterance in self._utterances:
             progress = utterance.progress
-            window = self._planner.next(progress)
+            window = self._planner.next_window(progress)
             if window is not None:
-                utterance.requested = window.start + window.frames
-                self._making = utterance
-                until = self._planner.needed(window.start + window.frames)
-                samples, ended = utterance.take_hearing(until)
-                request = Request(utterance.stream, samples, window.start, window.frames, ended)
-                ahead = (window.start - utterance.sent) / self._planner.fps if utterance.showing else 0.0
-                return WindowJob(utterance.number, request, now + ahead, now)
-            if progress.frames is None or progress.requested < progress.frames:
-                return None  # a later utterance waits for an earlier one
+                return self._create_job(utterance, window, now)
+            if progress.total_frames is None or progress.requested_frames < progress.total_frames:
+                return None  # windows of later utterances wait for those of earlier ones
         return None
 
-    def made(self, due: WindowJob, made: Made, now: float) -> None:
-        """A window is there; one that was interrupted meanwhile is dropped."""
-        utterance = self._making
-        if utterance is None or utterance.number != due.utterance:
+    def _create_job(self, utterance: Utterance, window: range, now: float) -> WindowJob:
+        utterance.requested_frames = window.stop
+        self._pending = utterance
+        samples, ended = utterance.take_engine_audio(self._planner.samples_needed(window.stop))
+        request = WindowRequest(utterance.stream, samples, window.start, len(window), ended)
+        ahead = (window.start - utterance.sent_frames) / self._planner.fps if utterance.started else 0.0
+        return WindowJob(request, now + ahead, now, utterance.number)
+
+    def add_result(self, job: WindowJob, result: WindowResult, now: float) -> None:
+        """Store the result of a window; that of an interrupted utterance is dropped."""
+        utterance = self._take_pending(job)
+        if utterance is None:
             return
-        self._making = None
-        utterance.stream = made.stream
-        utterance.keep(due.request.start, made.frames)
-        if utterance.start_at is None:
+        utterance.stream = result.stream
+        utterance.add_frames(job.request.start, result.frames)
+        if utterance.playout_at is None:
+            arrival = utterance.arrival
             utterance.latency = FirstFrameLatency.of_first_window(
-                utterance.arrival.first, due.requested_at, made, now
+                arrival.first_at, job.requested_at, result, now
             )
-            came = utterance.arrival
-            lead = self._planner.lead(utterance.progress, utterance.ready, came.burst, now - came.last)
-            utterance.start_at = now + lead
+            utterance.playout_at = now + self._planner.startup_delay(
+                utterance.progress, utterance.ready_frames, arrival.chunk_seconds, now - arrival.last_at
+            )
 
-    def lost(self, due: WindowJob) -> None:
-        """A window will not come; its time may be over, so another one is asked for, of which it is a part."""
-        utterance = self._making
-        if utterance is None or utterance.number != due.utterance:
-            return
-        self._making = None
-        utterance.requested = due.request.start
-        utterance.give_back(due.request.samples)
+    def cancel_job(self, job: WindowJob) -> None:
+        """Return the audio of a window that the engine lost; the next job includes what is still in time."""
+        utterance = self._take_pending(job)
+        if utterance is not None:
+            utterance.requested_frames = job.request.start
+            utterance.put_back_engine_audio(job.request.samples)
 
-    def shown(self, encoding: float, sending: float) -> None:
-        """The burst with the first frame of an utterance has been sent, which took so many seconds."""
+    def _take_pending(self, job: WindowJob) -> Utterance | None:
+        """Return the utterance of a job and clear it; None where an interrupt dropped it."""
+        utterance = self._pending
+        if utterance is None or utterance.number != job.utterance:
+            return None
+        self._pending = None
+        return utterance
+
+    def record_first_frame_sent(self, encoding: float, sending: float) -> None:
+        """Complete the latency of an utterance with the seconds of encoding and sending its first frame."""
         if self.counters.latency is not None:
             self.counters.latency = self.counters.latency.with_sent(encoding, sending)
 
-    def burst(self, count: int, now: float) -> MediaChunk:
-        """The next `count` frames with their sound."""
-        out = _Out()
+    def next_chunk(self, count: int, now: float) -> MediaChunk:
+        """Return the next `count` frames with their audio."""
+        chunk = MediaChunk()
         for number in range(count):
-            self._frame(out, now + number / self._planner.fps, now)
+            self._append_frame(chunk, now + number / self._planner.fps, now)
             self.counters.frames += 1
-        sounds = np.concatenate(out.sounds)
-        if not self._queue or not self._queue[0].showing:
-            return MediaChunk(out.pictures, sounds, 0, out.events, 0)
-        return MediaChunk(out.pictures, sounds, self._queue[0].number, out.events, self._queue[0].sent)
+        if self._utterances and self._utterances[0].started:
+            chunk.utterance, chunk.utterance_frames = (
+                self._utterances[0].number,
+                self._utterances[0].sent_frames,
+            )
+        return chunk
 
-    def _frame(self, out: _Out, at: float, now: float) -> None:
-        while self._queue and self._queue[0].done:
-            out.events.append(self._ended(self._queue.popleft(), False))
-            self._idle.begin()
-            self._fade.begin(self._shown)
-        if not self._queue:
-            return self._add_idle(out)
-        utterance = self._queue[0]
-        if not utterance.ended and now - utterance.arrival.last > self._settings.gap:
+    def _append_frame(self, chunk: MediaChunk, due_at: float, now: float) -> None:
+        while self._utterances and self._utterances[0].is_complete:
+            chunk.events.append(self._ended(self._utterances.popleft(), False))
+            self._playout.end_speech()
+        if not self._utterances:
+            return self._append_idle(chunk)
+        utterance = self._utterances[0]
+        if not utterance.ended and now - utterance.arrival.last_at > self._settings.silence_timeout_seconds:
             utterance.end()
-        if not utterance.showing:
-            if utterance.start_at is None or at < utterance.start_at or not utterance.ready:
-                return self._add_idle(out)
-            self._begin(utterance, out, at)
-        if not utterance.has_sound() or self._planner.waits_for_audio(utterance.progress):
+        if not utterance.started:
+            if utterance.playout_at is None or due_at < utterance.playout_at or not utterance.ready_frames:
+                return self._append_idle(chunk)
+            self._start(utterance, chunk, due_at)
+        if not utterance.has_next_audio or self._planner.lacks_audio(utterance.progress):
             self.counters.underrun_frames += 1
-            return self._add(out, None)
-        picture, sound = utterance.send()
-        if picture is None:
+            return self._playout.append_speech(chunk)
+        frame, audio = utterance.pop_frame()
+        if frame is None:
             self.counters.repeated_frames += 1
-        return self._add(out, picture, sound)
+        return self._playout.append_speech(chunk, frame, audio)
 
-    def _begin(self, utterance: Utterance, out: _Out, at: float) -> None:
-        utterance.showing = True
-        self._fade.begin(self._shown)
-        self.counters.latency = utterance.latency.with_playout(at)
-        waited = 1000 * (at - utterance.arrival.first)
-        out.events.append(
-            UtteranceStarted(utterance=utterance.number, at_ms=self.media_ms, latency_ms=round(waited, 1))
+    def _start(self, utterance: Utterance, chunk: MediaChunk, due_at: float) -> None:
+        utterance.started = True
+        self._playout.start_speech()
+        self.counters.latency = utterance.latency.with_playout(due_at)
+        latency = 1000 * (due_at - utterance.arrival.first_at)
+        chunk.events.append(
+            UtteranceStarted(utterance=utterance.number, at_ms=self.media_ms, latency_ms=round(latency, 1))
         )
 
-    def _add_idle(self, out: _Out) -> None:
+    def _append_idle(self, chunk: MediaChunk) -> None:
         self.counters.idle_frames += 1
-        self._last = None
-        self._show(out, self._idle.next(), None)
-
-    def _add(self, out: _Out, picture: Picture | None, sound: Samples | None = None) -> None:
-        if picture is not None:
-            self._last = picture
-        self._show(out, self._idle.next() if self._last is None else self._last, sound)
-
-    def _show(self, out: _Out, picture: Picture, sound: Samples | None) -> None:
-        self._shown = self._fade.next(picture)
-        out.pictures.append(self._shown)
-        out.sounds.append(self._silence() if sound is None else sound)
-
-    def _silence(self) -> Samples:
-        return np.zeros(SOUND_RATE // self._planner.fps, np.float32)
+        self._playout.append_idle(chunk)
 
     def _ended(self, utterance: Utterance, interrupted: bool) -> UtteranceEnded:
         return UtteranceEnded(
             utterance=utterance.number,
             at_ms=self.media_ms,
-            position_ms=round(1000 * utterance.position, 3),
+            position_ms=round(1000 * utterance.sent_seconds, 3),
             interrupted=interrupted,
         )

@@ -1,36 +1,39 @@
-"""Soft passages between what a face does when it is idle and when it speaks: both begin near the portrait, but not in it."""
+"""Crossfade between idle frames and speech, which both start near the portrait but not at it."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from ..media.arrays import Frame
 
 
 class Crossfade:
-    """frames: how many pictures (H, W, 3) after a passage still show something of the one before it; 0 for a cut."""
+    """Blends the first frames after a transition with the last frame before it.
+
+    Args:
+        frames: Number of blended frames; 0 for a cut.
+    """
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
-        self._from: Picture | None = None
+        self._from: Frame | None = None
         self._count = 0
 
-    def begin(self, last: Picture | None) -> None:
-        """What comes next does not continue `last`, the picture shown before it; None where nothing was shown."""
+    def start(self, last: Frame | None) -> None:
+        """Start a transition from `last` (H, W, 3), the frame that was shown last; None where nothing was shown."""
         self._from, self._count = last, 0
 
     def cut(self) -> None:
-        """What comes next is shown as it is."""
+        """End the transition: the next frames are shown as they are."""
         self._from = None
 
-    def next(self, picture: Picture) -> Picture:
-        """The picture to show instead of this one."""
+    def apply(self, frame: Frame) -> Frame:
+        """Return the frame (H, W, 3) to show in place of `frame` (H, W, 3)."""
         self._count += 1
         if self._from is None or self._count > self._frames:
             self._from = None
-            return picture
-        new = self._count / (self._frames + 1)
-        mixed = self._from + (picture.astype(np.float32) - self._from) * np.float32(new)
-        faded: Picture = np.rint(mixed).astype(np.uint8)
-        return faded
+            return frame
+        weight = self._count / (self._frames + 1)
+        mixed = self._from + (frame.astype(np.float32) - self._from) * np.float32(weight)
+        blended: Frame = np.rint(mixed).astype(np.uint8)
+        return blended

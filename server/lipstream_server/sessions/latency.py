@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ..engines.base import Made, Work
+from ..engines.base import StageTimings, WindowResult
 from ..protocol import LatencyParts
 
 
@@ -25,18 +25,18 @@ class FirstFrameLatency:
     received_at: float
     buffering: float = 0.0
     queueing: float = 0.0
-    work: Work = field(default_factory=Work)
+    work: StageTimings = field(default_factory=StageTimings)
     startup_delay: float = 0.0
     encoding: float = 0.0
     sending: float = 0.0
 
     @classmethod
     def of_first_window(
-        cls, received_at: float, requested_at: float, result: Made, now: float
+        cls, received_at: float, requested_at: float, result: WindowResult, now: float
     ) -> FirstFrameLatency:
         """Return the latency up to the result of the first window; time that no stage took counts as queueing."""
-        work = result.work
-        queueing = max(0.0, now - requested_at - work.hearing - work.denoising - work.decoding)
+        work = result.timings
+        queueing = max(0.0, now - requested_at - work.audio_encoding - work.denoising - work.decoding)
         return cls(received_at, requested_at - received_at, queueing, work)
 
     def with_playout(self, shown_at: float) -> FirstFrameLatency:
@@ -68,7 +68,7 @@ class FirstFrameLatency:
         return {
             "buffering": self.buffering,
             "queueing": self.queueing,
-            "audio_encoding": self.work.hearing,
+            "audio_encoding": self.work.audio_encoding,
             "denoising": self.work.denoising,
             "decoding": self.work.decoding,
             "startup_delay": self.startup_delay,

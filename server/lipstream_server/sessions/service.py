@@ -1,59 +1,60 @@
-"""What all sessions share: the engine and its scheduler, the encoders' threads, and how many sessions there may be."""
+"""What all sessions and clips share: the engine with its scheduler, avatars, encoder threads and the session limit."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
-from statistics import median
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
-import numpy as np
-
-from ..avatars.avatars import Avatars
-from ..busy import BusyError
+from ..avatars.registry import AvatarRegistry
 from ..config.settings import ServerSettings
-from ..engines.base import (
-    DeviceState,
-    Engine,
-    EngineLostError,
-    Opened,
-    OutOfMemoryError,
-    Request,
-    UnknownPresetError,
-)
+from ..engines.base import DeviceState, EngineHealth, OpenedStream, UnknownPresetError
+from ..engines.interface import SupervisedEngine
+from ..errors import BusyError
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Telemetry
 from ..scheduling.capacity import CapacityModel
 from ..scheduling.scheduler import Scheduler
 from ..storage.storage import Storage
 from .conversation import Conversation
-from .window_planner import Planner
+from .engine_monitor import monitor_engine
+from .limiter import SessionLimiter
+from .warmup import measure_capacity, measure_window_costs, silent_window
+from .window_planner import WindowPlanner
 
 Unready = Literal["loading", "restarting", "lost"]
-log = logging.getLogger(__name__)
-_ROUNDS = 2  # the first ones pay for what is made lazily
-_MEASURED = 3
-_UNREADY: Mapping[Unready, str] = MappingProxyType(
+_UNREADY_REASONS: Mapping[Unready, str] = MappingProxyType(
     {
         "loading": "the model is being loaded",
-        "restarting": "the engine failed and is being started again",
-        "lost": "the engine failed too often; the server must be restarted",
+        "restarting": "the engine failed and is being restarted",
+        "lost": "the engine failed too often; restart the server",
     }
 )
 
 
 class Service:
-    """An async context manager; it is ready once `warm_up` has ended. limit: sessions at once."""
+    """Composition of everything around one engine; an async context manager, ready after `warm_up`.
+
+    Args:
+        engine: SupervisedEngine, which is closed at the end.
+        settings: Settings of the server.
+        storage: Open data directory.
+        device: Thread that loaded the engine.
+        telemetry: Metrics, drain and tracer.
+
+    Attributes:
+        conversations: Conversations of the active sessions.
+        device_state: Device and its memory, as of the last `update_device_state`.
+        encoders: Threads that encode and decode media.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SupervisedEngine,
         settings: ServerSettings,
         storage: Storage,
         device: ThreadPoolExecutor | None = None,
@@ -63,187 +64,158 @@ class Service:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
         self.device_state = DeviceState("unknown")
-        self.talks: set[Conversation] = set()  # of the sessions that are there
-        self.sessions = 0
-        self.limit = settings.sessions or 1
-        self._alone: dict[int, float] = {}
-        self._sharing: CapacityModel | None = None
-        self._warm = False
-        self._checking: asyncio.Task[None] | None = None
-        self.encoders = ThreadPoolExecutor(settings.encoders, "encoder")
+        self.conversations: set[Conversation] = set()
+        self.limiter = SessionLimiter(settings.max_sessions, settings.retry_after_seconds)
+        self.encoders = ThreadPoolExecutor(settings.encoder_threads, "encoder")
         self.scheduler = Scheduler(
             engine,
-            settings.most_batch,
+            settings.max_batch,
             device,
             self.telemetry.metrics,
-            settings.engine.smaller_seconds,
+            settings.engine.oom_batch_cooldown_seconds,
         )
-        self.avatars = Avatars(engine, self.scheduler, storage, settings.avatars)
+        self.avatars = AvatarRegistry(engine, self.scheduler, storage, settings.avatars)
+        self._single_costs: Mapping[int, float] = {}
+        self._capacity: CapacityModel | None = None
+        self._is_warm = False
+        self._monitor: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.scheduler.__aenter__()
-        self._checking = asyncio.create_task(self._check(), name="check")
+        monitor = monitor_engine(self.scheduler, self.settings.engine.health_check_seconds)
+        self._monitor = asyncio.create_task(monitor, name="engine monitor")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._warm = False
-        if self._checking is not None:
-            self._checking.cancel()
-        self.engine.close()  # first: the device's thread may be waiting for it
+        self._is_warm = False
+        if self._monitor is not None:
+            self._monitor.cancel()
+        self.engine.close()  # first: the device thread may be waiting for it
         await self.scheduler.__aexit__(kind, error, trace)
         self.encoders.shutdown()
 
     @property
-    def ready(self) -> bool:
-        """Warmed up, and its engine is there."""
-        return self._warm and self.engine.health.state == "running"
+    def engine_health(self) -> EngineHealth:
+        """Whether the engine runs, and how often it was restarted."""
+        return self.engine.health
 
     @property
-    def running(self) -> bool:
-        """Whether the tasks go on that make windows and look after the engine."""
-        return self._checking is not None and not self._checking.done() and self.scheduler.running
+    def is_ready(self) -> bool:
+        """Whether the engine is warm and running."""
+        return self._is_warm and self.engine_health.state == "running"
 
     @property
-    def full(self) -> bool:
-        return self.sessions >= self.limit
+    def is_alive(self) -> bool:
+        """Whether the tasks that generate windows and monitor the engine are running."""
+        return self._monitor is not None and not self._monitor.done() and self.scheduler.is_running
 
     @property
-    def fragment_frames(self) -> int:
-        """Pictures of a fragment now: a second one in it would have to be there 40 ms before its turn."""
-        return 1 if self.sessions <= self.settings.few_sessions else self.settings.fragment_frames
-
-    @property
-    def backlog(self) -> float:
-        """Seconds of audio of all sessions that came and has not been sent."""
-        return sum(talk.backlog for talk in self.talks)
+    def default_avatar(self) -> str:
+        """Avatar of sessions and clips that name none."""
+        return self.engine.avatars[0]
 
     @property
     def preset(self) -> str:
+        """Sampling plan of sessions and clips that name none."""
         return self.settings.preset or self.engine.presets[0]
 
-    def planner(self) -> Planner:
-        scheduler, engine = self.scheduler, self.engine
-        return Planner(
-            self.settings.windows,
-            engine.fps,
-            engine.samples_needed,
-            self.cost,
-            lambda: scheduler.after,
+    @property
+    def fragment_frames(self) -> int:
+        """Frames of a fragment now. The first frame of a fragment of two is sent one frame duration later."""
+        return (
+            1
+            if self.limiter.active <= self.settings.low_latency_max_sessions
+            else self.settings.fragment_frames
         )
 
-    def cost(self, frames: int) -> float:
-        """Seconds from asking for a window of so many frames to having it: as lately seen, and where sessions share the device at
-        least what follows for as many from the warm-up. When an utterance begins its delay is decided; what its windows take is
-        learnt too late.
-        """
-        seen, sharers = self.scheduler.cost(frames), self._sharers
-        if self._sharing is None or sharers <= 1:
-            return seen
-        return max(seen, self._alone.get(frames, 0.0) * self._sharing.slower(sharers))
-
     @property
-    def _sharers(self) -> int:
-        """The sessions that there are, and one that may come, where the measured places are a promise that all are in time. Where
-        the number was set by hand, who is alone does not wait for somebody that may never come.
+    def buffered_seconds(self) -> float:
+        """Seconds of audio of all sessions that were received and not sent."""
+        return sum(conversation.buffered_seconds for conversation in self.conversations)
+
+    def create_planner(self) -> WindowPlanner:
+        """Return a window planner for a session of this engine."""
+        return WindowPlanner(
+            self.settings.windows,
+            self.engine.fps,
+            self.engine.samples_needed,
+            self.window_cost,
+            lambda: self.scheduler.costs.prefetch_cost,
+        )
+
+    def window_cost(self, frames: int) -> float:
+        """Return the expected seconds from requesting a window to its result.
+
+        The recent median, and with several sessions at least what the capacity model predicts: the latency of an
+        utterance is decided at its start, before its own windows could be measured.
         """
-        return min(self.sessions + 1, self.limit) if self.settings.sessions is None else self.sessions
+        recent, sessions = self.scheduler.costs.window_cost(frames), self.limiter.expected_sessions
+        if self._capacity is None or sessions <= 1:
+            return recent
+        return max(recent, self._single_costs.get(frames, 0.0) * self._capacity.slowdown(sessions))
 
     @contextmanager
-    def place(self, avatar: str | None = None) -> Iterator[None]:
-        """A place among the sessions, taken at once so that two cannot take the last one. Raises BusyError."""
-        if self.full:
-            raise BusyError(f"all {self.limit} sessions are taken", self.settings.retry_seconds, "full")
-        self.sessions += 1
-        try:
-            with self.avatars.used(avatar or self.engine.avatars[0]):
-                yield
-        finally:
-            self.sessions -= 1
+    def session_slot(self, avatar: str | None = None) -> Iterator[None]:
+        """Hold a session slot, and the avatar in memory.
 
-    async def open(self, avatar: str | None, preset: str | None) -> Opened:
-        """A stream at its beginning. Raises EngineError."""
-        return await self.avatars.open(avatar or self.engine.avatars[0], preset or self.preset)
+        Raises:
+            BusyError: The session limit is reached.
+        """
+        with self.limiter.slot(), self.avatars.in_use(avatar or self.default_avatar):
+            yield
 
-    async def look_at_device(self) -> None:
-        """Bring `device_state` up to date, in the device's thread, which alone may ask."""
-        self.device_state = await self.scheduler.call(self.engine.device_state)
+    async def open_stream(self, avatar: str | None, preset: str | None) -> OpenedStream:
+        """Return a stream at its start.
+
+        Raises:
+            EngineError: The avatar or the preset is unknown.
+        """
+        return await self.avatars.open(avatar or self.default_avatar, preset or self.preset)
+
+    async def update_device_state(self) -> None:
+        """Update `device_state` in the device thread."""
+        self.device_state = await self.scheduler.run_on_device(self.engine.device_state)
 
     async def warm_up(self) -> None:
-        """Make one window of every length, measure, and derive the limit; then the service is ready."""
+        """Generate windows of each length, measure, and derive the session limit; then the service is ready.
+
+        Raises:
+            UnknownPresetError: The preset of the settings is unknown.
+        """
         if self.preset not in self.engine.presets:
-            raise UnknownPresetError(
-                f"there is no preset {self.preset!r}, only {', '.join(self.engine.presets)}"
-            )
+            presets = ", ".join(self.engine.presets)
+            raise UnknownPresetError(f"expected one of the presets {presets}, got {self.preset!r}")
         await asyncio.get_running_loop().run_in_executor(self.encoders, h264_encoder)
-        opened = await self.open(None, None)
-        for frames in self.settings.windows.lengths:
-            request = silent_window(self.engine, opened, frames)
-            for _ in range(_ROUNDS):
-                await self.scheduler.generate(request, time.monotonic())
-            self.scheduler.forget(frames)
-            for _ in range(_MEASURED):
-                await self.scheduler.rest()  # what follows a window is not part of what the next one costs
-                await self.scheduler.generate(request, time.monotonic())
-            self._alone[frames] = self.scheduler.cost(frames)
-        await self._share(opened)
-        await self.look_at_device()
+        opened = await self.open_stream(None, None)
+        self._single_costs = await measure_window_costs(self.scheduler, opened, self.settings.windows.lengths)
+        await self._measure_capacity(opened)
+        await self.update_device_state()
         build = self.telemetry.metrics.build
         build.labels(version("lipstream"), self.engine.name, self.device_state.name).set(1)
-        self._warm = True
+        self._is_warm = True
 
-    async def _check(self) -> None:
-        """An engine that is lost while nobody speaks is brought back before somebody does."""
-        while True:
-            await asyncio.sleep(self.settings.engine.check_seconds)
-            try:
-                await self.scheduler.call(self.engine.check)
-            except EngineLostError as error:
-                if self.engine.health.state == "lost":
-                    log.critical("%s", error)
-                    await asyncio.Event().wait()
-            except Exception:
-                log.exception("the engine could not be checked")
-
-    async def _share(self, opened: Opened) -> None:
-        """How many sessions there may be follows from windows as one that is alone begins with them: it may be in the middle of an
-        utterance, whose delay is decided, when others come.
-        """
-        frames = self.planner().steady
-        self._sharing = await self.scheduler.call(self._measure, silent_window(self.engine, opened, frames))
-        if self.settings.sessions is None:
-            self.limit = self._sharing.most_sessions(self.settings.load * frames / self.engine.fps)
-
-    def _measure(self, request: Request) -> CapacityModel:
-        """What a window costs alone and in a batch of two, with what the device does after it."""
-        one = median(self._time([request]) for _ in range(_MEASURED))
-        try:
-            two = median(self._time([request] * 2) for _ in range(_MEASURED))
-        except OutOfMemoryError:
-            return CapacityModel(one, 2 * one, 1)
-        return CapacityModel(one, two, self.settings.most_batch)
-
-    def _time(self, batch: list[Request]) -> float:
-        begin = time.perf_counter()
-        self.engine.look_back([each.stream for each in self.engine.generate(batch)])
-        return time.perf_counter() - begin
+    async def _measure_capacity(self, opened: OpenedStream) -> None:
+        """Derive the session limit from the windows of a session that starts alone, before others join."""
+        frames = self.create_planner().sustainable_length
+        request = silent_window(self.engine, opened, frames)
+        self._capacity = await self.scheduler.run_on_device(
+            measure_capacity, self.engine, request, self.settings.max_batch
+        )
+        budget = self.settings.max_device_load * frames / self.engine.fps
+        self.limiter.apply_capacity(self._capacity.max_sessions(budget))
 
 
-def unready(service: Service | None) -> tuple[Unready, str]:
-    """Why nothing is taken now of a service that is not ready: a word and a reason."""
+def unready_reason(service: Service | None) -> tuple[Unready, str]:
+    """Return why a service that is not ready accepts nothing: one word and a sentence."""
     status: Unready = "loading"
-    if service is not None and service.engine.health.state != "running":
-        status = service.engine.health.state
-    return status, _UNREADY[status]
+    if service is not None and service.engine_health.state != "running":
+        status = service.engine_health.state
+    return status, _UNREADY_REASONS[status]
 
 
-def busy(service: Service | None, retry_seconds: float) -> BusyError:
-    """The refusal that says so."""
-    status, why = unready(service)
-    return BusyError(why, retry_seconds, status)
-
-
-def silent_window(engine: Engine, opened: Opened, frames: int) -> Request:
-    samples = np.zeros(engine.samples_needed(frames), np.float32)
-    return Request(opened.stream, samples, 0, frames, False)
+def unready_error(service: Service | None, retry_after_seconds: float) -> BusyError:
+    """Return the refusal of a service that is not ready."""
+    status, reason = unready_reason(service)
+    return BusyError(reason, retry_after_seconds, status)

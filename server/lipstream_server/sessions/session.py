@@ -1,4 +1,4 @@
-"""One session: what a client sends changes its talk, windows are made as they fall due, bursts go out by the clock."""
+"""Session of one client: receives audio and commands, generates windows as they are due, sends media by the clock."""
 
 from __future__ import annotations
 
@@ -7,55 +7,51 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..auth.caller import SessionGrant, unauthorized
-from ..engines.base import (
-    EngineGoneError,
-    EngineLostError,
-    Health,
-    Opened,
-)
-from ..media.live.audio_input import PcmReader
-from ..media.live.codecs import SOUND_RATE
-from ..media.live.media_output import MediaOut, open_media
-from ..media.provenance import DIGITAL_SOURCE_TYPE
+from ..auth.caller import SessionGrant
+from ..engines.base import EngineGoneError, OpenedStream
+from ..media.live.audio_input import PcmDecoder
+from ..media.live.media_output import MediaOutput, open_media_output
 from ..protocol import (
-    MAX_MESSAGE_BYTES,
     AudioAppend,
     ClientMessage,
     CloseCode,
     ErrorCode,
     Interrupt,
-    Limits,
     Ping,
     Pong,
     SessionClosing,
     SessionEnd,
-    SessionReady,
     SessionStart,
-    Stats,
     StatsRequest,
     UtteranceEnd,
     UtteranceStarted,
 )
 from .channel import Channel
-from .conversation import (
-    BufferFullError,
-    Conversation,
-    MediaChunk,
-    WindowJob,
-)
-from .ending import ProtocolError, SessionClosed
+from .conversation import BufferFullError, Conversation
 from .pacer import Pacer
-from .parsing import decode_audio, parse
+from .parsing import decode_base64_audio, parse_message
+from .playout import MediaChunk
 from .service import Service
+from .session_errors import ProtocolError, SessionClosed
+from .session_messages import StatsBuilder, build_ready
 from .session_telemetry import SessionTelemetry
+from .window_loop import WindowLoop
 
 T = TypeVar("T")
-_WARN_SECONDS = 5.0
+_WARNING_INTERVAL_S = 5.0
 
 
 class Session:
-    """Three loops over one `Conversation`: receive, generate windows, send."""
+    """Three loops over one `Conversation`: receive, generate windows, send.
+
+    Args:
+        id: Identifier of the session.
+        channel: Connection to the client.
+        service: Engine and limits that sessions share.
+        start: First message of the client.
+        opened: Stream at its start.
+        grant: What the client's credential allows.
+    """
 
     def __init__(
         self,
@@ -63,87 +59,102 @@ class Session:
         channel: Channel,
         service: Service,
         start: SessionStart,
-        opened: Opened,
-        lease: SessionGrant,
+        opened: OpenedStream,
+        grant: SessionGrant,
     ) -> None:
-        self.id = id
-        self.telemetry = SessionTelemetry(
-            service.telemetry, id, start.preset or service.preset, start.container
+        settings = service.settings
+        self._id, self._channel, self._service, self._start, self._grant = id, channel, service, start, grant
+        self._preset = start.preset or service.preset
+        self._max_seconds = min(settings.max_session_seconds, grant.max_seconds)
+        self.telemetry = SessionTelemetry(service.telemetry, id, self._preset, start.container)
+        self._drain, self._drain_announced = service.telemetry.drain, False
+        self._started_at = self._last_message_at = time.monotonic()
+        self._last_warning_at = float("-inf")
+        self._reader = PcmDecoder(start.audio)
+        self._conversation = Conversation(
+            opened, start.audio.rate, service.create_planner(), settings.conversation, start.idle
         )
-        self._drain, self._told = service.telemetry.drain, False
-        self._lease = lease
-        self._max_seconds = min(service.settings.max_seconds, lease.seconds)
-        self._channel, self._service, self._start = channel, service, start
-        self._talk = Conversation(
-            opened, start.audio.rate, service.planner(), service.settings.talk, start.idle
+        self._pacer = Pacer(self._started_at, settings.max_clock_lag_seconds)
+        self._stats = StatsBuilder(
+            self._conversation,
+            self._pacer,
+            self._reader,
+            lambda: service.engine_health,
+            lambda: service.limiter.active,
         )
-        self._reader = PcmReader(start.audio)
+        self._windows = WindowLoop(
+            self._conversation, service.scheduler, self._preset, settings.engine.max_attempts, self.telemetry
+        )
         self._changed, self._stop = asyncio.Event(), asyncio.Event()
-        self._sending = asyncio.Lock()  # what is sent of a burst, and what is said about it, stay in order
-        self._window: asyncio.Future[object] | None = None
+        self._send_order = asyncio.Lock()  # media, and messages about it, stay in order
         self._encoding: asyncio.Future[object] | None = None
         self._errors = 0
-        self._lost = 0  # windows in a row at which the engine was lost
-        self._warned = _Warned(service.engine.health)
-        now = time.monotonic()
-        self._heard = self._began = now
-        self._pacer = Pacer(now, service.settings.lag_seconds)
 
     async def run(self) -> None:
-        width, height = self._service.engine.size
-        fps = self._service.engine.fps
-        container, mark = self._start.container, self._service.settings.mark
-        media = await self._encode(lambda: open_media(container, width, height, fps, mark))
-        await self._channel.send(self._ready(media.media_type), *media.begin())
-        self._pacer.begin = time.monotonic()
-        self._service.talks.add(self._talk)
-        ending: BaseException | None = None
+        """Run the session to its end.
+
+        Raises:
+            SessionClosed: The normal end, or one that the server decides.
+            ClientGoneError, SlowReaderError, MessageTooBigError: The connection failed.
+            EngineGoneError: The engine is lost.
+        """
+        engine, settings = self._service.engine, self._service.settings
+        container, (width, height) = self._start.container, engine.size
+        media = await self._encode(
+            lambda: open_media_output(container, width, height, engine.fps, settings.watermark)
+        )
+        ready = build_ready(
+            self._id, self._start, self._preset, engine, settings, media.media_type, self._max_seconds
+        )
+        await self._channel.send(ready, *media.initial_messages())
+        self._pacer.started_at = time.monotonic()
+        self._service.conversations.add(self._conversation)
+        error: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(), name=f"listen {self.id}")
-                tasks.create_task(self._make_windows(), name=f"windows {self.id}")
-                tasks.create_task(self._send(media), name=f"send {self.id}")
+                tasks.create_task(self._receive(), name=f"receive {self._id}")
+                tasks.create_task(self._windows.run(self._changed), name=f"windows {self._id}")
+                tasks.create_task(self._send(media), name=f"send {self._id}")
         except BaseExceptionGroup as group:
-            # What is raised must not refer to the group, nor the group to its traceback: in such a circle encoders, with their
-            # threads and buffers, would stay until Python's collector comes by.
-            ending = group.exceptions[0]
+            # The raised exception must not refer to the group, nor the group to its traceback: such a cycle would keep
+            # encoders, with their threads and buffers, alive until the garbage collector runs.
+            error = group.exceptions[0]
             group.__traceback__ = None
         finally:
-            self._service.talks.discard(self._talk)
-            if self._window is not None:
-                self._window.cancel()
+            self._service.conversations.discard(self._conversation)
+            self._windows.cancel()
             if self._encoding is not None:
                 await asyncio.wait([self._encoding])
         try:
-            if ending is not None:
-                raise ending
+            if error is not None:
+                raise error
         finally:
-            del ending
+            del error
 
-    async def _listen(self) -> None:
+    async def _receive(self) -> None:
         while not self._stop.is_set():
             message = await self._channel.receive()
-            self._heard = time.monotonic()
+            self._last_message_at = time.monotonic()
             try:
                 if isinstance(message, bytes):
-                    self._hear(message)
+                    self._add_audio(message)
                 else:
-                    await self._obey(parse(message))
-            except ProtocolError as complaint:
-                await self._complain(complaint)
+                    await self._dispatch(parse_message(message))
+            except ProtocolError as error:
+                await self._send_error(error)
             self._changed.set()
 
-    async def _complain(self, complaint: ProtocolError) -> None:
+    async def _send_error(self, error: ProtocolError) -> None:
         self._errors += 1
-        if self._errors > self._service.settings.errors:
-            text = f"{self._errors} mistakes in one session"
+        if self._errors > self._service.settings.max_client_errors:
+            text = f"the session ends after {self._errors} errors of the client"
             raise SessionClosed(CloseCode.PROTOCOL, "protocol", ErrorCode.TOO_MANY_ERRORS, text)
-        await self._channel.send(complaint.message())
+        await self._channel.send(error.to_message())
 
-    async def _obey(self, message: ClientMessage) -> None:
+    async def _dispatch(self, message: ClientMessage) -> None:
         match message:
             case AudioAppend():
-                self._hear(decode_audio(message.audio))
+                self._add_audio(decode_base64_audio(message.audio))
             case UtteranceEnd():
                 self._end_utterance()
             case Interrupt():
@@ -153,210 +164,107 @@ class Session:
             case Ping():
                 await self._channel.send(Pong(id=message.id))
             case StatsRequest():
-                async with self._sending:  # not "idle" before the utterance.ended that made it so
-                    await self._channel.send(self._stats())
+                async with self._send_order:  # not state "idle" before the utterance.ended that led to it
+                    await self._channel.send(self._stats.build())
             case SessionStart():
-                raise ProtocolError(
-                    ErrorCode.ALREADY_STARTED, "this session has started; open another connection"
-                )
+                text = "the session has started already; open another connection for another session"
+                raise ProtocolError(ErrorCode.ALREADY_STARTED, text)
 
-    def _hear(self, audio: bytes) -> None:
-        samples = self._reader.read(audio)
+    def _add_audio(self, audio: bytes) -> None:
+        samples = self._reader.decode(audio)
         try:
-            self._talk.hear(samples, time.monotonic())
+            self._conversation.add_audio(samples, time.monotonic())
         except BufferFullError as error:
             raise ProtocolError(ErrorCode.BUFFER_FULL, str(error)) from error
 
     def _end_utterance(self) -> None:
-        self._talk.end_utterance()
-        if dropped := self._reader.drop_rest():
-            whole = self._start.audio.sample_bytes
-            raise ProtocolError(
-                ErrorCode.BAD_AUDIO,
-                f"the utterance ended within a sample: {dropped} of {whole} bytes came and were dropped",
+        self._conversation.end_utterance()
+        if dropped := self._reader.drop_incomplete():
+            text = (
+                f"the utterance ended within a sample: expected {self._start.audio.sample_bytes} bytes, got {dropped}, "
+                "which were dropped"
             )
+            raise ProtocolError(ErrorCode.BAD_AUDIO, text)
 
     async def _interrupt(self) -> None:
-        ended = self._talk.interrupt()
+        ended = self._conversation.interrupt()
         self.telemetry.record_interrupt()
-        self._reader.drop_rest()
-        if self._window is not None:
-            self._window.cancel()
-        async with self._sending:
+        self._reader.drop_incomplete()
+        self._windows.cancel()
+        async with self._send_order:
             await self._channel.send(*ended)
 
-    async def _make_windows(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            while (due := self._talk.due(time.monotonic())) is not None:
-                await self._make(due)
-
-    async def _make(self, due: WindowJob) -> None:
-        preset = self._start.preset or self._service.preset
-        # Once is chance: sessions that were in step stay so. At the second time each shows whether it is its own window.
-        alone = self._lost > 1
-        window = self._service.scheduler.generate(due.request, due.deadline, preset, alone)
-        self._window = window  # type: ignore[assignment]  # kept to be cancelled only
-        await asyncio.wait([window])
-        self._window = None
-        if window.cancelled():
-            return
-        try:
-            made = window.result()
-        except EngineGoneError:
-            raise
-        except EngineLostError:
-            self._lost += 1
-            if self._lost >= self._service.settings.engine.tries:
-                raise
-            self._talk.lost(due)
-            return
-        self._lost = 0
-        now = time.monotonic()
-        self._talk.made(due, made, now)
-        self.telemetry.record_window(due, made, now)
-
-    async def _send(self, media: MediaOut) -> None:
+    async def _send(self, media: MediaOutput) -> None:
         while not self._stop.is_set():
-            self._check_times()
-            await self._tell_of_drain()
-            async with self._sending:
-                # The first picture waits for no other.
-                count = 1 if self._talk.beginning else self._service.fragment_frames
-                burst = self._talk.burst(count, time.monotonic())
-                await self._send_burst(media, burst)
+            self._check_limits()
+            await self._announce_drain()
+            async with self._send_order:
+                # The first frame of an utterance does not wait for a second one in its fragment.
+                count = 1 if self._conversation.awaits_first_frame else self._service.fragment_frames
+                chunk = self._conversation.next_chunk(count, time.monotonic())
+                await self._send_chunk(media, chunk)
             self._changed.set()
-            await self._warn()
-            await self._pause(self._pacer.wait(self._talk.media_ms / 1000, time.monotonic()))
-        await self._channel.send(*await self._encode(media.finish))
+            await self._send_warning()
+            media_time = self._conversation.media_ms / 1000
+            await self._sleep(self._pacer.seconds_until(media_time, time.monotonic()))
+        await self._channel.send(*await self._encode(media.flush))
         raise SessionClosed(CloseCode.NORMAL, "ended")
 
-    async def _send_burst(self, media: MediaOut, burst: MediaChunk) -> None:
-        begin = time.monotonic()
-        messages = await self._encode(lambda: media.write(burst.pictures, burst.samples, burst.utterance))
-        encoded = time.monotonic()
-        await self._channel.send(*burst.events, *messages)
-        sent, counters = time.monotonic(), self._talk.counters
-        due = self._pacer.begin + self._talk.media_ms / 1000 - len(burst.pictures) / self._service.engine.fps
-        self.telemetry.record_fragment(burst, begin, encoded, sent, max(0.0, begin - due))
-        if any(isinstance(event, UtteranceStarted) for event in burst.events):
-            self._talk.shown(encoded - begin, sent - encoded)
+    async def _send_chunk(self, media: MediaOutput, chunk: MediaChunk) -> None:
+        started_at = time.monotonic()
+        messages = await self._encode(lambda: media.encode(chunk.frames, chunk.samples, chunk.utterance))
+        encoded_at = time.monotonic()
+        await self._channel.send(*chunk.events, *messages)
+        sent_at = time.monotonic()
+        media_start = self._conversation.media_ms / 1000 - len(chunk.frames) / self._service.engine.fps
+        lateness = max(0.0, started_at - self._pacer.due_at(media_start))
+        self.telemetry.record_fragment(chunk, started_at, encoded_at, sent_at, lateness)
+        counters = self._conversation.counters
+        if any(isinstance(event, UtteranceStarted) for event in chunk.events):
+            self._conversation.record_first_frame_sent(encoded_at - started_at, sent_at - encoded_at)
             if counters.latency is not None:
                 self.telemetry.record_first_frame(counters.latency.total)
         self.telemetry.record_counters(counters, self._pacer.skipped)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not past the end of the session."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
         except TimeoutError:
             pass
 
-    async def _encode(self, work: Callable[[], T]) -> T:
-        """Run in an encoder's thread; a session that is cancelled meanwhile still waits for it in `run`."""
-        future = asyncio.get_running_loop().run_in_executor(self._service.encoders, work)
-        self._encoding = future  # type: ignore[assignment]  # kept to be waited for only
+    async def _encode(self, function: Callable[[], T]) -> T:
+        """Call a function in an encoder thread; `run` waits for it even if the session is cancelled meanwhile."""
+        future = asyncio.get_running_loop().run_in_executor(self._service.encoders, function)
+        self._encoding = future  # type: ignore[assignment]  # only to be waited for
         return await asyncio.shield(future)
 
-    def _check_times(self) -> None:
-        now, settings = time.monotonic(), self._service.settings
-        if self._service.engine.health.state == "lost":
+    def _check_limits(self) -> None:
+        now = time.monotonic()
+        if self._service.engine_health.state == "lost":
             raise EngineGoneError("the engine is lost")
-        if now - self._heard > settings.idle_seconds:
+        if now - self._last_message_at > self._service.settings.idle_timeout_seconds:
             raise SessionClosed(CloseCode.IDLE, "idle")
-        if now - self._began > self._max_seconds:
+        if now - self._started_at > self._max_seconds:
             raise SessionClosed(CloseCode.IDLE, "expired")
-        if not self._lease.valid():
-            raise unauthorized("the key of this session is not valid any more")
+        if not self._grant.is_valid():
+            text = "the API key of this session is no longer valid"
+            raise SessionClosed(CloseCode.UNAUTHORIZED, "unauthorized", ErrorCode.UNAUTHORIZED, text)
 
-    async def _tell_of_drain(self) -> None:
-        """Once in advance; when the limit is over, the session ends."""
-        left = self._drain.left(time.monotonic())
+    async def _announce_drain(self) -> None:
+        """Send `session.closing` once in advance; end the session when the time is over."""
+        left = self._drain.seconds_left(time.monotonic())
         if left <= 0:
             raise SessionClosed(CloseCode.RESTART, "shutdown")
-        if self._drain.begun and not self._told:
-            self._told = True
+        if self._drain.has_started and not self._drain_announced:
+            self._drain_announced = True
             await self._channel.send(SessionClosing(reason="shutdown", seconds_left=round(left, 1)))
 
-    async def _warn(self) -> None:
-        """Tell the client, unasked but seldom, that pictures are held or time was skipped; and at once, that the engine failed."""
+    async def _send_warning(self) -> None:
+        """Send stats with a warning: news of the engine at once, everything else at intervals."""
         now = time.monotonic()
-        seldom = now - self._warned.at >= _WARN_SECONDS or self._restart() is not None
-        if not seldom or self._warning() is None:
-            return
-        self._warned.at = now
-        await self._channel.send(self._stats())
-
-    def _warning(self) -> str | None:
-        late = self._talk.counters.repeated_frames - self._warned.repeated_frames
-        skipped = self._pacer.skipped - self._warned.skipped
-        said = [f"{late} frames were not ready in time; the last frame was repeated"] if late else []
-        said += [restart] if (restart := self._restart()) else []
-        said += [f"the media clock was set back by {skipped * 1000:.0f} ms"] if skipped else []
-        return "; ".join(said) or None
-
-    def _restart(self) -> str | None:
-        """What has become of the engine and has not been told."""
-        health = self._service.engine.health
-        if health == self._warned.health:
-            return None
-        if health.state == "restarting":
-            return "the engine failed and is being restarted; the last frame is repeated until it is back"
-        return f"the engine was restarted; restarts since the server's start: {health.restarts}"
-
-    def _stats(self) -> Stats:
-        talk, counters = self._talk, self._talk.counters
-        warning = self._warning()
-        health = self._warned.health = self._service.engine.health
-        self._warned.repeated_frames, self._warned.skipped = counters.repeated_frames, self._pacer.skipped
-        return Stats(
-            state=talk.state,
-            media_ms=talk.media_ms,
-            frames=counters.frames,
-            idle_frames=counters.idle_frames,
-            repeated_frames=counters.repeated_frames,
-            underrun_frames=counters.underrun_frames,
-            buffered_ms=round(talk.backlog * 1000, 3),
-            latency_ms=None if counters.latency is None else round(counters.latency.total * 1000, 3),
-            latency=None if counters.latency is None else counters.latency.to_message(),
-            lateness_ms=round(self._pacer.take_lateness() * 1000, 3),
-            skipped_ms=round(self._pacer.skipped * 1000, 3),
-            repaired_samples=self._reader.repaired,
-            sessions=self._service.sessions,
-            engine="running" if health.state == "running" else "restarting",
-            engine_restarts=health.restarts,
-            warning=warning,
-        )
-
-    def _ready(self, media_type: str) -> SessionReady:
-        engine, settings = self._service.engine, self._service.settings
-        return SessionReady(
-            session=self.id,
-            avatar=self._start.avatar or engine.avatars[0],
-            preset=self._start.preset or self._service.preset,
-            container=self._start.container,
-            media_type=media_type,
-            width=engine.size[0],
-            height=engine.size[1],
-            fps=engine.fps,
-            audio_rate=SOUND_RATE,
-            fragment_frames=settings.fragment_frames,
-            digital_source_type=DIGITAL_SOURCE_TYPE,
-            limits=Limits(
-                max_message_bytes=MAX_MESSAGE_BYTES,
-                buffered_ms=round(settings.talk.backlog * 1000),
-                idle_timeout_seconds=settings.idle_seconds,
-                max_seconds=self._max_seconds,
-            ),
-        )
-
-
-class _Warned:
-    """What the client has been told already."""
-
-    def __init__(self, health: Health) -> None:
-        self.health = health
-        self.repeated_frames = 0
-        self.skipped = 0.0
-        self.at = float("-inf")
+        is_due = now - self._last_warning_at >= _WARNING_INTERVAL_S or self._stats.has_engine_news
+        if is_due and self._stats.warning() is not None:
+            self._last_warning_at = now
+            await self._channel.send(self._stats.build())

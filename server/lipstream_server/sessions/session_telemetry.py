@@ -7,11 +7,13 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from ..engines.base import Made
+from ..engines.base import WindowResult
 from ..observability.logs import log_event
 from ..observability.metrics import FrameKind
 from ..observability.telemetry import Telemetry
-from .conversation import Counters, MediaChunk, WindowJob
+from ..scheduling.batches import WindowJob
+from .conversation import Counters
+from .playout import MediaChunk
 from .session_trace import SessionTrace
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class SessionTelemetry:
         self._metrics.record_session_start()
         log_event(log, "session started", preset=preset, container=container)
 
-    def record_window(self, job: WindowJob, result: Made, now: float) -> None:
+    def record_window(self, job: WindowJob, result: WindowResult, now: float) -> None:
         """Record a window whose result arrived now."""
         if self._trace is not None:
             self._trace.add_window(job, result, now)

@@ -11,8 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..engines.base import Made
-from .conversation import MediaChunk, WindowJob
+from ..engines.base import WindowResult
+from ..scheduling.batches import WindowJob
+from .playout import MediaChunk
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -47,9 +48,9 @@ class SessionTrace:
         self._context = self._context_of(self._span)
         self._pending: deque[_PendingWindow] = deque(maxlen=_MAX_PENDING)
 
-    def add_window(self, job: WindowJob, result: Made, now: float) -> None:
+    def add_window(self, job: WindowJob, result: WindowResult, now: float) -> None:
         """Start the span of a window whose result arrived now; time that no stage took was queueing."""
-        work, request = result.work, job.request
+        work, request = result.timings, job.request
         attributes = {
             "lipstream.utterance": job.utterance,
             "lipstream.start": request.start,
@@ -58,10 +59,10 @@ class SessionTrace:
         start_time = self._epoch_ns(job.requested_at)
         span = self._tracer.start_span("window", self._context, attributes=attributes, start_time=start_time)
         context = self._context_of(span)
-        at = now - work.hearing - work.denoising - work.decoding
+        at = now - work.audio_encoding - work.denoising - work.decoding
         self._add_stage("queueing", context, job.requested_at, max(job.requested_at, at))
         for name, seconds in (
-            ("audio_encoding", work.hearing),
+            ("audio_encoding", work.audio_encoding),
             ("denoising", work.denoising),
             ("decoding", work.decoding),
         ):

@@ -1,6 +1,6 @@
-"""How an utterance is cut into windows: which frames are asked for next, and when the first may be shown.
+"""Cutting of utterances into windows: which frames to request next, and when the first frame may be shown.
 
-No clock and no I/O: everything is given in seconds, frames or samples.
+The planner has no clock and no I/O: times are seconds, positions are frames or samples.
 """
 
 from __future__ import annotations
@@ -10,178 +10,177 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from ..engines.base import HEARING_RATE
+from ..config.settings import WindowSettings
+from ..media.arrays import ENGINE_SAMPLE_RATE
 
 _ROUNDING = 1e-6
-_MOST_HEARD = 60.0  # seconds of sound that are looked ahead, at most
-
-Cost = Callable[[int], float]
-"""Seconds from asking for a window of so many frames to having it; 0 while nothing is known."""
-
-
-@dataclass(frozen=True)
-class WindowSettings:
-    """lengths: of windows in frames, the first of an utterance first, rising. ahead: most seconds of frames asked for before
-    they are due: what an interrupt throws away. tail: frames of silence after speech, in which the mouth closes. slack:
-    seconds to spare. load: the share of real time that generating may take. most_lead: longest wait before the first frame.
-    """
-
-    lengths: tuple[int, ...] = (4, 8, 16)
-    ahead: float = 1.0
-    tail: int = 6
-    slack: float = 0.02
-    load: float = 0.95
-    most_lead: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not self.lengths or self.lengths[0] < 1 or list(self.lengths) != sorted(set(self.lengths)):
-            raise ValueError(f"window lengths must be positive and rise, got {self.lengths}")
+_MAX_LOOKAHEAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where an utterance stands. heard: samples at 16 kHz, all in all; frames: how many it has, known once it has ended;
-    requested: frames asked for; sent: frames shown, or held in their place; showing: whether the first has been shown.
+    """State of an utterance as the planner sees it.
+
+    Attributes:
+        received_samples: Samples at the engine's rate that were received.
+        total_frames: Frames of the whole utterance, None until it has ended.
+        requested_frames: Frames that were requested.
+        sent_frames: Frames that were sent, repeated ones included.
+        started: Whether its first frame was sent.
     """
 
-    heard: int
-    frames: int | None
-    requested: int
-    sent: int
-    showing: bool
+    received_samples: int
+    total_frames: int | None
+    requested_frames: int
+    sent_frames: int
+    started: bool
 
 
-@dataclass(frozen=True)
-class AudioWindow:
-    """Frames start to start + frames of an utterance."""
+class WindowPlanner:
+    """Plans the windows of utterances for one engine.
 
-    start: int
-    frames: int
-
-
-def whole_bursts(seconds: float, burst: float) -> float:
-    """Seconds of audio that come with the burst that brings the last of so many."""
-    if burst <= 0:
-        return seconds
-    return ceil(seconds / burst - _ROUNDING) * burst
-
-
-class Planner:
-    """What an engine needs to hear, how long it takes, and the settings, put together.
-
-    after: seconds that it is busy after a window with nothing that is waited for.
+    Args:
+        settings: Window lengths, margins and limits.
+        fps: Frames per second of the video.
+        samples_needed: Number of samples from an utterance's start that its first n frames need.
+        window_cost: Expected seconds from requesting a window of n frames to its result; 0 while unknown.
+        prefetch_cost: Expected seconds for which the device is busy after a window.
     """
 
     def __init__(
         self,
         settings: WindowSettings,
         fps: int,
-        needed: Callable[[int], int],
-        cost: Cost,
-        after: Callable[[], float] = lambda: 0.0,
+        samples_needed: Callable[[int], int],
+        window_cost: Callable[[int], float],
+        prefetch_cost: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.settings = settings
         self.fps = fps
-        self._needed = needed
-        self._cost = cost
-        self._after = after
+        self.samples_needed = samples_needed
+        self._window_cost = window_cost
+        self._prefetch_cost = prefetch_cost
 
     @property
-    def steady(self) -> int:
-        """The shortest window that keeps up with real time; the longest there is where none does."""
-        share = self.settings.load / self.fps
-        lengths, after = self.settings.lengths, self._after()
-        return next((n for n in lengths if self._cost(n) + after <= n * share), lengths[-1])
+    def sustainable_length(self) -> int:
+        """Length in frames of the shortest window that keeps up with real time, of the longest if none does."""
+        share = self.settings.max_real_time_factor / self.fps
+        lengths, prefetch = self.settings.lengths, self._prefetch_cost()
+        return next((n for n in lengths if self._window_cost(n) + prefetch <= n * share), lengths[-1])
 
-    def next(self, at: Progress) -> AudioWindow | None:
-        """What to ask for now; None while nothing is due or more audio is worth waiting for."""
-        start = self._start(at)
-        if at.frames is not None and start >= at.frames:
+    def next_window(self, at: Progress) -> range | None:
+        """Return the frame numbers to request now; None while nothing is due or more audio is worth waiting for."""
+        start = self._first_useful_frame(at)
+        if at.total_frames is not None and start >= at.total_frames:
             return None
-        if at.requested and (at.requested - at.sent) / self.fps > self.settings.ahead:
+        if at.requested_frames and self._requested_ahead(at) > self.settings.prefetch_seconds:
             return None
-        length = self._longest(at, start)
+        length = self._longest_possible(at, start)
         if length is None:
             return None
-        if at.showing and start < at.sent + self._passing(length):
+        if at.started and start < at.sent_frames + self._frames_during(length):
             start, length = self._catch_up(at, start, length)
-        first = at.requested == 0 or at.frames is not None
-        if first or length >= self.steady or self._urgent(at, length):
-            return AudioWindow(start, length)
+        at_once = at.requested_frames == 0 or at.total_frames is not None
+        if at_once or length >= self.sustainable_length or self._is_urgent(at, length):
+            return range(start, start + length)
         return None
 
-    def needed(self, frames: int) -> int:
-        """Samples at 16 kHz that the first `frames` frames of an utterance need."""
-        return self._needed(frames)
+    def startup_delay(self, at: Progress, ready_frames: int, chunk: float, since_chunk: float) -> float:
+        """Return how long the first frame should wait so that those after it are ready in time.
 
-    def lead(self, at: Progress, ready: int, burst: float, since: float) -> float:
-        """Seconds for which the first frame, `ready` of which are there, should wait so that those after them come in time.
-
-        burst: seconds of audio that come at once, and so every how many seconds; since: seconds since the last came.
+        Args:
+            at: State of the utterance.
+            ready_frames: Frames that are ready.
+            chunk: Seconds of audio that arrive at once, and so the seconds between arrivals.
+            since_chunk: Seconds since the last arrival.
         """
-        if at.frames is not None and ready >= at.frames:
+        if at.total_frames is not None and ready_frames >= at.total_frames:
             return 0.0
-        return min(max(0.0, self._wait(at, ready / self.fps, burst, since)), self.settings.most_lead)
+        delay = self._time_to_next_window(at, ready_frames / self.fps, chunk, since_chunk)
+        return min(max(0.0, delay), self.settings.max_startup_delay_seconds)
 
-    def waits_for_audio(self, at: Progress) -> bool:
-        """Whether the next frame cannot have been asked for, because the client has not sent what it needs to hear."""
-        return at.frames is None and at.sent >= at.requested and self._longest(at, self._start(at)) is None
+    def lacks_audio(self, at: Progress) -> bool:
+        """Return whether the next frame could not be requested because the client's audio has not arrived."""
+        if at.total_frames is not None or at.sent_frames < at.requested_frames:
+            return False
+        return self._longest_possible(at, self._first_useful_frame(at)) is None
 
-    def _wait(self, at: Progress, shown: float, burst: float, since: float) -> float:
-        """Seconds until the next steady window is bound to be there, less those for which there is something to show."""
-        length = self.steady
-        missing = 0.0
-        if at.frames is None:
-            lacking = (self._needed(at.requested + length) - at.heard) / HEARING_RATE
-            missing = max(0.0, whole_bursts(lacking, burst) - since) if lacking > 0 else 0.0
-        return missing + self._cost(length) + self.settings.slack - shown
+    def _requested_ahead(self, at: Progress) -> float:
+        """Return the seconds of frames that were requested and not sent."""
+        return (at.requested_frames - at.sent_frames) / self.fps
 
-    def _start(self, at: Progress) -> int:
-        """Frames that would come too late are skipped: those shown by the time that a window takes."""
-        if not at.showing:
-            return at.requested
-        return max(at.requested, at.sent + self._passing(self.settings.lengths[0]))
+    def _time_to_next_window(self, at: Progress, covered: float, chunk: float, since_chunk: float) -> float:
+        """Return the seconds until the next sustainable window is sure to be ready, less those that frames cover."""
+        length = self.sustainable_length
+        wait = 0.0
+        if at.total_frames is None:
+            missing_samples = self.samples_needed(at.requested_frames + length) - at.received_samples
+            if missing_samples > 0:
+                wait = max(0.0, round_up_to_chunks(missing_samples / ENGINE_SAMPLE_RATE, chunk) - since_chunk)
+        return wait + self._window_cost(length) + self.settings.safety_margin_seconds - covered
 
-    def _passing(self, length: int) -> int:
-        """Frames that are shown, or held, while a window is made."""
-        return int(self._cost(length) * self.fps)
+    def _first_useful_frame(self, at: Progress) -> int:
+        """Return the first frame to request; frames that would be ready too late are skipped."""
+        if not at.started:
+            return at.requested_frames
+        return max(at.requested_frames, at.sent_frames + self._frames_during(self.settings.lengths[0]))
+
+    def _frames_during(self, length: int) -> int:
+        """Return the number of frames that are sent while a window of `length` frames is generated."""
+        return int(self._window_cost(length) * self.fps)
 
     def _catch_up(self, at: Progress, start: int, length: int) -> tuple[int, int]:
-        """Where the model is behind: the window of which most frames a second of work come in time. One that is long, and so takes
-        longer than the shortest one, begins later, as far as there is sound for it. Where none comes in time, as it was.
+        """Return start and length of the window with the most frames in time per second of work.
+
+        A window that takes longer than the shortest one starts later, as far as there is audio for it. Where none has
+        frames in time, the given one is returned.
         """
-        known = at.frames
-        if known is None:
-            ahead = range(at.sent, at.sent + round(_MOST_HEARD * self.fps))
-            known = at.sent + bisect_right(ahead, at.heard, key=self._needed) - 1
-        best, most = (start, length), 0.0
+        available = at.total_frames
+        if available is None:
+            lookahead = range(at.sent_frames, at.sent_frames + round(_MAX_LOOKAHEAD_SECONDS * self.fps))
+            available = (
+                at.sent_frames + bisect_right(lookahead, at.received_samples, key=self.samples_needed) - 1
+            )
+        best, best_value = (start, length), 0.0
         for n in self.settings.lengths:
-            ready = at.sent + self._passing(n)
-            begin = max(start, min(ready, known - n) if at.frames is None else ready)
-            in_time = min(begin + n, known) - max(begin, ready)
-            worth = in_time / max(self._cost(n), 1e-9)
-            if (begin + n <= known or at.frames is not None) and worth > most:
-                best, most = (begin, n), worth
+            ready = at.sent_frames + self._frames_during(n)
+            begin = max(start, min(ready, available - n) if at.total_frames is None else ready)
+            in_time = min(begin + n, available) - max(begin, ready)
+            value = in_time / max(self._window_cost(n), 1e-9)
+            if (begin + n <= available or at.total_frames is not None) and value > best_value:
+                best, best_value = (begin, n), value
         return best
 
-    def _longest(self, at: Progress, start: int) -> int | None:
-        if at.requested == 0:
+    def _longest_possible(self, at: Progress, start: int) -> int | None:
+        """Return the longest window at `start` for which there is audio, None where there is none."""
+        if at.requested_frames == 0:
             lengths = self.settings.lengths[:1]
-        elif at.frames is not None:
-            remaining = at.frames - start
-            whole = [n for n in self.settings.lengths if n <= remaining]
-            lengths = tuple(whole) or self.settings.lengths[:1]
+        elif at.total_frames is not None:
+            remaining = at.total_frames - start
+            lengths = tuple(n for n in self.settings.lengths if n <= remaining) or self.settings.lengths[:1]
         else:
             lengths = self.settings.lengths
-        can = [n for n in lengths if at.frames is not None or self._needed(start + n) <= at.heard]
-        return max(can, default=None)
+        possible = [
+            n
+            for n in lengths
+            if at.total_frames is not None or self.samples_needed(start + n) <= at.received_samples
+        ]
+        return max(possible, default=None)
 
-    def _urgent(self, at: Progress, length: int) -> bool:
-        """Whether a window is asked for that is too short to keep up: while frames are shown, at the last moment at which it comes
-        in time. Before that none is, because it would make those after it late, unless the first frame would wait too long for
-        a steady one.
+    def _is_urgent(self, at: Progress, length: int) -> bool:
+        """Return whether to request a window that is too short to keep up with real time.
+
+        During playback, only at the last moment at which it is ready in time, because it delays those after it. Before
+        playback, only where the first frame would wait too long for a sustainable one.
         """
-        left = (at.requested - at.sent) / self.fps
-        if at.showing:
-            return left <= self._cost(length) + self.settings.slack
-        return self._wait(at, left, 0.0, 0.0) > self.settings.most_lead
+        ahead = self._requested_ahead(at)
+        if at.started:
+            return ahead <= self._window_cost(length) + self.settings.safety_margin_seconds
+        return self._time_to_next_window(at, ahead, 0.0, 0.0) > self.settings.max_startup_delay_seconds
+
+
+def round_up_to_chunks(seconds: float, chunk: float) -> float:
+    """Return `seconds` rounded up to whole chunks of audio; unchanged where `chunk` is 0 (unknown)."""
+    if chunk <= 0:
+        return seconds
+    return ceil(seconds / chunk - _ROUNDING) * chunk

@@ -1,4 +1,4 @@
-"""The SQLite file: opened so that what was committed outlives a power cut, and brought to the newest schema."""
+"""The SQLite database: durable settings, and migrations to the newest schema."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_tim
 
 
 def open_database(path: Path) -> Engine:
-    """At the newest schema. One connection, for one thread at a time."""
+    """Open the database at the newest schema, with one connection for one thread at a time."""
     engine = create_engine(
         f"sqlite+pysqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_immediate)
     with engine.begin() as connection:
         _migrate(connection)
     return engine
 
 
-def intact(engine: Engine) -> bool:
-    """What SQLite says of the file."""
+def is_intact(engine: Engine) -> bool:
+    """Return whether SQLite's integrity check finds no fault."""
     with engine.begin() as connection:
         return connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
 
 
-def _prepare(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
-    # The driver's own transactions begin too late to cover DDL and reads; `_begin` begins them.
+def _set_pragmas(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+    # The driver's own transactions start too late to cover DDL and reads; `_begin_immediate` starts them.
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin(connection: Connection) -> None:
+def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

@@ -1,4 +1,4 @@
-"""What the database holds. The migrations make it; a change here needs one there (test_storage.py compares them)."""
+"""Tables of the database. The migrations create them; a change here needs a migration (test_storage.py compares both)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# Numbers are never used again (AUTOINCREMENT): a page that follows a number stays right whatever was removed.
+# AUTOINCREMENT: numbers are never used again, so a page that follows a number stays right whatever was removed.
 avatars = Table(
     "avatars",
     metadata,
@@ -28,7 +28,7 @@ avatars = Table(
     Column("listed", Boolean, nullable=False),
     Column("created", Float, nullable=False),
     Column("bytes", Integer, nullable=False),
-    Column("owner", Text),  # of a key; none where it was brought to a server without keys
+    Column("owner", Text),  # id of an API key; NULL for an avatar of a server without keys
     sqlite_autoincrement=True,
 )
 
@@ -53,14 +53,14 @@ clips = Table(
     Column("video_tag", Text),
     Column("failure_code", Text),
     Column("failure_detail", Text),
-    Column("owner", Text),  # likewise
+    Column("owner", Text),  # as above
     Column("webhook_url", Text),
     Index("clips_by_state", "state", "number"),
     Index("clips_by_owner", "owner", "number"),
     sqlite_autoincrement=True,
 )
 
-# A row comes with the last state of a clip that has a webhook, and outlives the clip until it was sent.
+# A row is added with the final state of a clip that has a webhook, and outlives the clip until it was sent.
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,

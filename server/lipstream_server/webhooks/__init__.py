@@ -1,1 +1,1 @@
-"""Telling somebody else's server that a clip has ended."""
+"""Webhooks: signed HTTP requests that report the end of a clip to a server of the client."""

@@ -1,4 +1,8 @@
-"""One POST to somebody else's server: to an address that was looked at, within a limit of time, without following anything."""
+"""HTTP client of webhooks: one POST to a checked address, within a time limit, without following redirects.
+
+It stands on raw h11 because the connection has to go to the very address that was checked, and because a receiver
+must not be able to keep the server busy with an endless response; general clients resolve names themselves.
+"""
 
 from __future__ import annotations
 
@@ -10,106 +14,122 @@ from dataclasses import dataclass
 
 import h11
 
-from .target import Target, public
+from .target import WebhookTarget, is_public_address
 
-_MOST_ADDRESSES = 4
-_PIECE = 1 << 12
-_MOST_HEAD_BYTES = 1 << 14  # of an answer; its body is not asked for
+_MAX_ADDRESSES = 4
+_READ_BYTES = 1 << 12
+_MAX_HEAD_BYTES = 1 << 14  # of a response; its body is not read
 
 
 class WebhookPostError(RuntimeError):
-    """It was not sent, or not answered."""
+    """The request could not be sent, or got no response."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """retry_after: seconds, where it says so."""
+class WebhookResponse:
+    """The response of a receiver.
+
+    Attributes:
+        status: HTTP status.
+        retry_after: Seconds of the header `Retry-After`, where there is one.
+    """
 
     status: int
     retry_after: float | None = None
 
 
-async def post(target: Target, body: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
-    """Raises WebhookPostError, OSError (also for TLS), TimeoutError after so many seconds."""
-    async with asyncio.timeout(seconds):
-        reader, writer = await _connected(target, await _resolved(target))
+async def post_webhook(
+    target: WebhookTarget, body: bytes, headers: Mapping[str, str], timeout_seconds: float
+) -> WebhookResponse:
+    """Send a POST request and return the response.
+
+    Raises:
+        WebhookPostError: The host has an address that is not public, or the response is not HTTP.
+        OSError: The connection or TLS failed.
+        TimeoutError: There was no response in time.
+    """
+    async with asyncio.timeout(timeout_seconds):
+        reader, writer = await _connect(target, await _resolve(target))
         try:
-            return await _exchange(reader, writer, _request(target, body, headers), body)
+            return await _exchange(reader, writer, _build_request(target, body, headers), body)
         except h11.RemoteProtocolError as error:
-            raise WebhookPostError(f"the answer is no HTTP: {error}") from error
+            raise WebhookPostError(f"the response is not HTTP: {error}") from error
         finally:
-            writer.transport.abort()  # without waiting for the rest of the answer
+            writer.transport.abort()  # without waiting for the rest of the response
 
 
-async def _resolved(target: Target) -> Sequence[str]:
-    """Addresses of the host. Where one of them is not public, all are refused: such a name is a trick, or a mistake."""
+async def _resolve(target: WebhookTarget) -> Sequence[str]:
+    """Resolve the host. Where one address is not public all are refused: such a name is a trick, or a mistake."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(
+        entries = await loop.getaddrinfo(
             target.host, target.port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
     except UnicodeError as error:
-        raise WebhookPostError(f"{target.host!r} is no name of a host") from error
-    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-    if not target.named and not all(public(each.partition("%")[0]) for each in addresses):
+        raise WebhookPostError(f"{target.host!r} is not a host name") from error
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in entries))
+    if not target.is_trusted and not all(is_public_address(each.partition("%")[0]) for each in addresses):
         raise WebhookPostError("the host has an address that is not public")
-    return addresses[:_MOST_ADDRESSES]
+    return addresses[:_MAX_ADDRESSES]
 
 
-async def _connected(
-    target: Target, addresses: Sequence[str]
+async def _connect(
+    target: WebhookTarget, addresses: Sequence[str]
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """To the first that answers. The name is not resolved again, which might give another address; TLS is told of it."""
-    refused: OSError = ConnectionRefusedError("the host has no address")
-    secure = ssl.create_default_context() if target.secure else None
+    """Connect to the first address that accepts.
+
+    The name is not resolved again, which might give another address; only TLS uses it.
+    """
+    last_error: OSError = ConnectionRefusedError("the host has no address")
+    context = ssl.create_default_context() if target.uses_tls else None
     for address in addresses:
         try:
             return await asyncio.open_connection(
                 address,
                 target.port,
-                ssl=secure,
-                server_hostname=target.host if target.secure else None,
-                limit=_PIECE,
+                ssl=context,
+                server_hostname=target.host if target.uses_tls else None,
+                limit=_READ_BYTES,
             )
         except OSError as error:
-            refused = error
-    raise refused
+            last_error = error
+    raise last_error
 
 
-def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> h11.Request:
-    own = {
+def _build_request(target: WebhookTarget, body: bytes, headers: Mapping[str, str]) -> h11.Request:
+    defaults = {
         "host": target.authority,
         "user-agent": "Lipstream",
         "content-type": "application/json",
         "content-length": str(len(body)),
         "connection": "close",
     }
-    return h11.Request(method="POST", target=target.path, headers=list({**own, **headers}.items()))
+    return h11.Request(method="POST", target=target.path, headers=list({**defaults, **headers}.items()))
 
 
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: h11.Request, body: bytes
-) -> Answer:
-    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD_BYTES)
+) -> WebhookResponse:
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
     for event in (request, h11.Data(data=body), h11.EndOfMessage()):
         writer.write(connection.send(event) or b"")
     await writer.drain()
-    left = _MOST_HEAD_BYTES
+    bytes_left = _MAX_HEAD_BYTES
     while True:
-        came = connection.next_event()
-        if isinstance(came, h11.Response):
-            return Answer(came.status_code, _retry_after(came))
-        if came is h11.NEED_DATA:
-            if not left:
-                raise WebhookPostError(f"the head of the answer is longer than {_MOST_HEAD_BYTES} bytes")
-            piece = await reader.read(min(left, _PIECE))
-            left -= len(piece)
-            connection.receive_data(piece)
+        received = connection.next_event()
+        if isinstance(received, h11.Response):
+            return WebhookResponse(received.status_code, _retry_after(received))
+        if received is h11.NEED_DATA:
+            if not bytes_left:
+                raise WebhookPostError(f"the head of the response is longer than {_MAX_HEAD_BYTES} bytes")
+            data = await reader.read(min(bytes_left, _READ_BYTES))
+            bytes_left -= len(data)
+            connection.receive_data(data)
 
 
-def _retry_after(answer: h11.Response) -> float | None:
-    """In seconds; a date is left alone."""
-    for name, value in answer.headers:
+def _retry_after(response: h11.Response) -> float | None:
+    """Return the seconds of `Retry-After`; a date is ignored."""
+    for name, value in response.headers:
         if name == b"retry-after" and value.isdigit() and len(value) < 10:
             return float(value)
     return None

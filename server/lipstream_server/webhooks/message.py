@@ -1,4 +1,4 @@
-"""What a webhook says: that a clip has ended, and where more is told. Little, because it may be read elsewhere."""
+"""The body of a webhook: that a clip has ended, and where its details are. It says little, as others may read it."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from pydantic import BaseModel, Field
 
 from ..clips.state import Clip, State
 
-_CLIP = "clip_5f2b8c0d9e1a4b7c6d3e2f10"
+_EXAMPLE_ID = "clip_5f2b8c0d9e1a4b7c6d3e2f10"
 
 
 class EndedClip(BaseModel):
-    """The clip that has ended; `GET` of its `url` tells the rest."""
+    """A clip that has ended. `GET` of its `url` gives the details."""
 
-    id: str = Field(description="What names it in requests.", examples=[_CLIP])
+    id: str = Field(description="Id of the clip.", examples=[_EXAMPLE_ID])
     state: Literal["succeeded", "failed", "cancelled"] = Field(
-        description="Its last state.", examples=["succeeded"]
+        description="Its final state.", examples=["succeeded"]
     )
-    url: str = Field(description="Where more is told.", examples=[f"/v1/clips/{_CLIP}"])
+    url: str = Field(description="Path of the clip's details.", examples=[f"/v1/clips/{_EXAMPLE_ID}"])
     video: str | None = Field(
-        description="Where the video is; null where there is none.", examples=[f"/v1/clips/{_CLIP}/video"]
+        description="Path of the video; null where there is none.",
+        examples=[f"/v1/clips/{_EXAMPLE_ID}/video"],
     )
-    seconds: float = Field(description="Length of the whole video.", examples=[13.6])
-    error: str | None = Field(description="The code of why it has failed, else null.", examples=[None])
+    seconds: float = Field(description="Duration of the whole video in seconds.", examples=[13.6])
+    error: str | None = Field(description="Code of the failure; null where there is none.", examples=[None])
 
 
 class WebhookMessage(BaseModel):
-    """Sent to the `webhook_url` of a clip, signed as the Standard Webhooks specification says."""
+    """Message to the `webhook_url` of a clip, signed as the Standard Webhooks specification says."""
 
     type: Literal["clip.succeeded", "clip.failed", "clip.cancelled"] = Field(
-        description="What has happened.", examples=["clip.succeeded"]
+        description="The event.", examples=["clip.succeeded"]
     )
-    timestamp: datetime = Field(description="When; not when it was sent.", examples=["2026-11-24T12:00:00Z"])
+    timestamp: datetime = Field(
+        description="When the clip ended, not when the message was sent.", examples=["2026-11-24T12:00:00Z"]
+    )
     data: EndedClip = Field(description="The clip.")
 
 
-def message(clip: Clip) -> str:
-    """clip: in its last state."""
+def webhook_body(clip: Clip) -> str:
+    """Return the JSON body of the message about a clip in its final state."""
     url = f"/v1/clips/{clip.id}"
     return WebhookMessage.model_validate(
         {
@@ -49,7 +52,7 @@ def message(clip: Clip) -> str:
                 "state": clip.state.value,
                 "url": url,
                 "video": f"{url}/video" if clip.state is State.SUCCEEDED else None,
-                "seconds": clip.order.frames / clip.order.fps,
+                "seconds": clip.spec.frames / clip.spec.fps,
                 "error": clip.failure and clip.failure.code,
             },
         }

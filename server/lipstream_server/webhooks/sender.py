@@ -1,4 +1,4 @@
-"""Sends the webhooks that wait in the database, again where nobody took them, until it is given up."""
+"""The sender of webhooks: delivers the messages of the outbox, with retries, until it gives up."""
 
 from __future__ import annotations
 
@@ -10,108 +10,128 @@ from collections.abc import Sequence
 
 from ..clips.state import Delivery, DeliveryState
 from ..config.settings import WebhookSettings
-from ..observability.logs import about, log_event
+from ..config.values import decode_webhook_secret
+from ..observability.logs import log_context, log_event
 from ..observability.metrics import Metrics
 from ..storage.storage import Storage
-from .client import Answer, WebhookPostError, post
-from .signature import secret_bytes, signed_headers
-from .table import Outgoing, due, save_delivery
-from .target import WebhookUrlError, target_of
+from .client import WebhookPostError, WebhookResponse, post_webhook
+from .outbox import WebhookOutbox
+from .signature import signed_headers
+from .table import OutgoingWebhook, due_webhooks, save_delivery
+from .target import WebhookUrlError, parse_target
 
 log = logging.getLogger(__name__)
-_MOST_AT_ONCE = 8
-_JITTER = 0.2  # of a pause, more or less
-_LONGEST_WISH = 3600.0  # that a receiver's Retry-After is listened to for
+_MAX_CONCURRENT = 8
+_JITTER = 0.2  # share of a pause, more or less
+_MAX_RETRY_AFTER = 3600.0  # seconds of a receiver's Retry-After that are respected
 _GONE = 410
-_FAULT_SECONDS = 60.0
+_STORAGE_RETRY_SECONDS = 60.0
 
 
 class WebhookSender:
-    """settings: with a secret. bell: is set by others when something may be there to be sent."""
+    """Sends webhooks.
+
+    Args:
+        storage: Open for as long as the sender runs.
+        settings: Settings of webhooks, with a secret.
+        outbox: Says when a message may have been added.
+        metrics: Counts the outcomes.
+    """
 
     def __init__(
-        self, storage: Storage, settings: WebhookSettings, bell: asyncio.Event, metrics: Metrics
+        self, storage: Storage, settings: WebhookSettings, outbox: WebhookOutbox, metrics: Metrics
     ) -> None:
         if settings.secret is None:
-            raise ValueError("webhooks are sent with a secret only")
-        self._secret = secret_bytes(settings.secret.get_secret_value())
-        self._storage, self._settings, self._bell, self._metrics = storage, settings, bell, metrics
-        self._under_way: set[str] = set()
+            raise ValueError("expected settings with webhooks.secret, which signs webhooks")
+        self._secret = decode_webhook_secret(settings.secret.get_secret_value())
+        self._storage, self._settings, self._metrics = storage, settings, metrics
+        self._changed = outbox.changed
+        self._in_flight: set[str] = set()
 
     async def run(self) -> None:
-        """Until it is cancelled; what was being sent then is sent again after the next start."""
+        """Send webhooks until cancelled; one that is cut short is sent again after the next start."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                self._bell.clear()
-                later = None
-                if (room := _MOST_AT_ONCE - len(self._under_way)) > 0:
-                    found, later = await self._storage.transact(
-                        due, time.time(), room, frozenset(self._under_way)
+                self._changed.clear()
+                next_due = None
+                if (room := _MAX_CONCURRENT - len(self._in_flight)) > 0:
+                    webhooks, next_due = await self._storage.transact(
+                        due_webhooks, time.time(), room, frozenset(self._in_flight)
                     )
-                    for outgoing in found:
-                        self._under_way.add(outgoing.clip)
-                        tasks.create_task(self._send(outgoing), name=f"webhook {outgoing.clip}")
-                    room -= len(found)
-                await self._wait(later if room else None)
+                    for webhook in webhooks:
+                        self._in_flight.add(webhook.clip)
+                        tasks.create_task(self._send(webhook), name=f"webhook {webhook.clip}")
+                    room -= len(webhooks)
+                await self._wait_for_change(next_due if room else None)
 
-    async def _wait(self, later: float | None) -> None:
-        """For the bell, or until that time."""
+    async def _wait_for_change(self, until: float | None) -> None:
+        """Wait for a change of the outbox, or until a time."""
         try:
-            async with asyncio.timeout(None if later is None else max(0.0, later - time.time())):
-                await self._bell.wait()
+            async with asyncio.timeout(None if until is None else max(0.0, until - time.time())):
+                await self._changed.wait()
         except TimeoutError:
             pass
 
-    async def _send(self, outgoing: Outgoing) -> None:
-        with about(clip=outgoing.clip):
+    async def _send(self, webhook: OutgoingWebhook) -> None:
+        with log_context(clip=webhook.clip):
             try:
-                await self._try(outgoing)
+                await self._attempt(webhook)
             except Exception:
-                log.exception("what became of a webhook could not be kept, so it is sent again")
-                await asyncio.sleep(_FAULT_SECONDS)
+                log.exception("the outcome of a webhook could not be stored, so it is sent again")
+                await asyncio.sleep(_STORAGE_RETRY_SECONDS)
             finally:
-                self._under_way.discard(outgoing.clip)
-                self._bell.set()
+                self._in_flight.discard(webhook.clip)
+                self._changed.set()
 
-    async def _try(self, outgoing: Outgoing) -> None:
-        answer, said = await self._posted(outgoing)
-        after = attempted(outgoing.delivery, answer, time.time(), self._settings.pauses, _jitter())
-        await self._storage.transact(save_delivery, outgoing.clip, after)
-        outcome = "failed" if after.state is DeliveryState.PENDING else after.state.value
+    async def _attempt(self, webhook: OutgoingWebhook) -> None:
+        response, summary = await self._post(webhook)
+        delivery = delivery_after_attempt(
+            webhook.delivery, response, time.time(), self._settings.retry_delays_seconds, _random_jitter()
+        )
+        await self._storage.transact(save_delivery, webhook.clip, delivery)
+        outcome = "failed" if delivery.state is DeliveryState.PENDING else delivery.state.value
         self._metrics.record_webhook(outcome)
-        log_event(log, "webhook", outcome=outcome, attempts=after.attempts, answer=said)
+        log_event(log, "webhook", outcome=outcome, attempts=delivery.attempts, answer=summary)
 
-    async def _posted(self, outgoing: Outgoing) -> tuple[Answer | None, str]:
-        """The answer, if there is one, and what is logged of it."""
-        body = outgoing.body.encode()
+    async def _post(self, webhook: OutgoingWebhook) -> tuple[WebhookResponse | None, str]:
+        """Return the response, if there was one, and its summary for the log."""
+        body = webhook.body.encode()
         try:
-            target = target_of(outgoing.url, self._settings.hosts)
-            headers = signed_headers(self._secret, outgoing.id, time.time(), body)
-            answer = await post(target, body, headers, self._settings.seconds)
+            target = parse_target(webhook.url, self._settings.allowed_hosts)
+            headers = signed_headers(self._secret, webhook.id, time.time(), body)
+            response = await post_webhook(target, body, headers, self._settings.attempt_timeout_seconds)
         except TimeoutError:
-            return None, f"none within {self._settings.seconds:g} s"
+            return None, f"none within {self._settings.attempt_timeout_seconds:g} s"
         except (WebhookUrlError, WebhookPostError, OSError) as error:
             return None, str(error)
         except Exception:
             log.exception("a webhook could not be sent")
             return None, "a fault of this server"
-        return answer, str(answer.status)
+        return response, str(response.status)
 
 
-def attempted(
-    before: Delivery, answer: Answer | None, now: float, pauses: Sequence[float], jitter: float
+def delivery_after_attempt(
+    before: Delivery, response: WebhookResponse | None, now: float, pauses: Sequence[float], jitter: float
 ) -> Delivery:
-    """After one more attempt. answer: None where there was none. pauses: after each attempt that failed; with none left it is
-    given up. jitter: factor of a pause.
+    """Return the delivery after one more attempt.
+
+    Args:
+        before: The delivery before the attempt.
+        response: The response; None where there was none.
+        now: Seconds since 1970.
+        pauses: Seconds after each failed attempt; with none left the webhook is given up.
+        jitter: Factor of the pause.
     """
     attempts = before.attempts + 1
-    if answer is not None and 200 <= answer.status < 300:
+    if response is not None and 200 <= response.status < 300:
         return Delivery(DeliveryState.DELIVERED, attempts, None)
-    if attempts > len(pauses) or (answer is not None and answer.status == _GONE):
+    if attempts > len(pauses) or (response is not None and response.status == _GONE):
         return Delivery(DeliveryState.GIVEN_UP, attempts, None)
-    wish = 0.0 if answer is None or answer.retry_after is None else min(answer.retry_after, _LONGEST_WISH)
-    return Delivery(DeliveryState.PENDING, attempts, now + max(pauses[attempts - 1] * jitter, wish))
+    requested = 0.0
+    if response is not None and response.retry_after is not None:
+        requested = min(response.retry_after, _MAX_RETRY_AFTER)
+    return Delivery(DeliveryState.PENDING, attempts, now + max(pauses[attempts - 1] * jitter, requested))
 
 
-def _jitter() -> float:
-    return random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # nobody gains by guessing it
+def _random_jitter() -> float:
+    return random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # guessing it gains nothing

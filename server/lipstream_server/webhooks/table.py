@@ -1,4 +1,4 @@
-"""The rows of webhooks that are to be sent, or were."""
+"""Rows of webhooks: pending, delivered, or given up."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from ..storage.tables import clips, webhook_deliveries
 
 
 @dataclass(frozen=True)
-class Outgoing:
-    """A message to one address. id: the same for every attempt. clip: the id of the one that it is about."""
+class OutgoingWebhook:
+    """A message to one address.
+
+    Attributes:
+        clip: Id of the clip that it is about.
+        id: Id of the message, the same for every attempt.
+        url: Address.
+        body: JSON body.
+        delivery: State of the delivery.
+    """
 
     clip: str
     id: str
@@ -22,54 +30,60 @@ class Outgoing:
     delivery: Delivery
 
 
-def add_outgoing(connection: Connection, outgoing: Outgoing) -> None:
-    values = {"clip": outgoing.clip, "id": outgoing.id, "url": outgoing.url, "body": outgoing.body}
-    connection.execute(insert(webhook_deliveries).values({**values, **_columns(outgoing.delivery)}))
+def add_webhook(connection: Connection, webhook: OutgoingWebhook) -> None:
+    """Insert a webhook."""
+    values = {"clip": webhook.clip, "id": webhook.id, "url": webhook.url, "body": webhook.body}
+    connection.execute(insert(webhook_deliveries).values({**values, **_delivery_columns(webhook.delivery)}))
 
 
-def save_delivery(connection: Connection, clip: str, delivery: Delivery) -> None:
-    """What became of an attempt; one that was removed meanwhile stays removed."""
-    chosen = update(webhook_deliveries).where(webhook_deliveries.c.clip == clip)
-    connection.execute(chosen.values(_columns(delivery)))
+def save_delivery(connection: Connection, clip_id: str, delivery: Delivery) -> None:
+    """Update the delivery after an attempt; a webhook that was removed meanwhile stays removed."""
+    chosen = update(webhook_deliveries).where(webhook_deliveries.c.clip == clip_id)
+    connection.execute(chosen.values(_delivery_columns(delivery)))
 
 
-def due(
-    connection: Connection, now: float, most: int, without: Collection[str]
-) -> tuple[Sequence[Outgoing], float | None]:
-    """At most so many that may be sent now, those first that have waited for longest, and when the next one after them may be.
+def due_webhooks(
+    connection: Connection, now: float, limit: int, excluded: Collection[str]
+) -> tuple[Sequence[OutgoingWebhook], float | None]:
+    """Return the pending webhooks that are due, and the time at which the next one is.
 
-    without: clips of those that are being sent.
+    Args:
+        connection: Open transaction.
+        now: Seconds since 1970.
+        limit: Most webhooks returned, those that are due for longest first.
+        excluded: Ids of clips whose webhooks are being sent.
     """
     table = webhook_deliveries
-    chosen = select(table).where(table.c.state == DeliveryState.PENDING.value, table.c.clip.not_in(without))
-    rows = connection.execute(chosen.order_by(table.c.next_attempt).limit(most + 1)).mappings().all()
-    ready = [row for row in rows[:most] if row["next_attempt"] <= now]
-    later = rows[len(ready)]["next_attempt"] if len(rows) > len(ready) else None
+    chosen = select(table).where(table.c.state == DeliveryState.PENDING.value, table.c.clip.not_in(excluded))
+    rows = connection.execute(chosen.order_by(table.c.next_attempt).limit(limit + 1)).mappings().all()
+    due = [row for row in rows[:limit] if row["next_attempt"] <= now]
+    next_due = rows[len(due)]["next_attempt"] if len(rows) > len(due) else None
     return [
-        Outgoing(
+        OutgoingWebhook(
             row["clip"],
             row["id"],
             row["url"],
             row["body"],
             Delivery(DeliveryState(row["state"]), row["attempts"], row["next_attempt"]),
         )
-        for row in ready
-    ], later
+        for row in due
+    ], next_due
 
 
-def remove_outgoing(connection: Connection, clip: str) -> None:
-    connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.clip == clip))
+def remove_webhook(connection: Connection, clip_id: str) -> None:
+    """Delete the webhook of a clip."""
+    connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.clip == clip_id))
 
 
-def forget_outgoing(connection: Connection, before: float) -> None:
-    """Those of clips that are gone, once they were sent or given up, or should have been sent before that time."""
+def purge_webhooks(connection: Connection, before: float) -> None:
+    """Delete webhooks of removed clips that are delivered, given up, or were due before a time."""
     table = webhook_deliveries
-    gone = table.c.clip.not_in(select(clips.c.id))
-    over = or_(table.c.state != DeliveryState.PENDING.value, table.c.next_attempt < before)
-    connection.execute(delete(table).where(gone, over))
+    of_removed_clip = table.c.clip.not_in(select(clips.c.id))
+    is_over = or_(table.c.state != DeliveryState.PENDING.value, table.c.next_attempt < before)
+    connection.execute(delete(table).where(of_removed_clip, is_over))
 
 
-def _columns(delivery: Delivery) -> dict[str, str | int | float | None]:
+def _delivery_columns(delivery: Delivery) -> dict[str, str | int | float | None]:
     return {
         "state": delivery.state.value,
         "attempts": delivery.attempts,

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from lipstream_models.bundled import avatar_path, load_bundled, read_bundled
-from lipstream_models.engine import Engine
+from lipstream_models.pipeline import TalkingHeadPipeline
 from lipstream_models.portrait import FaceLandmarker, prepare_portrait
 from lipstream_models.warping.flow_warp import DESCRIBED, PLANES, Warp
 from lipstream_models.warping.mouth_inpainting import CELL, REACH
@@ -105,7 +105,7 @@ def test_the_engine_makes_of_a_sample_the_latents_that_training_made_it_of() -> 
     weights, model = read_bundled(), load_bundled(dtype=torch.float32)
     assert weights.warp is not None
     assert model.spread is not None
-    engine = Engine(replace(model, defaults=replace(model.defaults, noise_floor=0.0)))
+    engine = TalkingHeadPipeline(replace(model, defaults=replace(model.defaults, noise_floor=0.0)))
     picture = np.array(Image.open(avatar_path("mila")).convert("RGB"))
     portrait = prepare_portrait(picture, FaceLandmarker(), model.portrait)
     rng = np.random.default_rng(0)
@@ -114,5 +114,5 @@ def test_the_engine_makes_of_a_sample_the_latents_that_training_made_it_of() -> 
     cells[:, 40:60, 20:44, :2] = 3, -9
     cells[:, 44:48, 28:36, 2:4] = 2 * REACH
     samples = samples_of(weights.autoencoder, weights.warp, portrait, latents, tokens(cells))
-    back = engine._latents(engine.register(portrait), torch.from_numpy(samples).float() / model.spread)
+    back = engine._latents(engine.encode_portrait(portrait), torch.from_numpy(samples).float() / model.spread)
     torch.testing.assert_close(back, torch.from_numpy(latents).float(), atol=0.01, rtol=0)

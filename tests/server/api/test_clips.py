@@ -1,17 +1,17 @@
-"""Clips over HTTP: a recording is posted, followed, fetched, and nothing that was accepted is lost."""
+"""Clips over HTTP: a recording is posted, its progress followed, its video fetched; accepted clips are not lost."""
 
 import asyncio
 import errno
 import io
 import json
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from gated_engines import Failing, Gated
+from lipstream_server.media.containers.growing_file import playable
 from live_server import (
     CALM,
     ask,
@@ -32,16 +32,14 @@ from rest_client import (
 from lipstream_client.streaming import stream_audio
 from lipstream_client.sync import BytesSink
 from lipstream_server.clips import worker as clip_worker
-from lipstream_server.clips.service import Clips
+from lipstream_server.clips.service import ClipService
 from lipstream_server.clips.state import Clip, Video
-from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings
+from lipstream_server.config.settings import ClipSettings, ServerSettings, UploadSettings, WindowSettings
 from lipstream_server.engines.base import EngineError
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.media.containers.growing_file import playable
 from lipstream_server.media.file.formats import FileContainer
-from lipstream_server.sessions.window_planner import WindowSettings
 
-SHORT = replace(CALM, windows=WindowSettings(lengths=(8,)))
+SHORT = CALM.replace(windows=WindowSettings(lengths=(8,)))
 
 
 def same(headers: dict[str, str], *, but: tuple[str, ...] = ("date",)) -> dict[str, str]:
@@ -49,7 +47,7 @@ def same(headers: dict[str, str], *, but: tuple[str, ...] = ("date",)) -> dict[s
 
 
 def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
-    """The frames, and the seconds of sound."""
+    """The frames, and the seconds of audio."""
     with av.open(io.BytesIO(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     with av.open(io.BytesIO(video)) as container:
@@ -57,15 +55,15 @@ def decoded(video: bytes) -> tuple[list[np.ndarray], float]:
         return frames, sum(frame.samples for frame in container.decode(track)) / track.rate
 
 
-async def test_a_worker_without_work_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_clip_worker_sleeps_without_work(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    start_next = Clips.start_next
+    start_next = ClipService.start_next
 
-    async def counted(clips: Clips) -> Clip | None:
+    async def counted(clips: ClipService) -> Clip | None:
         asked.append(clips)
         return await start_next(clips)
 
-    monkeypatch.setattr(Clips, "start_next", counted)
+    monkeypatch.setattr(ClipService, "start_next", counted)
     async with running(settings=SHORT) as address:
         await until(lambda: bool(asked))
         await asyncio.sleep(0.3)
@@ -76,7 +74,7 @@ async def test_a_worker_without_work_sleeps(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(asked) <= 12
 
 
-async def test_a_recording_becomes_a_video_that_is_as_long() -> None:
+async def test_recording_becomes_a_video_of_its_duration() -> None:
     async with running(settings=SHORT) as address:
         status, headers, clip = await post(
             address, CLIPS, avatar="green", size="96", seed="7", audio=wav(1.5, 44_100)
@@ -87,26 +85,26 @@ async def test_a_recording_becomes_a_video_that_is_as_long() -> None:
         assert (done["state"], done["frames_done"], done["error"]) == ("succeeded", 38, None)
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["content-type"], len(video)) == (200, "video/mp4", done["bytes"])
-        frames, sound = decoded(video)
+        frames, seconds = decoded(video)
         assert (len(frames), frames[0].shape) == (38, (96, 96, 3))
-        assert sound == pytest.approx(38 / 25, abs=0.03)
+        assert seconds == pytest.approx(38 / 25, abs=0.03)
         assert frames[20][10, 10, 1] > 150  # green
-        assert frames[20][90, 5].min() > 200  # the bar: the tone is heard
+        assert frames[20][90, 5].min() > 200  # the bar: the tone drives it
         part, ranged, middle = await ask(address, "GET", clip["video"], range="bytes=100-199")
         assert (part, middle) == (206, video[100:200])
         assert ranged["content-range"] == f"bytes 100-199/{len(video)}"
         assert (await ask(address, "GET", clip["video"], range="bytes=-5"))[2] == video[-5:]
         assert (await ask(address, "GET", clip["video"], if_none_match=headers["etag"]))[0] == 304
-        beyond, told, problem = await ask(address, "GET", clip["video"], range=f"bytes={len(video)}-")
+        beyond, refused, problem = await ask(address, "GET", clip["video"], range=f"bytes={len(video)}-")
         assert (beyond, json.loads(problem)["code"]) == (416, "range_not_satisfiable")
-        assert told["content-range"] == f"bytes */{len(video)}"
+        assert refused["content-range"] == f"bytes */{len(video)}"
         for more in ({}, {"range": "bytes=100-199"}):  # ranges are GET's only
-            status, said, nothing = await ask(address, "HEAD", clip["video"], **more)
-            assert (status, same(said), nothing) == (200, same(headers), b"")
+            status, head, nothing = await ask(address, "HEAD", clip["video"], **more)
+            assert (status, same(head), nothing) == (200, same(headers), b"")
         assert (await ask(address, "HEAD", clip["video"], if_none_match=headers["etag"]))[0] == 304
 
 
-async def test_a_clip_may_bring_its_face() -> None:
+async def test_clip_with_a_portrait_of_its_own() -> None:
     async with running(settings=SHORT) as address:
         face = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
         status, _, clip = await post(address, CLIPS, portrait=face, audio=wav(0.4))
@@ -116,7 +114,7 @@ async def test_a_clip_may_bring_its_face() -> None:
         assert clip["avatar"] not in [avatar["id"] for avatar in listed]  # nobody else's business
 
 
-async def test_a_clip_may_be_a_webm() -> None:
+async def test_clip_as_webm() -> None:
     async with running(settings=SHORT) as address:
         _, _, clip = await post(
             address, CLIPS, avatar="green", size="96", container="webm", audio=wav(1.5, 44_100)
@@ -126,8 +124,8 @@ async def test_a_clip_may_be_a_webm() -> None:
         status, headers, video = await ask(address, "GET", clip["video"])
         assert (status, headers["content-type"], len(video)) == (200, "video/webm", done["bytes"])
         assert headers["content-disposition"].endswith('.webm"')
-        frames, sound = decoded(video)
-        assert (len(frames), frames[0].shape, sound) == (38, (96, 96, 3), 38 / 25)
+        frames, seconds = decoded(video)
+        assert (len(frames), frames[0].shape, seconds) == (38, (96, 96, 3), 38 / 25)
         assert frames[20][10, 10, 1] > 150  # green
         assert (await ask(address, "GET", clip["video"], range="bytes=100-199"))[2] == video[100:200]
         with av.open(io.BytesIO(video)) as container:
@@ -137,7 +135,7 @@ async def test_a_clip_may_be_a_webm() -> None:
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
-async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far_it_is(
+async def test_running_clip_plays_and_its_events_report_progress(
     container: FileContainer, tmp_path: Path
 ) -> None:
     engine = Gated()
@@ -160,37 +158,37 @@ async def test_what_is_there_of_a_running_clip_plays_and_its_events_tell_how_far
         assert headers["content-type"] == f"video/{container}"
         assert "etag" not in headers
         assert len(decoded(video)[0]) >= 25
-        status, said, nothing = await ask(address, "HEAD", clip["video"])
+        status, head, nothing = await ask(address, "HEAD", clip["video"])
         grows = ("date", "content-length")
-        assert (status, same(said, but=grows), nothing) == (200, same(headers, but=grows), b"")
+        assert (status, same(head, but=grows), nothing) == (200, same(headers, but=grows), b"")
         later = len((await ask(address, "GET", clip["video"]))[2])
-        assert len(video) <= int(said["content-length"]) <= later  # it may have grown in between
+        assert len(video) <= int(head["content-length"]) <= later  # it may have grown in between
         running_now = (await ask_json(address, "GET", clip["url"]))[1]
         assert running_now["state"] == "running"
         assert running_now["seconds_left"] > 0
         engine.open_gate()
         events = (await asyncio.wait_for(reader.read(), 60)).decode()
         writer.close()
-    told = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
-    done = [each["frames_done"] for each in told]
+    reports = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
+    done = [each["frames_done"] for each in reports]
     assert done == sorted(done)
-    assert (told[-1]["state"], done[-1]) == ("succeeded", 150)
+    assert (reports[-1]["state"], done[-1]) == ("succeeded", 150)
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
-async def test_a_video_that_is_whole_and_not_given_out_yet_is_there(
+async def test_complete_video_is_served_before_the_clip_has_succeeded(
     container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a finished file is signed and its digest taken, which takes a while for a long one."""
     whole, go_on = threading.Event(), threading.Event()
-    measure = clip_worker._video
+    describe = clip_worker._describe_video
 
-    def held(path: Path) -> Video:
+    def delayed(path: Path) -> Video:
         whole.set()
         go_on.wait(60)
-        return measure(path)
+        return describe(path)
 
-    monkeypatch.setattr(clip_worker, "_video", held)
+    monkeypatch.setattr(clip_worker, "_describe_video", delayed)
     async with running(settings=SHORT) as address:
         clip = (await post(address, CLIPS, audio=wav(0.4), container=container))[2]
         await until(whole.is_set)
@@ -201,7 +199,7 @@ async def test_a_video_that_is_whole_and_not_given_out_yet_is_there(
         assert (await finished(address, clip["id"]))["state"] == "succeeded"
 
 
-async def test_a_clip_is_cancelled_and_removed_in_every_state(tmp_path: Path) -> None:
+async def test_clip_is_cancelled_and_removed_in_every_state(tmp_path: Path) -> None:
     engine = Gated()
     async with running(engine, SHORT, data=tmp_path) as address:
         engine.close_gate()
@@ -224,7 +222,7 @@ async def test_a_clip_is_cancelled_and_removed_in_every_state(tmp_path: Path) ->
         assert left == {second["id"]: []}
 
 
-async def test_the_same_key_makes_one_clip(tmp_path: Path) -> None:
+async def test_idempotency_key_makes_one_clip(tmp_path: Path) -> None:
     async with running(settings=SHORT, data=tmp_path) as address:
         key = {"idempotency_key": "order-17"}
         first = await post(address, CLIPS, key, audio=wav(0.4))
@@ -243,7 +241,7 @@ async def test_the_same_key_makes_one_clip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
-async def test_a_stopped_server_goes_on_where_it_was(container: str, tmp_path: Path) -> None:
+async def test_stopped_server_renders_its_clips_after_a_restart(container: str, tmp_path: Path) -> None:
     engine = Gated()
     async with running(engine, SHORT, data=tmp_path) as address:
         engine.close_gate()
@@ -259,45 +257,45 @@ async def test_a_stopped_server_goes_on_where_it_was(container: str, tmp_path: P
             assert len(decoded((await ask(address, "GET", done["video"]))[2])[0]) == 25
 
 
-async def test_old_clips_make_room(tmp_path: Path) -> None:
+async def test_old_clips_are_removed_for_room(tmp_path: Path) -> None:
     async with running(settings=SHORT, data=tmp_path) as address:
         clips = [(await post(address, CLIPS, audio=wav(0.4)))[2]["id"] for _ in range(3)]
         sizes = [(await finished(address, clip))["bytes"] for clip in clips]
-    few = replace(SHORT, clips=ClipSettings(keep_bytes=sum(sizes[1:])))
+    few = SHORT.replace(clips=ClipSettings(max_total_bytes=sum(sizes[1:])))
     async with running(settings=few, data=tmp_path) as address:
         async with asyncio.timeout(30):
             while len(listed := (await ask_json(address, "GET", CLIPS))[1]["clips"]) > 2:
                 await asyncio.sleep(0.02)
         assert [clip["id"] for clip in listed] == clips[:0:-1]
-    none = replace(SHORT, clips=ClipSettings(keep_seconds=0))
+    none = SHORT.replace(clips=ClipSettings(retention_seconds=0))
     async with running(settings=none, data=tmp_path) as address, asyncio.timeout(30):
         while (await ask_json(address, "GET", CLIPS))[1]["clips"]:
             await asyncio.sleep(0.02)
     assert list((tmp_path / "clips").iterdir()) == []
 
 
-async def test_a_full_disk_refuses_new_work_and_harms_nothing(tmp_path: Path) -> None:
+async def test_full_disk_refuses_new_clips_and_keeps_old_ones(tmp_path: Path) -> None:
     async with running(settings=SHORT, data=tmp_path) as address:
         kept = (await post(address, CLIPS, audio=wav(0.4)))[2]
         await finished(address, kept["id"])
-    full = replace(SHORT, uploads=UploadSettings(free_bytes=1 << 60))
+    full = SHORT.replace(uploads=UploadSettings(min_free_bytes=1 << 60))
     async with running(settings=full, data=tmp_path) as address:
-        status, _, said = await post(address, CLIPS, audio=wav(0.4))
-        assert (status, said["code"]) == (507, "storage_full")
+        status, _, answer = await post(address, CLIPS, audio=wav(0.4))
+        assert (status, answer["code"]) == (507, "storage_full")
         assert (await ask(address, "GET", kept["video"]))[0] == 200
     assert list((tmp_path / "incoming").iterdir()) == []
 
 
-async def test_a_clip_that_meets_a_full_disk_waits_until_there_is_room() -> None:
+async def test_clip_waits_while_the_disk_is_full() -> None:
     engine = Failing(OSError(errno.ENOSPC, "full"), OSError(errno.ENOSPC, "full"))
-    soon = replace(SHORT, clips=ClipSettings(full_seconds=0.05))
+    soon = SHORT.replace(clips=ClipSettings(disk_full_retry_seconds=0.05))
     async with running(engine, soon) as address:
         clip = (await post(address, CLIPS, audio=wav(0.4), seed="1"))[2]
         assert (await finished(address, clip["id"]))["state"] == "succeeded"
     assert engine.errors == []
 
 
-async def test_a_clip_that_fails_says_why_and_the_next_one_is_made(tmp_path: Path) -> None:
+async def test_failed_clip_reports_its_error_and_the_next_one_is_rendered(tmp_path: Path) -> None:
     engine = Failing(EngineError("expected another face"), RuntimeError("a fault"))
     async with running(engine, SHORT, data=tmp_path) as address:
         clips = [(await post(address, CLIPS, audio=wav(0.4), seed="1"))[2]["id"] for _ in range(3)]
@@ -308,10 +306,10 @@ async def test_a_clip_that_fails_says_why_and_the_next_one_is_made(tmp_path: Pat
     assert [len(list((tmp_path / "clips" / clip).iterdir())) for clip in clips] == [0, 0, 1]
 
 
-async def test_a_stream_goes_on_while_a_clip_is_made() -> None:
+async def test_live_session_goes_on_while_a_clip_is_rendered() -> None:
     """Windows of 16 frames take a fifth of real time, and the clip would take all of it."""
     costly = StubEngine(seconds_per_frame=0.008)
-    async with running(costly, ServerSettings(sessions=2)) as address:
+    async with running(costly, ServerSettings(max_sessions=2)) as address:
         clip = (await post(address, CLIPS, audio=wav(60)))[2]
         sink = BytesSink()
         figures = await stream_audio(f"ws://{address}", tone(3), [sink], None, 1.0)

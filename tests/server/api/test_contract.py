@@ -1,4 +1,4 @@
-"""The server keeps to the OpenAPI document that it serves. `python -m lipstream_bench.reliability.contract` asks at length."""
+"""The server keeps to its OpenAPI document. `python -m lipstream_bench.reliability.contract` runs the long check."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from lipstream_bench.reliability.contract import run
 
 
 @pytest.mark.slow
-async def test_schemathesis_finds_no_violation(tmp_path: Path) -> None:
+async def test_server_has_no_contract_violation(tmp_path: Path) -> None:
     options = ["--max-examples", "2", "--seed", "1", "--phases", "examples,fuzzing", "--max-time", "15"]
     async with running() as address:
         done: subprocess.CompletedProcess[bytes] = await asyncio.to_thread(
@@ -24,7 +24,7 @@ async def test_schemathesis_finds_no_violation(tmp_path: Path) -> None:
 
 
 def _fields(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Every property of every schema and every parameter, by where it stands."""
+    """Return every property of every schema and every parameter, by its location."""
     found = []
     for name, schema in document["components"]["schemas"].items():
         found += [(f"{name}.{field}", value) for field, value in schema.get("properties", {}).items()]
@@ -38,20 +38,20 @@ def _fields(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-async def test_head_is_documented_as_get_is_but_for_the_content() -> None:
+async def test_head_is_documented_as_get_without_content() -> None:
     async with running() as address:
         document = (await ask_json(address, "GET", "/openapi.json"))[1]
     heads = {path: each for path, each in document["paths"].items() if "head" in each}
     assert list(heads) == ["/v1/avatars/{avatar}/preview", "/v1/clips/{clip}/video"]
     for path, operations in heads.items():
-        told, whole = operations["head"]["responses"], operations["get"]["responses"]
-        assert set(whole) - set(told) == ({"206", "416"} if "clips" in path else set())
-        assert set(told) <= set(whole)
-        assert not any("content" in answer for answer in told.values())
-        assert all("content" in answer for status, answer in whole.items() if status != "304")
+        head, get = operations["head"]["responses"], operations["get"]["responses"]
+        assert set(get) - set(head) == ({"206", "416"} if "clips" in path else set())
+        assert set(head) <= set(get)
+        assert not any("content" in answer for answer in head.values())
+        assert all("content" in answer for status, answer in get.items() if status != "304")
 
 
-async def test_every_field_is_described_and_has_an_example() -> None:
+async def test_every_field_has_a_description_and_an_example() -> None:
     async with running() as address:
         document = (await ask_json(address, "GET", "/openapi.json"))[1]
     fields = _fields(document)
@@ -62,4 +62,5 @@ async def test_every_field_is_described_and_has_an_example() -> None:
         assert plain or "examples" in field or "example" in field, where
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            assert re.search(r"\w", operation.get("description", "")), f"{method} {path}"
+            for text in (operation.get("summary", ""), operation.get("description", "")):
+                assert re.fullmatch(r"[A-Z0-9].*\.", text, re.DOTALL), f"{method} {path}: expected a sentence"

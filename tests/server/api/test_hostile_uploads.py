@@ -1,4 +1,4 @@
-"""What means harm, or is only broken, is refused with its code, costs little memory and leaves nothing on the disk."""
+"""Hostile and broken uploads are refused with a code, cost little memory and leave nothing on the disk."""
 
 import asyncio
 import io
@@ -9,7 +9,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -26,17 +25,17 @@ from rest_client import (
 
 from lipstream_models.portrait import PictureError, load_portrait
 from lipstream_server.config.settings import AvatarSettings, ClipSettings, UploadSettings
-from lipstream_server.engines.base import Picture
 from lipstream_server.engines.model_images import portrait_error
 from lipstream_server.engines.stub import StubEngine
+from lipstream_server.media.arrays import RgbImage
 
 AVATARS = "/v1/avatars"
 
 
-class Looking(StubEngine):
-    """Reads pictures as the real engine does."""
+class DecodingEngine(StubEngine):
+    """A stub engine that decodes images as the real engine does."""
 
-    def read_picture(self, data: bytes) -> Picture:
+    def decode_image(self, data: bytes) -> RgbImage:
         try:
             return load_portrait(data)[:1, :1]
         except PictureError as error:
@@ -44,7 +43,7 @@ class Looking(StubEngine):
 
 
 def png(side: int) -> bytes:
-    """A PNG of side x side black pixels that takes little to send and, decoded, gigabytes."""
+    """Return a PNG of side x side black pixels: small to send, gigabytes when decoded."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -57,14 +56,14 @@ def png(side: int) -> bytes:
 def archive() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as out:
-        out.writestr("picture.png", "none")
+        out.writestr("image.png", "none")
     return file.getvalue()
 
 
-def film() -> bytes:
-    """An MP4 with its index in front, cut in the middle of its sound."""
+def cut_mp4() -> bytes:
+    """Return an MP4 with its index in front, cut in the middle of its audio."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "film.mp4"
+        path = Path(folder) / "cut_mp4.mp4"
         with av.open(str(path), "w", options={"movflags": "faststart"}) as out:
             track = out.add_stream("aac", rate=16_000, layout="mono")
             noise = np.random.default_rng(1).uniform(-1, 1, (1, 160_000)).astype(np.float32)
@@ -76,28 +75,28 @@ def film() -> bytes:
     return whole[: len(whole) // 2]
 
 
-def boastful() -> bytes:
-    """A WAV of a second whose header claims ten hours."""
-    sound = bytearray(wav(1))
-    claimed = 10 * 3600 * 32_000
-    sound[4:8], sound[40:44] = struct.pack("<I", claimed + 36), struct.pack("<I", claimed)
-    return bytes(sound)
+def wav_with_false_length() -> bytes:
+    """Return a WAV of one second whose header declares ten hours."""
+    data = bytearray(wav(1))
+    declared = 10 * 3600 * 32_000
+    data[4:8], data[40:44] = struct.pack("<I", declared + 36), struct.pack("<I", declared)
+    return bytes(data)
 
 
 HOSTILE = {
-    "a huge PNG": (AVATARS, "image", png(50_000), 413, "picture_too_large"),
-    "a zip as a picture": (AVATARS, "image", archive(), 415, "not_a_picture"),
-    "an SVG": (AVATARS, "image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not_a_picture"),
-    "no picture": (AVATARS, "image", b"", 422, "picture_empty"),
-    "half a PNG": (AVATARS, "image", png(64)[:60], 422, "picture_damaged"),
-    "a long picture": (AVATARS, "image", bytes(1 << 21), 413, "picture_too_large"),
-    "a boastful WAV": (CLIPS, "audio", boastful(), 413, "recording_too_long"),
+    "a huge PNG": (AVATARS, "image", png(50_000), 413, "image_too_large"),
+    "a zip as an image": (AVATARS, "image", archive(), 415, "not_an_image"),
+    "an SVG": (AVATARS, "image", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not_an_image"),
+    "an empty image": (AVATARS, "image", b"", 422, "image_empty"),
+    "half a PNG": (AVATARS, "image", png(64)[:60], 422, "image_damaged"),
+    "a large image": (AVATARS, "image", bytes(1 << 21), 413, "image_too_large"),
+    "a WAV with a false length": (CLIPS, "audio", wav_with_false_length(), 413, "recording_too_long"),
     "a long WAV": (CLIPS, "audio", wav(31), 413, "recording_too_long"),
     "a large recording": (CLIPS, "audio", wav(70), 413, "recording_too_large"),
-    "a cut MP4": (CLIPS, "audio", film(), 422, "recording_damaged"),
-    "the head of an MP4": (CLIPS, "audio", film()[:200], 415, "not_a_recording"),
+    "a cut MP4": (CLIPS, "audio", cut_mp4(), 422, "recording_damaged"),
+    "the head of an MP4": (CLIPS, "audio", cut_mp4()[:200], 415, "not_a_recording"),
     "a zip as a recording": (CLIPS, "audio", archive(), 415, "not_a_recording"),
-    "a picture as a recording": (CLIPS, "audio", png(8), 415, "not_a_recording"),
+    "an image as a recording": (CLIPS, "audio", png(8), 415, "not_a_recording"),
     "a playlist": (CLIPS, "audio", b"#EXTM3U\n#EXTINF:9,\nfile:///etc/passwd\n", 415, "not_a_recording"),
     "a list of files": (
         CLIPS,
@@ -106,7 +105,7 @@ HOSTILE = {
         415,
         "not_a_recording",
     ),
-    "no recording": (CLIPS, "audio", b"", 422, "recording_empty"),
+    "an empty recording": (CLIPS, "audio", b"", 422, "recording_empty"),
     "another part": (CLIPS, "../../evil", b"x", 400, "bad_request"),
 }
 
@@ -114,18 +113,17 @@ HOSTILE = {
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Path]]:
     data = tmp_path_factory.mktemp("data")
-    few = replace(
-        CALM,
-        avatars=AvatarSettings(max_bytes=1 << 20),
-        clips=ClipSettings(max_bytes=2 << 20, max_seconds=30),
-        uploads=UploadSettings(seconds=1.0),
+    few = CALM.replace(
+        avatars=AvatarSettings(max_image_bytes=1 << 20),
+        clips=ClipSettings(max_recording_bytes=2 << 20, max_recording_seconds=30),
+        uploads=UploadSettings(timeout_seconds=1.0),
     )
-    async with running(Looking(), few, data=data) as address:
+    async with running(DecodingEngine(), few, data=data) as address:
         yield address, data
 
 
-def there(data: Path) -> list[str]:
-    """All but the database and the lock."""
+def stored_files(data: Path) -> list[str]:
+    """Return the paths of all stored files but the database and the lock."""
     return [
         str(path.relative_to(data))
         for folder in data.iterdir()
@@ -136,21 +134,21 @@ def there(data: Path) -> list[str]:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_hostile_upload_is_refused_and_leaves_nothing(server: tuple[str, Path], kind: str) -> None:
+async def test_hostile_upload_is_refused_and_leaves_nothing(server: tuple[str, Path], kind: str) -> None:
     address, data = server
     path, part, body, status, code = HOSTILE[kind]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    got, headers, said = await post(address, path, **{part: body})
+    got, headers, answer_body = await post(address, path, **{part: body})
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{kind}: {got} {said['code']}, {grown:.0f} MB more")
-    assert (got, said["code"]) == (status, code)
+    print(f"{kind}: {got} {answer_body['code']}, {grown:.0f} MB more")
+    assert (got, answer_body["code"]) == (status, code)
     assert headers["content-type"] == "application/problem+json"
     assert grown < 100
-    assert there(data) == []
+    assert stored_files(data) == []
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_body_that_trickles_is_given_up(server: tuple[str, Path]) -> None:
+async def test_slow_body_times_out(server: tuple[str, Path]) -> None:
     address, data = server
     body, kind = form(audio=wav(1))
     reader, writer = await asyncio.open_connection(*address.split(":"))
@@ -164,11 +162,11 @@ async def test_a_body_that_trickles_is_given_up(server: tuple[str, Path]) -> Non
             break
     assert b'"code":"too_slow"' in await asyncio.wait_for(answer, 30)
     writer.close()
-    assert there(data) == []
+    assert stored_files(data) == []
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_paths_never_come_from_a_request(server: tuple[str, Path]) -> None:
+async def test_file_paths_cannot_be_requested(server: tuple[str, Path]) -> None:
     address, _ = server
     for path in ("/v1/clips/..%2f..%2flipstream.db/video", "/v1/avatars/..%2flock/preview", "/v1/clips/lock"):
         status, _, content = await ask(address, "GET", path)

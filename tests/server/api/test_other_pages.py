@@ -1,9 +1,8 @@
-"""Who may not: other pages, other names, wrong keys and headers without end, against a real server."""
+"""Refused requests: foreign origins and host names, wrong keys, endless headers, against a real server."""
 
 import asyncio
 import contextlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,9 +26,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-async def test_pages_of_other_hosts_may_not_use_a_server_unless_they_are_allowed(data: Path) -> None:
+async def test_foreign_origins_are_refused_unless_they_are_allowed(data: Path) -> None:
     allowed = "https://app.example"
-    settings = replace(CALM, access=AccessSettings(origins=(allowed,)))
+    settings = CALM.replace(access=AccessSettings(allowed_origins=(allowed,)))
     async with running(settings=settings) as address:
         for origin in (f"http://{address}", f"https://{address}", allowed, f"HTTP://{address}"):
             async with connected(address, SessionStart(), origin=origin) as client:
@@ -64,14 +63,14 @@ async def test_pages_of_other_hosts_may_not_use_a_server_unless_they_are_allowed
         assert "access-control-allow-credentials" not in headers
 
 
-async def test_there_is_no_cors_unless_it_is_asked_for() -> None:
+async def test_cors_is_off_by_default() -> None:
     async with running() as address:
         _, headers, _ = await ask(address, "GET", AVATARS, origin=f"http://{address}")
         assert not [name for name in headers if name.startswith("access-control")]
 
 
-async def test_a_server_without_keys_cannot_be_reached_under_a_name_of_somebody_else() -> None:
-    settings = replace(CALM, access=AccessSettings(hosts=("lipstream.example",)))
+async def test_foreign_host_names_are_refused_without_keys() -> None:
+    settings = CALM.replace(access=AccessSettings(allowed_hosts=("lipstream.example",)))
     async with running(settings=settings) as address:
         port = address.partition(":")[2]
         for host in (
@@ -116,7 +115,7 @@ async def test_wrong_keys_cost_little_and_change_nothing(data: Path) -> None:
         (b"POST /v1/clips HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"aaaaaaaa"),
     ],
 )
-async def test_headers_without_end_are_cut_off_before_they_fill_the_memory(
+async def test_endless_headers_are_cut_off_before_they_fill_the_memory(
     begin: bytes, more: bytes, data: Path
 ) -> None:
     async with keyed(data) as server:

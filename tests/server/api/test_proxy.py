@@ -1,4 +1,4 @@
-"""Through the proxy of docker/, over TLS: a real Caddy in front of a real server that asks for keys."""
+"""The proxy of docker/: a real Caddy with TLS in front of a real server with keys."""
 
 import asyncio
 import subprocess
@@ -35,6 +35,8 @@ from lipstream_server.protocol import (
 
 @dataclass(frozen=True)
 class Stack:
+    """A server behind a proxy."""
+
     server: Keyed
     proxy: Proxied
 
@@ -46,9 +48,9 @@ class Stack:
         return connected(self.proxy.host, SessionStart(), "wss", **more)
 
     async def status(self, path: str) -> int:
-        """Of a GET without a key."""
+        """Return the status of a GET without a key."""
 
-        def asked() -> int:
+        def get_status() -> int:
             try:
                 with urlopen(f"https://{self.proxy.host}{path}", timeout=60) as answer:
                     return int(answer.status)
@@ -56,51 +58,49 @@ class Stack:
                 error.close()
                 return error.code
 
-        return await asyncio.to_thread(asked)
+        return await asyncio.to_thread(get_status)
 
 
 @asynccontextmanager
 async def stack(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
-    """Whoever connects is told of the proxy's authority as the guide says, by the environment."""
+    """Run a server behind a proxy, whose certificate authority clients trust by the environment, as the guide says."""
     async with keyed(folder / "data") as server, proxied(server.address, folder) as proxy:
         monkeypatch.setenv("SSL_CERT_FILE", str(proxy.root))
         yield Stack(server, proxy)
 
 
-async def test_the_first_commands_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recording becomes a film, its key and the authority's certificate in the environment."""
-    speech, film = tmp_path / "speech.wav", tmp_path / "talk.mp4"
+async def test_first_commands_of_the_guide_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording becomes a video, with key and certificate authority in the environment."""
+    speech, video = tmp_path / "speech.wav", tmp_path / "talk.mp4"
     speech.write_bytes(wav(1.0))
     async with stack(tmp_path, monkeypatch) as both:
         monkeypatch.setenv("LIPSTREAM_KEY", both.server.key)
-        words = ["stream", speech, "-o", film, "--url", f"wss://{both.proxy.host}"]
+        words = ["stream", speech, "-o", video, "--url", f"wss://{both.proxy.host}"]
         command = [sys.executable, "-m", "lipstream_client", *words]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    with av.open(film) as opened:
+    with av.open(video) as opened:
         assert sum(1 for _ in opened.decode(video=0)) >= 25
 
 
-async def test_a_browser_gets_in_with_a_token_from_a_page_of_the_proxys_name(
+async def test_browser_page_of_the_proxy_opens_a_session_with_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server compares the page's origin with the name that the proxy was asked by."""
+    """The server compares the page's origin with the host name of the request to the proxy."""
     async with stack(tmp_path, monkeypatch) as both:
         token = await asyncio.to_thread(both.rest.create_token)
         async with both.session(origin=f"https://{both.proxy.host}", **browser(token)) as client:
             assert isinstance(client.received[0], SessionReady)
 
 
-async def test_figures_are_for_prometheus_which_asks_the_server_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_proxy_hides_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with stack(tmp_path, monkeypatch) as both:
         assert await both.status("/metrics") == 404
         assert (await both.server.ask("GET", "/metrics"))[0] == 200
         assert await both.status("/readyz") == 200
 
 
-async def test_a_new_caddyfile_cuts_nobody_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_reload_keeps_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with stack(tmp_path, monkeypatch) as both, both.session(**bearer(both.server.key)) as client:
         await client.send(tone(1.0))
         await client.media(3)
@@ -110,10 +110,10 @@ async def test_a_new_caddyfile_cuts_nobody_off(tmp_path: Path, monkeypatch: pyte
         assert (await client.until(UtteranceEnded)).position_ms == 2000
 
 
-async def test_events_of_a_clip_come_while_it_is_made(
+async def test_events_of_a_clip_pass_the_proxy_while_it_is_rendered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not all at once at its end: the proxy keeps nothing back."""
+    """The proxy buffers nothing: events do not come all at once at the end."""
     speech = tmp_path / "speech.wav"
     speech.write_bytes(wav(30.0))
     async with stack(tmp_path, monkeypatch) as both:

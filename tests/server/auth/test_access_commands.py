@@ -1,4 +1,4 @@
-"""Who may come in: the commands of clients and of whoever runs a server, in real processes."""
+"""API keys in the commands of clients and operators, in real processes."""
 
 import asyncio
 import os
@@ -7,7 +7,6 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,9 @@ from lipstream_client.errors import RefusedError
 from lipstream_client.rest import RestClient
 from lipstream_client.stream_client import StreamClient
 from lipstream_server.commands.demo import ready
-from lipstream_server.commands.keys import KeysMissingError, asks_for_keys
-from lipstream_server.config.serve_settings import ServeSettings, loopback
+from lipstream_server.commands.keys import KeysMissingError, requires_keys
+from lipstream_server.commands.serve import is_loopback
+from lipstream_server.config.serve_settings import ServeSettings
 from lipstream_server.config.settings import AccessSettings
 from lipstream_server.protocol import PATH, SessionStart
 
@@ -39,18 +39,18 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-async def typed(*words: str, **environment: str) -> tuple[int | None, str]:
+async def run_command(*words: str, **environment: str) -> tuple[int | None, str]:
     """The exit code of `lipstream` with these arguments, and what it prints."""
     command = (sys.executable, "-m", "lipstream_client", *words)
     process = await asyncio.create_subprocess_exec(
         *command, stdout=PIPE, stderr=STDOUT, env=os.environ | environment
     )
     async with asyncio.timeout(120):
-        said, _ = await process.communicate()
-    return process.returncode, said.decode()
+        output, _ = await process.communicate()
+    return process.returncode, output.decode()
 
 
-async def test_the_clients_come_in_with_a_key_and_are_told_without_one(data: Path, tmp_path: Path) -> None:
+async def test_client_commands_need_a_key_and_say_how_to_get_one(data: Path, tmp_path: Path) -> None:
     speech, out = tmp_path / "speech.wav", str(tmp_path / "out.mp4")
     speech.write_bytes(wav(0.4))
     large = tmp_path / "large.wav"
@@ -63,14 +63,16 @@ async def test_the_clients_come_in_with_a_key_and_are_told_without_one(data: Pat
             ("stream", str(speech), "--fast", "-o", out, "--url", live),
             ("bench-stream", str(speech), "--url", live),
         )
-        for code, _ in await asyncio.gather(*(typed(*words, LIPSTREAM_KEY=server.key) for words in commands)):
+        for code, _ in await asyncio.gather(
+            *(run_command(*words, LIPSTREAM_KEY=server.key) for words in commands)
+        ):
             assert code == 0
-        assert (await typed(*commands[0], "--key", server.key))[0] == 0
+        assert (await run_command(*commands[0], "--key", server.key))[0] == 0
         without = (*commands[:3], ("clips", "create", str(large), "--url", rest))
-        for code, said in await asyncio.gather(*(typed(*words) for words in without)):
+        for code, output in await asyncio.gather(*(run_command(*words) for words in without)):
             assert code == 3
-            assert "lipstream keys add NAME" in said
-            assert said.count("\n") == 1
+            assert "lipstream keys add NAME" in output
+            assert output.count("\n") == 1
         token = await asyncio.to_thread(RestClient(rest, key=server.key).create_token, "green")
         async with StreamClient(live, SessionStart(avatar="green"), key=token) as client:
             assert client.ready is not None
@@ -94,7 +96,7 @@ async def served(*options: str) -> AsyncIterator[tuple[str, asyncio.subprocess.P
         "--stub",
         "--port",
         str(port),
-        "--sessions",
+        "--max-sessions",
         "2",
     )
     process = await asyncio.create_subprocess_exec(*words, *options, stdout=PIPE, stderr=STDOUT)
@@ -107,18 +109,18 @@ async def served(*options: str) -> AsyncIterator[tuple[str, asyncio.subprocess.P
         await process.communicate()
 
 
-async def test_a_server_that_others_can_reach_needs_a_key_or_must_be_said_to_be_open(data: Path) -> None:
+async def test_public_server_needs_a_key_or_the_option_open(data: Path) -> None:
     for options in (("--host", "0.0.0.0"), ("--no-open",)):
         async with served("--data", str(data), *options) as (_, process):
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
             assert process.returncode == 2
             for hint in (b"lipstream keys add NAME", b"--open"):
-                assert hint in said
-            assert said.count(b"\n") == 1
+                assert hint in output
+            assert output.count(b"\n") == 1
     assert not data.exists()
 
 
-async def test_a_server_with_keys_asks_for_them_and_writes_none(data: Path) -> None:
+async def test_server_with_keys_asks_for_them_and_logs_no_secret(data: Path) -> None:
     (key,) = keys(data, "add", "first")
     async with served("--data", str(data), "--host", "0.0.0.0") as (address, process):
         await until(lambda: ready(int(address.partition(":")[2])))
@@ -131,26 +133,26 @@ async def test_a_server_with_keys_asks_for_them_and_writes_none(data: Path) -> N
             async with connected(address, **bearer("ls_wrong-and-secret")):
                 pass
         process.send_signal(signal.SIGTERM)
-        said = (await process.communicate())[0].decode()
-    assert PATH in said
-    assert not [secret for secret in (key, token, "wrong-and-secret") if secret in said]
+        output = (await process.communicate())[0].decode()
+    assert PATH in output
+    assert not [secret for secret in (key, token, "wrong-and-secret") if secret in output]
 
 
-async def test_a_server_of_this_machine_alone_asks_for_keys_where_there_are_some(data: Path) -> None:
+async def test_local_server_requires_keys_where_there_are_some(data: Path) -> None:
     files = data / "lipstream.db"
     settings = ServeSettings(data=data)
-    assert not asks_for_keys(settings, local=True)
+    assert not requires_keys(settings, local=True)
     assert not files.exists()
     keys(data, "add", "first")
-    assert asks_for_keys(settings, local=True)
-    assert not asks_for_keys(replace(settings, open=True), local=False)
-    assert asks_for_keys(replace(settings, open=False), local=True)
+    assert requires_keys(settings, local=True)
+    assert not requires_keys(settings.replace(open=True), local=False)
+    assert requires_keys(settings.replace(open=False), local=True)
     keys(data, "rm", "first")
-    assert not asks_for_keys(settings, local=True)
+    assert not requires_keys(settings, local=True)
     with pytest.raises(KeysMissingError):
-        asks_for_keys(settings, local=False)
+        requires_keys(settings, local=False)
     secret = AccessSettings(key=SecretStr("a-key-that-stands-in-the-settings"))
-    assert asks_for_keys(replace(settings, access=secret), local=False)
+    assert requires_keys(settings.replace(access=secret), local=False)
     for address, local in (
         ("127.0.0.1", True),
         ("::1", True),
@@ -158,4 +160,4 @@ async def test_a_server_of_this_machine_alone_asks_for_keys_where_there_are_some
         ("::", False),
         ("10.0.0.1", False),
     ):
-        assert loopback(address) is local
+        assert is_loopback(address) is local

@@ -1,81 +1,102 @@
-"""A token says what was signed, to nobody else and for no longer; rates hold over any time."""
+"""Session tokens, rate limits and API keys without a server."""
 
-import base64
-import json
+import time
 
+import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lipstream_server.auth.api_keys import KEY_PREFIX, digest, make_key
-from lipstream_server.auth.rate_limit import Rates
+from lipstream_server.auth.api_keys import KEY_PREFIX, key_digest, make_key
+from lipstream_server.auth.rate_limit import RateLimiter
 from lipstream_server.auth.session_tokens import (
-    Token,
+    TOKEN_PREFIX,
+    SessionToken,
     TokenError,
-    read,
-    sign,
+    decode_token,
+    encode_token,
 )
 
 SECRET = bytes(range(32))
-TOKEN = Token(key="key_1", avatar="amara", seconds=60.0, expires=1000.0)
+TOKEN = SessionToken(key="key_1", avatar="amara", max_seconds=60.0, expires=int(time.time()) + 3600)
 
 
-def test_what_was_signed_is_read_until_its_time_is_over() -> None:
-    text = sign(TOKEN, SECRET)
-    assert read(text, SECRET, 1000.0) == TOKEN
+def test_token_is_valid_until_it_expires() -> None:
+    text = encode_token(TOKEN, SECRET)
+    assert text.startswith(TOKEN_PREFIX)
+    assert decode_token(text, SECRET) == TOKEN
+    expired = TOKEN.model_copy(update={"expires": int(time.time())})
     with pytest.raises(TokenError, match="time of this token to begin a session is over"):
-        read(text, SECRET, 1000.1)
+        decode_token(encode_token(expired, SECRET), SECRET)
     with pytest.raises(TokenError, match="not made by this server"):
-        read(text, SECRET[::-1], 0.0)
-    said = base64.urlsafe_b64decode(text.removeprefix("lst_").partition(".")[0] + "==")
-    assert json.loads(said)["avatar"] == "amara"  # the page reads it
+        decode_token(text, SECRET[::-1])
+    claims = jwt.decode(text, options={"verify_signature": False})
+    assert claims["avatar"] == "amara"  # the page reads it
+
+
+@pytest.mark.parametrize(
+    ("changes", "algorithm"),
+    [
+        ({"aud": "another"}, "HS256"),
+        ({"aud": None}, "HS256"),
+        ({"exp": None}, "HS256"),
+        ({"admin": True}, "HS256"),
+        ({"max_seconds": "600"}, "HS256"),
+        ({}, "HS384"),
+        ({}, "none"),
+    ],
+)
+def test_token_with_other_claims_or_algorithm_is_refused(changes: dict[str, object], algorithm: str) -> None:
+    claims = jwt.decode(encode_token(TOKEN, SECRET), options={"verify_signature": False}) | changes
+    claims = {name: value for name, value in claims.items() if value is not None}
+    text = jwt.encode(claims, None if algorithm == "none" else SECRET * 2, algorithm)
+    with pytest.raises(TokenError, match="this is no token of this server"):
+        decode_token(text, SECRET * 2)
 
 
 @given(st.data())
-def test_no_other_text_is_a_token(data: st.DataObject) -> None:
-    text = sign(TOKEN, SECRET)
+def test_changed_token_is_refused(data: st.DataObject) -> None:
+    text = encode_token(TOKEN, SECRET)
     at = data.draw(st.integers(0, len(text) - 2))  # the last letter has bits that say nothing
     other = data.draw(
         st.characters(codec="ascii", categories=["L", "N"]).filter(lambda each: each != text[at])
     )
     with pytest.raises(TokenError):
-        read(text[:at] + other + text[at + 1 :], SECRET, 0.0)
+        decode_token(text[:at] + other + text[at + 1 :], SECRET)
 
 
-@given(st.text(), st.sampled_from(["", "lst_", "lst_."]))
-def test_any_text_is_refused_in_the_same_way(text: str, before: str) -> None:
+@given(st.text(), st.sampled_from(["", TOKEN_PREFIX, "eyJ.", "e30.e30."]))
+def test_arbitrary_text_is_refused_as_a_token(text: str, before: str) -> None:
     with pytest.raises(TokenError):
-        read(before + text, SECRET, 0.0)
+        decode_token(before + text, SECRET)
 
 
 @given(st.integers(1, 100), st.lists(st.floats(0, 120), max_size=300))
-def test_no_minute_has_more_requests_than_two_buckets_and_waiting_is_enough(
-    most: int, waits: list[float]
-) -> None:
-    rates, now = Rates(), 0.0
+def test_rate_limiter_grants_at_most_two_buckets_a_minute(most: int, waits: list[float]) -> None:
+    limiter, now = RateLimiter(), 0.0
     granted = []
     for wait in waits:
         now += wait
-        left = rates.take("a", most, now)
+        left = limiter.acquire("a", most, now)
         if left == 0:
             granted.append(now)
         else:
             assert 0 < left <= 60 / most + 1e-6
-            assert Rates().take("b", most, now) == 0
+            assert RateLimiter().acquire("b", most, now) == 0
     for begin in granted:
         assert sum(begin <= at < begin + 60 for at in granted) <= 2 * most
 
 
-def test_whoever_waits_as_long_as_told_is_let_in() -> None:
-    rates = Rates()
-    assert [rates.take("a", 2, 0.0) for _ in range(2)] == [0, 0]
-    wait = rates.take("a", 2, 0.0)
+def test_rate_limiter_grants_a_request_after_the_returned_wait() -> None:
+    limiter = RateLimiter()
+    assert [limiter.acquire("a", 2, 0.0) for _ in range(2)] == [0, 0]
+    wait = limiter.acquire("a", 2, 0.0)
     assert wait == pytest.approx(30)
-    assert rates.take("a", 2, wait + 1e-6) == 0
+    assert limiter.acquire("a", 2, wait + 1e-6) == 0
 
 
-def test_keys_are_random_and_only_their_hash_is_kept() -> None:
+def test_api_keys_are_random_and_their_digests_differ() -> None:
     keys = {make_key() for _ in range(100)}
     assert len(keys) == 100
     assert all(key.startswith(KEY_PREFIX) and len(key) == 46 for key in keys)
-    assert digest("ls_a") != digest("ls_b")
+    assert key_digest("ls_a") != key_digest("ls_b")

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_client.cli import COMMANDS, run
+from lipstream_client.cli import run
 from lipstream_models.bundled import (
     avatar_names,
     avatar_path,
@@ -37,7 +37,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def render(speech: Path, out: Path, *options: str) -> int:
-    return run(["render", AVATAR, str(speech), "-o", str(out), "--steps", "1", *options], COMMANDS)
+    return run(["render", AVATAR, str(speech), "-o", str(out), "--steps", "1", *options])
 
 
 def decoded(path: Path) -> tuple[np.ndarray, float, float]:
@@ -96,8 +96,8 @@ def test_bad_input_never_loses_good_work(
     out.write_bytes(b"an earlier video")
     landscape = tmp_path / "face.txt"
     landscape.write_text("no picture")
-    assert run(["render", str(landscape), str(speech), "-o", str(out)], COMMANDS) == 2
-    assert run(["render", AVATAR, str(landscape), "-o", str(out)], COMMANDS) == 2
+    assert run(["render", str(landscape), str(speech), "-o", str(out)]) == 2
+    assert run(["render", AVATAR, str(landscape), "-o", str(out)]) == 2
     assert out.read_bytes() == b"an earlier video"
     assert len(capsys.readouterr().err.strip().splitlines()) >= 2
 
@@ -107,7 +107,7 @@ def test_interrupting_leaves_a_playable_file(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys\n"
         "from lipstream_models.engine import Engine\n"
-        "from lipstream_client.cli import COMMANDS, run\n"
+        "from lipstream_client.cli import run\n"
         "plain, count = Engine.generate, [0]\n"
         "def generate(self, requests):\n"
         "    count[0] += 1\n"
@@ -115,7 +115,7 @@ def test_interrupting_leaves_a_playable_file(tmp_path: Path) -> None:
         "    return plain(self, requests)\n"
         "Engine.generate = generate\n"
         f"sys.exit(run(['render', {AVATAR!r}, {str(recording_path())!r}, '-o', {str(out)!r},"
-        " '--steps', '1', '--guidance', '1'], COMMANDS))\n"
+        " '--steps', '1', '--guidance', '1']))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 130, done.stderr

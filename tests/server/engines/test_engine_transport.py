@@ -1,4 +1,4 @@
-"""The pipe between the server and its engine's process: what is sent arrives, whole or not at all, and every slot comes back."""
+"""The pipe between the server and its engine's process: messages arrive complete or not at all, and every slot is released."""
 
 import gc
 import logging
@@ -22,25 +22,25 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lipstream_server.config.settings import EngineSettings
-from lipstream_server.engines.base import EngineLostError, Request
+from lipstream_server.engines.base import EngineLostError, WindowRequest
 from lipstream_server.engines.remote.proxy import EngineProcess
-from lipstream_server.engines.remote.shared_memory import Slots, shared_file
+from lipstream_server.engines.remote.shared_memory import SlotAllocator, open_shared_file
 from lipstream_server.engines.remote.transport import (
-    LEAST,
+    MIN_SLOT_BYTES,
     EngineEnd,
     ServerEnd,
     open_pipe,
 )
 from lipstream_server.engines.stub import StubEngine
 
-MANY = 2**24
+MEMORY = 2**24
 WINDOW = (8, 64, 64, 3)
 Ends = tuple[ServerEnd, EngineEnd]
 
 
 @contextmanager
-def piped(memory: int = MANY) -> Iterator[Ends]:
-    """Both ends in this process."""
+def open_ends(memory: int = MEMORY) -> Iterator[Ends]:
+    """Open both ends in this process."""
     server, engine = open_pipe(memory)
     try:
         yield server, engine
@@ -51,41 +51,41 @@ def piped(memory: int = MANY) -> Iterator[Ends]:
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    with piped() as both:
+    with open_ends() as both:
         yield both
 
 
-def soon(seconds: float = 60.0) -> float:
+def in_seconds(seconds: float = 60.0) -> float:
     return time.monotonic() + seconds
 
 
-def answered(ends: Ends, value: object) -> Any:
-    """What the server gets where the engine's end sends this; each in a thread of its own, because the socket may be full."""
+def send_to_server(ends: Ends, value: object) -> Any:
+    """Return what the server receives; sent by a thread of its own, because the socket may be full."""
     server, engine = ends
     with ThreadPoolExecutor(1) as sender:
         sending = sender.submit(engine.send, value)
-        got = server.receive(soon())
+        got = server.receive(in_seconds())
         sending.result()
     return got
 
 
-def asked(ends: Ends, value: object = None) -> Any:
-    """What the engine's end gets where the server sends this; slots are given back with it."""
+def send_to_engine(ends: Ends, value: object = None) -> Any:
+    """Return what the engine's end receives; slots are released with it."""
     server, engine = ends
     with ThreadPoolExecutor(1) as sender:
-        sending = sender.submit(server.send, value, soon())
+        sending = sender.submit(server.send, value, in_seconds())
         got = engine.receive()
         sending.result()
     return got
 
 
-def pictures(number: int) -> NDArray[np.uint8]:
+def random_frames(number: int) -> NDArray[np.uint8]:
     return np.random.default_rng(number).integers(0, 256, WINDOW, np.uint8)
 
 
 @st.composite
 def arrays(draw: st.DrawFn) -> NDArray[Any]:
-    """Of any shape, some of them transposed or cut, from nothing to more than what goes through the socket."""
+    """Arrays of any shape, some transposed or strided, from empty to larger than the limit of the socket."""
     shape = draw(st.lists(st.integers(0, 40), max_size=4))
     kind = draw(st.sampled_from([np.uint8, np.float32, np.int64, np.bool_]))
     values = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 256, shape)
@@ -94,99 +94,105 @@ def arrays(draw: st.DrawFn) -> NDArray[Any]:
     return draw(st.sampled_from(forms if whole.ndim else forms[:1]))(whole)
 
 
-@given(st.lists(arrays(), max_size=4), st.binary(max_size=3 * LEAST), st.sampled_from([LEAST, MANY]))
+@given(
+    st.lists(arrays(), max_size=4),
+    st.binary(max_size=3 * MIN_SLOT_BYTES),
+    st.sampled_from([MIN_SLOT_BYTES, MEMORY]),
+)
 @settings(max_examples=60, deadline=None)
-def test_what_is_sent_is_what_arrives(sent: list[NDArray[Any]], rest: bytes, memory: int) -> None:
-    with piped(memory) as ends:
-        for way in (answered, asked):
-            got, other = way(ends, (sent, rest))
+def test_messages_arrive_unchanged_in_both_directions(
+    sent: list[NDArray[Any]], rest: bytes, memory: int
+) -> None:
+    with open_ends(memory) as ends:
+        for send in (send_to_server, send_to_engine):
+            got, other = send(ends, (sent, rest))
             assert other == rest
             assert [(each.dtype, each.shape) for each in got] == [(each.dtype, each.shape) for each in sent]
             for ours, theirs in zip(got, sent, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_slot_is_given_back_with_the_next_call_once_its_last_picture_is_gone(ends: Ends) -> None:
+def test_slot_is_released_with_the_next_call_after_its_last_view_is_gone(ends: Ends) -> None:
     _, engine = ends
-    first, second = answered(ends, [pictures(1), pictures(2)])
-    kept = first[3]
+    first, second = send_to_server(ends, [random_frames(1), random_frames(2)])
+    held = first[3]
     del first, second
-    asked(ends)
+    send_to_engine(ends)
     assert engine.slots == 1
-    np.testing.assert_array_equal(kept, pictures(1)[3])
-    del kept
-    asked(ends)
+    np.testing.assert_array_equal(held, random_frames(1)[3])
+    del held
+    send_to_engine(ends)
     assert engine.slots == 0
 
 
-def test_what_is_kept_is_not_written_over(ends: Ends) -> None:
-    kept = []
+def test_frames_that_the_server_holds_are_not_overwritten(ends: Ends) -> None:
+    held = []
     for number in range(20):
-        window = answered(ends, pictures(number))
-        kept.append(window[number % 8])
+        window = send_to_server(ends, random_frames(number))
+        held.append(window[number % 8])
         del window
-        asked(ends)
-    for number, picture in enumerate(kept):
-        np.testing.assert_array_equal(picture, pictures(number)[number % 8])
+        send_to_engine(ends)
+    for number, frame in enumerate(held):
+        np.testing.assert_array_equal(frame, random_frames(number)[number % 8])
 
 
-def test_memory_that_was_used_is_used_again(ends: Ends) -> None:
+def test_released_memory_is_reused(ends: Ends) -> None:
     for number in range(20):
-        window = answered(ends, pictures(number))
+        window = send_to_server(ends, random_frames(number))
         assert not window.flags.owndata
         assert not window.flags.writeable
         del window
-        asked(ends)
+        send_to_engine(ends)
     assert ends[1].slots == 0
-    assert not any(ends[0]._memory[2 * pictures(0).nbytes :])
+    assert not any(ends[0]._memory[2 * random_frames(0).nbytes :])
 
 
-def test_where_no_slot_is_free_pictures_come_through_the_socket() -> None:
-    with piped(pictures(0).nbytes) as ends:
-        kept = [answered(ends, pictures(number)) for number in range(4)]
+def test_arrays_go_through_the_socket_when_no_slot_is_free() -> None:
+    with open_ends(random_frames(0).nbytes) as ends:
+        held = [send_to_server(ends, random_frames(number)) for number in range(4)]
         assert ends[1].slots == 1
-        for number, window in enumerate(kept):
-            np.testing.assert_array_equal(window, pictures(number))
-        del kept, window
-        asked(ends)
+        for number, window in enumerate(held):
+            np.testing.assert_array_equal(window, random_frames(number))
+        del held, window
+        send_to_engine(ends)
         assert ends[1].slots == 0
 
 
-def test_what_is_large_and_no_array_goes_through_memory_too_and_keeps_no_slot(ends: Ends) -> None:
-    big = os.urandom(10 * LEAST)
-    assert answered(ends, big) == big
+def test_large_pickles_go_through_shared_memory_and_release_their_slot(ends: Ends) -> None:
+    big = os.urandom(10 * MIN_SLOT_BYTES)
+    assert send_to_server(ends, big) == big
     assert ends[1].slots == 1
-    asked(ends)
+    send_to_engine(ends)
     assert ends[1].slots == 0
 
 
 class Deadly:
-    """Who pickles it is killed."""
+    """A value that kills the process that pickles it."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         os.kill(os.getpid(), signal.SIGKILL)
         return Deadly, ()
 
 
-def answers(pipe: EngineEnd) -> None:
-    """In a process of its own: pictures of the number that is asked for; below 0, it is killed when it has written them."""
+def serve_frames(pipe: EngineEnd) -> None:
+    """Send frames of the requested number, in another process; below 0, die after they are written."""
     with suppress(EOFError):
         while True:
             number = pipe.receive()
-            pipe.send((pictures(abs(number)), Deadly() if number < 0 else None))
+            pipe.send((random_frames(abs(number)), Deadly() if number < 0 else None))
 
 
-def breaks_off(pipe: EngineEnd) -> None:
-    """In a process of its own: it ends in the middle of a message."""
+def send_half_a_message(pipe: EngineEnd) -> None:
+    """Die in the middle of a message, in another process."""
     pipe.receive()
     pipe._line.send(bytes(5))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
-def elsewhere(run: Callable[[EngineEnd], None]) -> Iterator[ServerEnd]:
-    """The server's end, where the other one is in another process."""
-    server, engine = open_pipe(MANY)
+def other_process(run: Callable[[EngineEnd], None]) -> Iterator[ServerEnd]:
+    """Run a function with the engine's end in another process."""
+    server, engine = open_pipe(MEMORY)
     process = get_context("forkserver").Process(target=run, args=(engine,), daemon=True)
     process.start()
     engine.close()
@@ -198,108 +204,110 @@ def elsewhere(run: Callable[[EngineEnd], None]) -> Iterator[ServerEnd]:
         process.close()
 
 
-def ask(server: ServerEnd, number: int) -> Any:
-    server.send(number, soon())
-    return server.receive(soon())[0]
+def request(server: ServerEnd, number: int) -> Any:
+    server.send(number, in_seconds())
+    return server.receive(in_seconds())[0]
 
 
-def test_it_reaches_another_process() -> None:
-    with elsewhere(answers) as server:
+def test_frames_arrive_from_another_process() -> None:
+    with other_process(serve_frames) as server:
         for number in range(6):
-            np.testing.assert_array_equal(ask(server, number), pictures(number))
+            np.testing.assert_array_equal(request(server, number), random_frames(number))
 
 
-def test_a_process_that_is_killed_when_it_has_written_leaves_an_error_and_no_torn_picture() -> None:
-    with elsewhere(answers) as server:
-        kept = [ask(server, number) for number in range(3)]
+def test_process_killed_before_sending_leaves_an_error_and_intact_frames() -> None:
+    with other_process(serve_frames) as server:
+        held = [request(server, number) for number in range(3)]
         with pytest.raises((EOFError, OSError)):
-            ask(server, -7)
-    for number, window in enumerate(kept):
-        np.testing.assert_array_equal(window, pictures(number))
+            request(server, -7)
+    for number, window in enumerate(held):
+        np.testing.assert_array_equal(window, random_frames(number))
 
 
-def test_half_a_message_is_an_error() -> None:
-    with elsewhere(breaks_off) as server, pytest.raises((EOFError, OSError)):
-        ask(server, 0)
+def test_truncated_message_is_an_error() -> None:
+    with other_process(send_half_a_message) as server, pytest.raises((EOFError, OSError)):
+        request(server, 0)
 
 
-def test_one_that_says_nothing_and_one_that_takes_nothing_are_given_up(ends: Ends) -> None:
+def test_server_times_out_on_a_silent_and_on_a_full_pipe(ends: Ends) -> None:
     server, _ = ends
     with pytest.raises(TimeoutError):
-        server.receive(soon(0.05))
+        server.receive(in_seconds(0.05))
     with pytest.raises(TimeoutError):
-        server.send(bytes(MANY), soon(0.05))
+        server.send(bytes(MEMORY), in_seconds(0.05))
 
 
-def test_what_the_server_cannot_have_got_is_refused() -> None:
+def test_invalid_sizes_and_slots_are_refused() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        _, engine = open_pipe(MANY)
+        _, engine = open_pipe(MEMORY)
         engine.close()
-        server = ServerEnd(ours, mmap.mmap(-1, LEAST))
-        for size, slots in ((0, [(LEAST - 10, 11)]), (2**60, []), (0, [])):
+        server = ServerEnd(ours, mmap.mmap(-1, MIN_SLOT_BYTES))
+        for size, slots in ((0, [(MIN_SLOT_BYTES - 10, 11)]), (2**60, []), (0, [])):
             head = size.to_bytes(8, "little") + len(slots).to_bytes(4, "little")
             theirs.send(head + b"".join(n.to_bytes(8, "little") for slot in slots for n in slot))
             with pytest.raises(OSError, match="expected a"):
-                server.receive(soon())
+                server.receive(in_seconds())
 
 
 @given(st.lists(st.one_of(st.integers(1, 90_000), st.integers(-30, -1)), max_size=60))
-def test_slots_never_overlap_and_all_of_them_come_back(steps: list[int]) -> None:
-    """steps: bytes to take, or, below 0, which of those that are taken to give back."""
+def test_slots_never_overlap_and_all_are_released(steps: list[int]) -> None:
+    """A step above 0 allocates that many bytes, one below 0 releases a slot."""
     size = 2**18
-    slots = Slots(size)
-    taken: list[tuple[int, int]] = []
+    slots = SlotAllocator(size)
+    used: list[tuple[int, int]] = []
     for step in steps:
         if step > 0:
-            place = slots.take(step)
-            if place is not None:
-                assert 0 <= place <= size - step
-                assert all(place + step <= begin or begin + most <= place for begin, most in taken)
-                taken.append((place, step))
-        elif taken:
-            slots.give_back(taken.pop(step % len(taken))[0])
-    for place, _ in taken:
-        slots.give_back(place)
-    assert (slots.taken, slots.take(size)) == (0, 0)
+            offset = slots.allocate(step)
+            if offset is not None:
+                assert 0 <= offset <= size - step
+                assert all(offset + step <= begin or begin + length <= offset for begin, length in used)
+                used.append((offset, step))
+        elif used:
+            slots.release(used.pop(step % len(used))[0])
+    for offset, _ in used:
+        slots.release(offset)
+    assert (len(slots), slots.allocate(size)) == (0, 0)
 
 
-def test_a_slot_that_nobody_has_cannot_be_given_back() -> None:
-    slots = Slots(2**16)
-    assert slots.take(1) == 0
-    with pytest.raises(ValueError, match="got one at 4096"):
-        slots.give_back(4096)
+def test_free_slot_cannot_be_released() -> None:
+    slots = SlotAllocator(2**16)
+    assert slots.allocate(1) == 0
+    with pytest.raises(ValueError, match="got 4096"):
+        slots.release(4096)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others cannot seal a file")
-def test_nobody_can_cut_off_what_the_server_reads() -> None:
-    file = shared_file(MANY)
+def test_shared_file_cannot_be_truncated() -> None:
+    file = open_shared_file(MEMORY)
     try:
-        for size in (0, 2 * MANY):
+        for size in (0, 2 * MEMORY):
             with pytest.raises(PermissionError):
                 os.ftruncate(file, size)
     finally:
         os.close(file)
 
 
-def test_it_works_where_there_are_no_files_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipe_works_without_memfd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create", raising=False)
-    with elsewhere(answers) as server:
-        np.testing.assert_array_equal(ask(server, 5), pictures(5))
+    with other_process(serve_frames) as server:
+        np.testing.assert_array_equal(request(server, 5), random_frames(5))
 
 
 @pytest.mark.slow
-def test_nothing_is_left_of_fifty_lives(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither files nor memory, although the last pictures of each are gone only after it."""
+def test_fifty_restarts_leak_neither_files_nor_memory(caplog: pytest.LogCaptureFixture) -> None:
+    """The last frames of each process are dropped only after it has died."""
     caplog.set_level(
         logging.CRITICAL, "lipstream_server.engines.remote.proxy"
-    )  # what is captured keeps its errors
-    often = EngineSettings(most_losses=1, losses_seconds=1e-6)  # no pause: each is the first
-    with EngineProcess(StubEngine, often).start() as engine:
+    )  # captured records hold their errors
+    often = EngineSettings(
+        max_restarts=1, restart_period_seconds=1e-6
+    )  # no delay: each death counts as the first
+    with EngineProcess.create(StubEngine, often).start() as engine:
         samples = np.zeros(engine.samples_needed(8), np.float32)
-        before = _held()
+        before = _resources()
         for _ in range(50):
-            request = Request(engine.begin("red", "exact", 0), samples, 0, 8, False)
+            request = WindowRequest(engine.create_stream("red", "exact", 0), samples, 0, 8, False)
             last = engine.generate([request])[0].frames
             assert not last.flags.owndata
             assert engine.pid is not None
@@ -309,11 +317,11 @@ def test_nothing_is_left_of_fifty_lives(caplog: pytest.LogCaptureFixture) -> Non
             assert last.any()
         assert engine.health.restarts == 50
         del last, request
-        assert _held() == before
+        assert _resources() == before
 
 
-def _held() -> tuple[int, int]:
-    """Open files of this process, and how often it sees an engine's memory."""
+def _resources() -> tuple[int, int]:
+    """Return the numbers of open files and of mapped shared memories of this process."""
     gc.collect()
-    seen = Path("/proc/self/maps").read_text().count("memfd:lipstream")
-    return len(os.listdir("/proc/self/fd")), seen
+    mappings = Path("/proc/self/maps").read_text().count("memfd:lipstream")
+    return len(os.listdir("/proc/self/fd")), mappings

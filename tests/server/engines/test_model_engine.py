@@ -1,4 +1,4 @@
-"""The server's seam over the real engine, with a small random model."""
+"""ModelEngine with a small random model."""
 
 import struct
 import zlib
@@ -27,11 +27,13 @@ from lipstream_models.networks import Network
 from lipstream_server.engines.base import (
     OutOfMemoryError,
     PortraitError,
-    Request,
     UnknownAvatarError,
     UnknownPresetError,
+    WindowRequest,
 )
-from lipstream_server.engines.model import ModelEngine, ModelSettings, ModelStream
+from lipstream_server.engines.model import ModelEngine, load_engine
+from lipstream_server.engines.model_settings import ModelSettings
+from lipstream_server.engines.model_stream import ModelStream
 from lipstream_server.media.live.audio_input import Resampler
 
 
@@ -44,15 +46,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> ModelEngine:
     return ModelEngine(load_bundled(dtype=torch.float32, path=path), ModelSettings(idle_windows=1))
 
 
-class Listening:
-    """Keeps the windows of features that the engine is given."""
+class RecordingPipeline:
+    """Records the windows of features that a pipeline is sent."""
 
     def __init__(self, engine: object) -> None:
         self.engine, self.windows = engine, []
 
-    def generate(self, requests: list, watch: object) -> list:
+    def generate_windows(self, requests: list, watch: object) -> list:
         self.windows += [window for _, window in requests]
-        return self.engine.generate(requests, watch)  # type: ignore[attr-defined]
+        return self.engine.generate_windows(requests, watch)  # type: ignore[attr-defined]
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
@@ -60,63 +62,63 @@ class Listening:
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 @pytest.mark.parametrize("frames", [4, 12])
-def test_a_window_is_heard_with_the_piece_that_ends_with_it(
+def test_window_is_complete_with_the_piece_that_ends_with_it(
     engine: ModelEngine, frames: int, rate: int
 ) -> None:
-    """Live audio comes in pieces of one frame, of which a resampler keeps the end to itself: no further piece is waited for."""
+    """Live audio comes in pieces of one frame, and a resampler holds the end of each back: no further piece is needed."""
     needed = engine.samples_needed(frames)
     pieces = -(-needed // 640)
     resampler = Resampler(rate, 16_000)
-    heard = sum(len(resampler.push(np.zeros(rate // 25, np.float32))) for _ in range(pieces))
-    assert heard >= needed
+    samples = sum(len(resampler.push(np.zeros(rate // 25, np.float32))) for _ in range(pieces))
+    assert samples >= needed
     assert pieces == frames + 2 + FeatureConfig().right
 
 
-def test_windows_of_a_stream_hear_what_the_whole_recording_gives(
+def test_windows_of_a_stream_get_the_features_of_the_whole_recording(
     engine: ModelEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listening = Listening(engine._engine)
-    monkeypatch.setattr(engine, "_engine", listening)
+    recording = RecordingPipeline(engine._pipeline)
+    monkeypatch.setattr(engine, "_pipeline", recording)
     audio = np.random.default_rng(0).normal(size=640 * 14).astype(np.float32) * 0.1
     opened = engine.open(engine.avatars[0], "base")
     assert opened.idle.shape == (4, *engine.size, 3)
-    listening.windows.clear()
-    stream, given, start = opened.stream, 0, 0
+    recording.windows.clear()
+    stream, sent, start = opened.stream, 0, 0
     for frames in (4, 8, 4, 4):  # the last reaches past the end
         needed = engine.samples_needed(start + frames)
-        samples = audio[given:needed]
-        made = engine.generate([Request(stream, samples, start, frames, needed >= len(audio))])[0]
-        assert made.frames.shape == (frames, *engine.size, 3)
-        stream, given, start = made.stream, given + len(samples), start + frames
+        samples = audio[sent:needed]
+        result = engine.generate([WindowRequest(stream, samples, start, frames, needed >= len(audio))])[0]
+        assert result.frames.shape == (frames, *engine.size, 3)
+        stream, sent, start = result.stream, sent + len(samples), start + frames
     silence = np.zeros(640 * 20, np.float32)
-    rows = engine._engine.model.audio.offline(np.concatenate([audio, silence]))
+    rows = engine._pipeline.model.audio.offline(np.concatenate([audio, silence]))
     expected = context_windows(rows)[:20]
-    np.testing.assert_allclose(np.concatenate(listening.windows), expected, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(recording.windows), expected, atol=1e-5)
     assert isinstance(opened.stream, ModelStream)
-    assert opened.stream.hearing is None  # a value: what follows an utterance begins there again
+    assert opened.stream.audio is None  # immutable: the next utterance begins there again
 
 
-def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(engine: ModelEngine) -> None:
-    """As when its process was lost: other streams, other objects, and only bytes between them."""
-    other = ModelEngine(engine._engine.model, ModelSettings(idle_windows=1))
-    picture = engine.read_picture(encoded(astronaut(), "PNG"))
-    engine.register("someone", picture)
+def test_stream_snapshot_continues_in_another_engine_with_equal_frames(engine: ModelEngine) -> None:
+    """As after the death of a process: only bytes pass from one engine to the other."""
+    other = ModelEngine(engine._pipeline.model, ModelSettings(idle_windows=1))
+    image = engine.decode_image(encoded(astronaut(), "PNG"))
+    engine.register("someone", image)
     audio = np.random.default_rng(1).normal(size=640 * 40).astype(np.float32) * 0.1
-    stream, given = engine.begin("someone", "base", 5), 0
-    other.restore_avatar("someone", engine.keep_avatar("someone"))
+    stream, sent = engine.create_stream("someone", "base", 5), 0
+    other.restore_avatar("someone", engine.snapshot_avatar("someone"))
     for start in (0, 4, 8):
         needed = engine.samples_needed(start + 4)
-        kept = engine.keep(stream)
-        request = Request(stream, audio[given:needed], start, 4, False)
-        made = engine.generate([request])[0]
-        restored = other.restore("someone", "base", kept)
+        snapshot = engine.snapshot_stream(stream)
+        request = WindowRequest(stream, audio[sent:needed], start, 4, False)
+        result = engine.generate([request])[0]
+        restored = other.restore_stream(snapshot)
         assert restored.batch_key == stream.batch_key
         again = other.generate([replace(request, stream=restored)])[0]
-        np.testing.assert_array_equal(again.frames, made.frames)
-        stream, given = made.stream, needed
-    first, second = (other.restore("someone", "base", kept).talking.session for _ in range(2))
-    assert first is second  # what is large is shared
-    engine.forget("someone")
+        np.testing.assert_array_equal(again.frames, result.frames)
+        stream, sent = result.stream, needed
+    first, second = (other.restore_stream(snapshot).state.session for _ in range(2))
+    assert first is second  # large conditions are shared
+    engine.unregister("someone")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,7 @@ def test_a_stream_that_was_kept_goes_on_in_another_engine_with_the_same_frames(e
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), "too much for the CPU"],
     ids=lambda error: type(error).__name__,
 )
-def test_a_device_without_room_says_so_in_one_way(
+def test_out_of_memory_is_one_error_on_every_backend(
     engine: ModelEngine, monkeypatch: pytest.MonkeyPatch, error: Exception | str
 ) -> None:
     def full(*_: object) -> None:
@@ -132,85 +134,84 @@ def test_a_device_without_room_says_so_in_one_way(
             raise error
         torch.empty(2**60)
 
-    stream = engine.begin("amara", "base", 0)
-    request = Request(stream, np.zeros(engine.samples_needed(4), np.float32), 0, 4, False)
-    monkeypatch.setattr(engine._engine, "generate", full)
+    stream = engine.create_stream("amara", "base", 0)
+    request = WindowRequest(stream, np.zeros(engine.samples_needed(4), np.float32), 0, 4, False)
+    monkeypatch.setattr(engine._pipeline, "generate_windows", full)
     with pytest.raises(OutOfMemoryError, match="no room for 1 windows of 4 frames"):
         engine.generate([request])
 
 
-def test_no_sample_less_will_do(engine: ModelEngine) -> None:
-    grid = engine._ears.grid
+def test_samples_needed_is_exact(engine: ModelEngine) -> None:
+    grid = engine._audio_encoder.grid
     for rows in range(1, 20):
         for samples, there in ((grid.samples_for(rows), True), (grid.samples_for(rows) - 1, False)):
-            assert (len(engine._ears.stream().push(np.zeros(samples, np.float32))) >= rows) is there
+            assert (len(engine._audio_encoder.stream().push(np.zeros(samples, np.float32))) >= rows) is there
 
 
 def test_frames_may_be_skipped_and_missing_audio_is_refused(engine: ModelEngine) -> None:
     opened = engine.open(engine.avatars[0], "base")
     audio = np.zeros(engine.samples_needed(12), np.float32)
-    made = engine.generate([Request(opened.stream, audio, 8, 4, False)])[0]
-    assert len(made.frames) == 4
+    result = engine.generate([WindowRequest(opened.stream, audio, 8, 4, False)])[0]
+    assert len(result.frames) == 4
     with pytest.raises(ValueError, match="samples are missing"):
-        engine.generate([Request(replace(opened.stream), audio[:-1], 8, 4, False)])
+        engine.generate([WindowRequest(replace(opened.stream), audio[:-1], 8, 4, False)])
 
 
-def test_names_that_are_not_there_are_refused(engine: ModelEngine) -> None:
+def test_unknown_avatars_and_presets_are_refused(engine: ModelEngine) -> None:
     with pytest.raises(UnknownAvatarError, match="no avatar 'nobody', only amara"):
         engine.open("nobody", "base")
     with pytest.raises(UnknownPresetError, match="no preset 'warp', only realtime"):
         engine.open(engine.avatars[0], "warp")
 
 
-def test_a_file_of_a_model_that_is_none_is_named(tmp_path: Path) -> None:
-    from lipstream_server.engines.model import load_engine
+def test_loading_error_names_the_directory(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=str(tmp_path)):
         load_engine(ModelSettings(model=tmp_path))
 
 
-def test_a_portrait_becomes_an_avatar_with_what_its_owner_should_know(engine: ModelEngine) -> None:
-    picture = engine.read_picture(encoded(astronaut().rotate(90), "JPEG"))
-    notes = engine.register("someone", picture)
+def test_registering_a_portrait_returns_notes_for_its_owner(engine: ModelEngine) -> None:
+    image = engine.decode_image(encoded(astronaut().rotate(90), "JPEG"))
+    notes = engine.register("someone", image)
     assert any("turned upright" in note for note in notes)
     assert engine.preview("someone").shape == (*engine.size, 3)
     assert "someone" not in engine.avatars  # those are the bundled ones
     opened = engine.open("someone", "base")
     assert opened.idle.shape[1:] == (*engine.size, 3)
-    engine.forget("someone")
+    engine.unregister("someone")
     with pytest.raises(UnknownAvatarError, match="no avatar 'someone'"):
         engine.open("someone", "base")
     with pytest.raises(UnknownAvatarError):
         engine.preview("someone")
 
 
-def test_the_preview_of_a_bundled_avatar_is_its_framed_portrait(engine: ModelEngine) -> None:
+def test_preview_of_a_bundled_avatar_is_its_framed_portrait(engine: ModelEngine) -> None:
     assert engine.preview("finn").shape == (*engine.size, 3)
 
 
-def test_pictures_that_cannot_be_avatars_are_told_apart(engine: ModelEngine) -> None:
+def test_unusable_images_have_distinct_error_codes(engine: ModelEngine) -> None:
     whole = encoded(astronaut(), "PNG")
     for data, code in (
-        (b"", "picture_empty"),
-        (b"%PDF-1.7", "not_a_picture"),
-        (whole[: len(whole) // 2], "picture_damaged"),
-        (announcing(60_000, 60_000), "picture_too_large"),
-        (encoded(Image.new("F", (64, 64)), "TIFF"), "picture_colour"),
+        (b"", "image_empty"),
+        (b"%PDF-1.7", "not_an_image"),
+        (whole[: len(whole) // 2], "image_damaged"),
+        (oversized_png(60_000, 60_000), "image_too_large"),
+        (encoded(Image.new("F", (64, 64)), "TIFF"), "image_colour"),
     ):
         with pytest.raises(PortraitError) as refused:
-            engine.read_picture(data)
+            engine.decode_image(data)
         assert refused.value.code == code
-    for picture, code in (
+    for image, code in (
         (landscape(), "no_face"),
         (pixels(astronaut().resize((128, 128))), "face_too_small"),
     ):
         with pytest.raises(PortraitError) as refused:
-            engine.register("nobody", picture)
+            engine.register("nobody", image)
         assert refused.value.code == code
 
 
-def announcing(width: int, height: int) -> bytes:
-    """A PNG that says it is very large."""
+def oversized_png(width: int, height: int) -> bytes:
+    """Return a small PNG whose header declares this size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -219,10 +220,10 @@ def announcing(width: int, height: int) -> bytes:
     )
 
 
-def test_an_operators_plan_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
+def test_plan_of_the_operator_is_the_default_preset(engine: ModelEngine, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text(to_json(replace(preset("lightningcp", 2), name="ours")))
-    other = ModelEngine(engine._engine.model, ModelSettings(plan=file, idle_windows=1))
+    other = ModelEngine(engine._pipeline.model, ModelSettings(plan=file, idle_windows=1))
     assert other.presets[0] == "ours"
     assert set(other.presets[1:]) == set(engine.presets)
     named = engine.open("amara", "lightningcp").idle

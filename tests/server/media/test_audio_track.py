@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lipstream_server.media.file.audio_track import Soundtrack, SoundtrackError
+from lipstream_server.media.file.audio_track import AudioTrackError, AudioTrackReader
 
 
 def record(path: Path, samples: NDArray[np.int16], rate: int, layout: str) -> Path:
@@ -32,7 +32,7 @@ def stereo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NDArray[np.i
 @given(counts=st.lists(st.integers(0, 20_000), max_size=6))
 def test_pieces_of_any_size_are_the_file(stereo: tuple[Path, NDArray[np.int16]], counts: list[int]) -> None:
     path, samples = stereo
-    with Soundtrack(path) as track:
+    with AudioTrackReader(path) as track:
         pieces = [track.read(count) for count in [*counts, 100_000]]
         assert len(track.read(1)) == 0
     assert (track.sample_rate, track.channels) == (44100, 2)
@@ -48,7 +48,7 @@ def _room(counts: list[int], total: int) -> list[int]:
 
 def test_more_than_two_channels_are_mixed_down(tmp_path: Path) -> None:
     loud = np.full((4000, 6), 8000, np.int16)
-    with Soundtrack(record(tmp_path / "surround.wav", loud, 48000, "5.1")) as track:
+    with AudioTrackReader(record(tmp_path / "surround.wav", loud, 48000, "5.1")) as track:
         assert track.channels == 2
         heard = track.read(4000)
     assert heard.shape == (4000, 2)
@@ -57,14 +57,14 @@ def test_more_than_two_channels_are_mixed_down(tmp_path: Path) -> None:
 
 def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("not a recording")
-    with pytest.raises(SoundtrackError, match=r"text\.wav: expected a recording"):
-        Soundtrack(tmp_path / "text.wav")
-    with pytest.raises(SoundtrackError, match="no such file"):
-        Soundtrack(tmp_path / "none.wav")
+    with pytest.raises(AudioTrackError, match=r"text\.wav: expected a recording"):
+        AudioTrackReader(tmp_path / "text.wav")
+    with pytest.raises(AudioTrackError, match="no such file"):
+        AudioTrackReader(tmp_path / "none.wav")
     with av.open(str(tmp_path / "silent.mp4"), "w") as file:
         track = file.add_stream("libx264", rate=25)
         track.width = track.height = 16
         file.mux(track.encode(av.VideoFrame(16, 16, "yuv420p")))
         file.mux(track.encode(None))
-    with pytest.raises(SoundtrackError, match="no sound in this file"):
-        Soundtrack(tmp_path / "silent.mp4")
+    with pytest.raises(AudioTrackError, match="no sound in this file"):
+        AudioTrackReader(tmp_path / "silent.mp4")

@@ -1,4 +1,4 @@
-"""Whatever leaves the server says of itself that it was generated: every container, every clip, and on request every picture."""
+"""Every container and every clip declares that it was generated, and on request every frame shows it."""
 
 import io
 import json
@@ -31,7 +31,7 @@ from lipstream_server.config.settings import ServerSettings, SigningSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.media.file.signing import SigningError, open_signing
 from lipstream_server.media.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI
-from lipstream_server.media.watermark import Mark
+from lipstream_server.media.watermark import Watermark
 from lipstream_server.protocol import (
     Container,
     MediaTag,
@@ -44,7 +44,7 @@ from lipstream_server.protocol import (
 async def stream(
     container: Container, settings: ServerSettings | None = None
 ) -> tuple[SessionReady, list[bytes]]:
-    """A moment of a session: what it began with, and its media."""
+    """Return the first message and the media of a short session."""
     async with (
         running(StubEngine(side=256), settings) as address,
         connected(address, SessionStart(container=container)) as client,
@@ -59,60 +59,60 @@ async def stream(
 
 async def clip(settings: ServerSettings | None = None) -> bytes:
     async with running(StubEngine(side=256), settings) as address:
-        _, _, made = await post(address, CLIPS, audio=wav(0.5), avatar="red")
-        assert (await finished(address, made["id"]))["state"] == "succeeded"
-        return (await ask(address, "GET", f"{CLIPS}/{made['id']}/video"))[2]
+        _, _, created = await post(address, CLIPS, audio=wav(0.5), avatar="red")
+        assert (await finished(address, created["id"]))["state"] == "succeeded"
+        return (await ask(address, "GET", f"{CLIPS}/{created['id']}/video"))[2]
 
 
 @pytest.mark.parametrize("container", ["fmp4", "webm", "jpeg", "rgb"])
-async def test_every_stream_says_so_before_its_media(container: Container) -> None:
+async def test_every_stream_is_labelled_before_its_media(container: Container) -> None:
     ready, media = await stream(container)
     assert ready.digital_source_type == DIGITAL_SOURCE_TYPE
     if container in ("fmp4", "webm"):
         assert DIGITAL_SOURCE_TYPE.encode() in media[0]
     if container == "webm":
         with av.open(io.BytesIO(b"".join(media))) as opened:
-            said = {name.lower(): text for name, text in opened.metadata.items()}
-        assert MADE_BY_AI.items() <= said.items()
-        assert said["digital_source_type"] == DIGITAL_SOURCE_TYPE
+            tags = {name.lower(): text for name, text in opened.metadata.items()}
+        assert MADE_BY_AI.items() <= tags.items()
+        assert tags["digital_source_type"] == DIGITAL_SOURCE_TYPE
     if container == "jpeg":
         first = next(unit for unit in map(TaggedMedia.unpack, media) if unit.tag is MediaTag.JPEG)
-        picture = Image.open(io.BytesIO(first.payload))
-        assert DIGITAL_SOURCE_TYPE.encode() in picture.info["xmp"]
-        assert picture.info["comment"].decode() == MADE_BY_AI["description"]
+        frame = Image.open(io.BytesIO(first.payload))
+        assert DIGITAL_SOURCE_TYPE.encode() in frame.info["xmp"]
+        assert frame.info["comment"].decode() == MADE_BY_AI["description"]
 
 
-async def test_a_clip_says_so() -> None:
+async def test_clip_is_labelled() -> None:
     video = await clip()
     assert DIGITAL_SOURCE_TYPE.encode() in video
     with av.open(io.BytesIO(video)) as opened:
         assert MADE_BY_AI.items() <= opened.metadata.items()
 
 
-def corner(picture: np.ndarray) -> np.ndarray:
-    """Where the mark is, at 256 x 256."""
-    return picture[-40:, -50:].astype(int)
+def corner(frame: np.ndarray) -> np.ndarray:
+    """Return the region of the watermark, at 256 x 256."""
+    return frame[-40:, -50:].astype(int)
 
 
-async def test_on_request_pictures_of_streams_and_clips_show_it() -> None:
-    marked = ServerSettings(sessions=1, mark=True)
-    for settings, there in ((marked, True), (ServerSettings(sessions=1), False)):
+async def test_watermark_is_on_frames_of_streams_and_clips_when_set() -> None:
+    marked = ServerSettings(max_sessions=1, watermark=True)
+    for settings, there in ((marked, True), (ServerSettings(max_sessions=1), False)):
         _, media = await stream("rgb", settings)
         unit = next(unit for unit in map(TaggedMedia.unpack, media) if unit.tag is MediaTag.RGB)
         live = np.frombuffer(unit.payload, np.uint8).reshape(256, 256, 3)
         with av.open(io.BytesIO(await clip(settings))) as opened:
-            made = next(opened.decode(video=0)).to_ndarray(format="rgb24")
-        for picture in (live, made):
-            assert (np.ptp(corner(picture)[..., 1]) > 120) == there
-            assert np.ptp(picture[:180, :, 1].astype(int)) < 20  # nowhere else
+            rendered = next(opened.decode(video=0)).to_ndarray(format="rgb24")
+        for frame in (live, rendered):
+            assert (np.ptp(corner(frame)[..., 1]) > 120) == there
+            assert np.ptp(frame[:180, :, 1].astype(int)) < 20  # nowhere else
 
 
 @pytest.mark.parametrize("side", [64, 256, 512])
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_the_mark_can_be_read_on_any_picture_and_leaves_the_picture_as_it_was(side: int, level: int) -> None:
-    picture = np.full((side, side, 3), level, np.uint8)
-    shown = Mark(side, side).on(picture)
-    assert (picture == level).all()
+def test_watermark_is_legible_on_any_frame_and_does_not_change_its_input(side: int, level: int) -> None:
+    frame = np.full((side, side, 3), level, np.uint8)
+    shown = Watermark(side, side).apply(frame)
+    assert (frame == level).all()
     changed = (shown != level).any(axis=-1)
     assert 0.001 < changed.mean() < 0.1
     assert not changed[: side // 2].any()
@@ -122,10 +122,10 @@ def test_the_mark_can_be_read_on_any_picture_and_leaves_the_picture_as_it_was(si
     assert (ink + 12.75) / (badge + 12.75) > 2.4
 
 
-def test_a_marked_picture_cannot_wrap_around() -> None:
+def test_watermark_does_not_overflow() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
     noise[128:] = 255
-    assert Mark(256, 256).on(noise)[128:].min() > 80
+    assert Watermark(256, 256).apply(noise)[128:].min() > 80
 
 
 Certified = Callable[[ec.EllipticCurve], tuple[Path, Path]]
@@ -133,7 +133,7 @@ Certified = Callable[[ec.EllipticCurve], tuple[Path, Path]]
 
 @pytest.fixture
 def certified(tmp_path: Path) -> Certified:
-    """A certificate that may sign content, made by an authority of its own, and its key."""
+    """Return a factory of certificates that may sign content, with their keys."""
 
     def make(curve: ec.EllipticCurve) -> tuple[Path, Path]:
         root, key = ec.generate_private_key(curve), ec.generate_private_key(curve)
@@ -198,7 +198,7 @@ async def test_clips_are_signed_with_the_certificate_of_the_operator(
 ) -> None:
     c2pa = pytest.importorskip("c2pa")
     chain, key = certified(curve)
-    signing = ServerSettings(sessions=1, signing=SigningSettings(chain, key))
+    signing = ServerSettings(max_sessions=1, signing=SigningSettings(certificate=chain, key=key))
     async with running(settings=signing) as address:
         status, _, refused = await post(address, CLIPS, audio=wav(0.5), container="webm")
         assert (status, refused["code"]) == (422, "container_unsigned")
@@ -210,9 +210,9 @@ async def test_clips_are_signed_with_the_certificate_of_the_operator(
         c2pa.Context.from_dict(trust) as context,
         c2pa.Reader("video/mp4", io.BytesIO(video), context=context) as reader,
     ):
-        said = json.loads(reader.json())
+        report = json.loads(reader.json())
         assert reader.get_validation_state() == "Trusted"
-    manifest = said["manifests"][said["active_manifest"]]
+    manifest = report["manifests"][report["active_manifest"]]
     (actions,) = [
         each["data"]["actions"] for each in manifest["assertions"] if each["label"].startswith("c2pa.actions")
     ]
@@ -226,7 +226,7 @@ async def test_clips_are_signed_with_the_certificate_of_the_operator(
         assert reader.get_validation_state() == "Invalid"
 
 
-def test_what_cannot_sign_is_refused_when_the_server_starts(tmp_path: Path) -> None:
+def test_unusable_certificates_are_refused_at_start(tmp_path: Path) -> None:
     (tmp_path / "chain.pem").write_text("no certificate")
     (tmp_path / "key.pem").write_text("no key")
     with pytest.raises(SigningError, match=r"chain\.pem"):

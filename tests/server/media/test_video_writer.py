@@ -1,4 +1,4 @@
-"""The writer of MP4 and WebM keeps pictures and sound together, labels the file and loses nothing."""
+"""VideoWriter keeps frames and audio in sync, labels the file and loses nothing."""
 
 import contextlib
 import os
@@ -23,9 +23,9 @@ from lipstream_server.media.provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI, X
 SIZE = 64
 SUFFIXES = (".mp4", ".webm")
 Frames = NDArray[np.uint8]
-Sound = NDArray[np.float32]
+Audio = NDArray[np.float32]
 
-# A child process that writes ten frames at a time for ever, and tells when the first thirty seconds are done.
+# A child process that writes ten frames at a time for ever, and reports when the first thirty seconds are written.
 ENDLESS = """
 import sys, time
 import numpy as np
@@ -42,37 +42,37 @@ with VideoWriter(sys.argv[1], 64, 64, 16000) as writer:
 """
 
 
-def flash_and_click(seconds: int, rate: int, channels: int, fps: int = 25) -> tuple[Frames, Sound]:
-    """Black and silent but for one white frame and one short click, in the middle of every second."""
+def flash_and_click(seconds: int, rate: int, channels: int, fps: int = 25) -> tuple[Frames, Audio]:
+    """Return black frames and silence, with one white frame and one click in the middle of every second."""
     frames = np.zeros((seconds * fps, SIZE, SIZE, 3), np.uint8)
-    sound = np.zeros((seconds * rate, channels), np.float32)
+    audio = np.zeros((seconds * rate, channels), np.float32)
     for second in range(seconds):
         frame = second * fps + fps // 2
         frames[frame] = 255
         start = frame * rate // fps
-        sound[start : start + rate // 500] = 0.9
-    return frames, sound
+        audio[start : start + rate // 500] = 0.9
+    return frames, audio
 
 
-def write(path: Path, frames: Frames, sound: Sound, rate: int, pieces: int = 5, fps: int = 25) -> Path:
-    with VideoWriter(path, SIZE, SIZE, rate, sound.shape[1], fps) as writer:
-        pairs = zip(np.array_split(frames, pieces), np.array_split(sound, pieces), strict=True)
-        for some_frames, some_sound in pairs:
-            writer.write(some_frames, some_sound)
+def write(path: Path, frames: Frames, audio: Audio, rate: int, pieces: int = 5, fps: int = 25) -> Path:
+    with VideoWriter(path, SIZE, SIZE, rate, audio.shape[1], fps) as writer:
+        pairs = zip(np.array_split(frames, pieces), np.array_split(audio, pieces), strict=True)
+        for some_frames, some_audio in pairs:
+            writer.write(some_frames, some_audio)
     assert writer.saved == path
     return path
 
 
-def pictures(path: Path) -> Iterator[tuple[float, Frames]]:
-    """Every frame with its time, as players show them: up to where the data is torn off."""
+def decode_video(path: Path) -> Iterator[tuple[float, Frames]]:
+    """Yield every frame with its time, up to where the file is cut off."""
     with av.open(str(path)) as file, contextlib.suppress(av.InvalidDataError):
         for frame in file.decode(video=0):
             assert frame.time is not None
             yield frame.time, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
-def heard(path: Path) -> tuple[float, Sound]:
-    """The time of the first sample and the samples (n, channels)."""
+def decode_audio(path: Path) -> tuple[float, Audio]:
+    """Return the time of the first sample and the samples (n, channels)."""
     with av.open(str(path)) as file:
         frames = list(file.decode(audio=0))
     assert frames[0].time is not None
@@ -80,23 +80,23 @@ def heard(path: Path) -> tuple[float, Sound]:
 
 
 def durations(path: Path, fps: int = 25) -> tuple[float, float]:
-    """Of pictures and sound, in seconds: what an MP4 says of them, and how much there is in a WebM, which says nothing."""
+    """Return the seconds of video and audio: as an MP4 declares them, and counted in a WebM, which does not."""
     if path.suffix == ".webm":
-        start, samples = heard(path)
-        return sum(1 for _ in pictures(path)) / fps, start + len(samples) / 48_000
+        start, samples = decode_audio(path)
+        return sum(1 for _ in decode_video(path)) / fps, start + len(samples) / 48_000
     with av.open(str(path)) as file:
         lengths = [float(s.duration * s.time_base) for s in file.streams if s.duration and s.time_base]
     return lengths[0], lengths[1]
 
 
 def boxes(path: Path) -> list[tuple[str, bytes]]:
-    """The top-level boxes of an ISO base media file."""
-    data, found = path.read_bytes(), []
+    """Return the top-level boxes of an ISO base media file."""
+    data, top_level = path.read_bytes(), []
     while data:
         length, kind = struct.unpack(">I4s", data[:8])
-        found.append((kind.decode(), data[8:length]))
+        top_level.append((kind.decode(), data[8:length]))
         data = data[length:]
-    return found
+    return top_level
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -104,15 +104,15 @@ def boxes(path: Path) -> list[tuple[str, bytes]]:
     ("rate", "channels", "fps"),
     [(16000, 1, 25), (44100, 2, 25), (48000, 1, 25), (8000, 1, 25), (37800, 2, 25), (44100, 1, 24)],
 )
-def test_a_flash_and_a_click_made_together_are_played_together(
+def test_flash_and_click_stay_in_sync(
     tmp_path: Path, rate: int, channels: int, fps: int, suffix: str
 ) -> None:
-    frames, sound = flash_and_click(4, rate, channels, fps)
-    path = write(tmp_path / f"flash{suffix}", frames, sound, rate, fps=fps)
+    frames, audio = flash_and_click(4, rate, channels, fps)
+    path = write(tmp_path / f"flash{suffix}", frames, audio, rate, fps=fps)
 
-    shown = list(pictures(path))
+    shown = list(decode_video(path))
     flashes = [time for time, pixels in shown if pixels.mean() > 128]
-    start, samples = heard(path)
+    start, samples = decode_audio(path)
     kept = 48000 if rate == 37800 or suffix == ".webm" else rate
     loud = np.flatnonzero(np.abs(samples[:, 0]) > 0.3) / kept + start
     clicks = [loud[loud > flash - 0.2].min() for flash in flashes]
@@ -126,77 +126,77 @@ def test_a_flash_and_a_click_made_together_are_played_together(
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(frames=st.integers(1, 60), samples=st.integers(0, 40_000), pieces=st.integers(1, 7))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_sound_is_as_long_as_the_pictures_whatever_came(
+def test_audio_is_as_long_as_the_video_whatever_was_written(
     suffix: str, tmp_path: Path, frames: int, samples: int, pieces: int
 ) -> None:
     black = np.zeros((frames, SIZE, SIZE, 3), np.uint8)
     path = write(tmp_path / f"any{suffix}", black, np.zeros((samples, 1), np.float32), 16000, pieces)
     assert durations(path) == pytest.approx((frames / 25, frames / 25), abs=1e-3)
-    assert sum(1 for _ in pictures(path)) == frames
+    assert sum(1 for _ in decode_video(path)) == frames
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_colours_come_back_as_they_went_in(tmp_path: Path, suffix: str) -> None:
+def test_colours_survive_a_round_trip(tmp_path: Path, suffix: str) -> None:
     patches = np.array([[[200, 120, 90], [30, 160, 60]], [[60, 60, 200], [230, 230, 230]]], np.uint8)
     frame = patches.repeat(SIZE // 2, axis=0).repeat(SIZE // 2, axis=1)
-    sound = np.zeros((3200, 1), np.float32)
-    path = write(tmp_path / f"colour{suffix}", frame[None].repeat(5, 0), sound, 16000)
-    for _, pixels in pictures(path):
+    audio = np.zeros((3200, 1), np.float32)
+    path = write(tmp_path / f"colour{suffix}", frame[None].repeat(5, 0), audio, 16000)
+    for _, pixels in decode_video(path):
         assert np.abs(pixels[8::32, 8::32].astype(int) - frame[8::32, 8::32]).max() <= 4
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_equal_input_makes_equal_files(tmp_path: Path, suffix: str) -> None:
     frames = np.random.default_rng(1).integers(0, 255, (30, SIZE, SIZE, 3), np.uint8)
-    sound = np.sin(np.arange(19200, dtype=np.float32) / 20)[:, None]
-    one = write(tmp_path / f"one{suffix}", frames, sound, 16000)
-    other = write(tmp_path / f"other{suffix}", frames, sound, 16000, pieces=3)
+    audio = np.sin(np.arange(19200, dtype=np.float32) / 20)[:, None]
+    one = write(tmp_path / f"one{suffix}", frames, audio, 16000)
+    other = write(tmp_path / f"other{suffix}", frames, audio, 16000, pieces=3)
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_the_file_says_that_it_was_generated_and_can_be_played_while_it_loads(tmp_path: Path) -> None:
+def test_mp4_is_labelled_and_has_its_index_in_front(tmp_path: Path) -> None:
     path = write(tmp_path / "label.mp4", *flash_and_click(1, 16000, 1), 16000)
     with av.open(str(path)) as file:
         assert MADE_BY_AI.items() <= file.metadata.items()
         assert file.streams.video[0].codec_context.pix_fmt == "yuv420p"
-    found = boxes(path)
-    kinds = [kind for kind, _ in found]
+    top_level = boxes(path)
+    kinds = [kind for kind, _ in top_level]
     assert kinds.index("moov") < kinds.index("mdat")
     assert "moof" not in kinds
-    assert found[-1][0] == "uuid"
-    assert found[-1][1].startswith(XMP_UUID.bytes)
-    assert DIGITAL_SOURCE_TYPE.encode() in found[-1][1]
+    assert top_level[-1][0] == "uuid"
+    assert top_level[-1][1].startswith(XMP_UUID.bytes)
+    assert DIGITAL_SOURCE_TYPE.encode() in top_level[-1][1]
 
 
-def test_a_webm_says_so_in_front_of_its_media_and_its_index_is_there_too(tmp_path: Path) -> None:
+def test_webm_has_label_and_index_in_front(tmp_path: Path) -> None:
     path = write(tmp_path / "label.webm", *flash_and_click(6, 16000, 1), 16000)
     with av.open(str(path)) as file:
-        said = {name.lower(): text for name, text in file.metadata.items()}
+        tags = {name.lower(): text for name, text in file.metadata.items()}
         assert file.duration == pytest.approx(6e6, abs=30_000)
         assert [stream.codec.canonical_name for stream in file.streams] == ["vp9", "opus"]
-    assert MADE_BY_AI.items() <= said.items()
-    assert said["digital_source_type"] == DIGITAL_SOURCE_TYPE
+    assert MADE_BY_AI.items() <= tags.items()
+    assert tags["digital_source_type"] == DIGITAL_SOURCE_TYPE
     data = path.read_bytes()
     cues, tags, cluster = (data.index(bytes.fromhex(kind)) for kind in ("1C53BB6B", "1254C367", "1F43B675"))
     assert cues < cluster
     assert tags < cluster
 
 
-def test_an_error_after_some_frames_keeps_them(tmp_path: Path) -> None:
+def test_frames_before_an_error_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "kept.mp4"
-    frames, sound = flash_and_click(2, 16000, 1)
+    frames, audio = flash_and_click(2, 16000, 1)
     with (
         pytest.raises(VideoError, match="expected uint8 frames"),
         VideoWriter(path, SIZE, SIZE, 16000) as writer,
     ):
-        writer.write(frames, sound)
-        writer.write(frames.astype(np.float32), sound)
+        writer.write(frames, audio)
+        writer.write(frames.astype(np.float32), audio)
     assert writer.saved == path
-    assert sum(1 for _ in pictures(path)) == 50
+    assert sum(1 for _ in decode_video(path)) == 50
     assert os.listdir(tmp_path) == ["kept.mp4"]
 
 
-def test_an_error_never_costs_the_file_that_was_there(tmp_path: Path) -> None:
+def test_error_does_not_replace_an_existing_file(tmp_path: Path) -> None:
     path = write(tmp_path / "good.mp4", *flash_and_click(1, 16000, 1), 16000)
     good = path.read_bytes()
 
@@ -209,10 +209,10 @@ def test_an_error_never_costs_the_file_that_was_there(tmp_path: Path) -> None:
         raise RuntimeError("after some")
     assert path.read_bytes() == good
     assert writer.saved == tmp_path / "good.part.mp4"
-    assert sum(1 for _ in pictures(writer.saved)) == 50
+    assert sum(1 for _ in decode_video(writer.saved)) == 50
 
 
-def test_a_video_without_frames_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_video_without_frames_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
     with (
         pytest.raises(VideoError, match="not one frame"),
         VideoWriter(tmp_path / "none.mp4", SIZE, SIZE, 16000),
@@ -233,7 +233,7 @@ def test_a_video_without_frames_is_refused_and_leaves_nothing(tmp_path: Path) ->
         (64, 64, 16000, 1, "folder.mp4", "is a folder"),
     ],
 )
-def test_what_cannot_become_a_video_is_refused_at_once(
+def test_unusable_video_properties_are_refused_at_once(
     tmp_path: Path, width: int, height: int, rate: int, channels: int, name: str, message: str
 ) -> None:
     (tmp_path / "folder.mp4").mkdir()
@@ -253,14 +253,14 @@ def test_what_cannot_become_a_video_is_refused_at_once(
         (np.zeros((2, 64, 64, 3), np.uint8), np.full(1280, np.nan, np.float32), "NaN"),
     ],
 )
-def test_a_wrong_window_is_refused_and_the_next_one_is_taken(
-    tmp_path: Path, frames: Frames, samples: Sound, message: str
+def test_wrong_frames_are_refused_and_the_next_ones_accepted(
+    tmp_path: Path, frames: Frames, samples: Audio, message: str
 ) -> None:
     with VideoWriter(tmp_path / "a.mp4", SIZE, SIZE, 16000) as writer:
         with pytest.raises(VideoError, match=message):
             writer.write(frames, samples)
         writer.write(np.zeros((2, 64, 64, 3), np.uint8), np.zeros(1280, np.int16))
-    assert sum(1 for _ in pictures(tmp_path / "a.mp4")) == 2
+    assert sum(1 for _ in decode_video(tmp_path / "a.mp4")) == 2
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_a_wrong_window_is_refused_and_the_next_one_is_taken(
     ids=["ctrl-c", "kill -9"],
 )
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_an_interrupted_writer_leaves_a_file_that_plays(
+def test_interrupted_writer_leaves_a_playable_file(
     tmp_path: Path, kill: signal.Signals, left: str, suffix: str
 ) -> None:
     child = subprocess.Popen(
@@ -282,7 +282,7 @@ def test_an_interrupted_writer_leaves_a_file_that_plays(
         assert child.stdout.readline() == b"ready\n"
         child.send_signal(kill)
     assert os.listdir(tmp_path) == [left + suffix]
-    times = [time for time, _ in pictures(tmp_path / (left + suffix))]
+    times = [time for time, _ in decode_video(tmp_path / (left + suffix))]
     lost_seconds = 3 if kill == signal.SIGKILL else 0
     assert len(times) >= 750 - 25 * lost_seconds
     np.testing.assert_allclose(times, np.arange(len(times)) / 25, atol=1e-3)
@@ -290,12 +290,12 @@ def test_an_interrupted_writer_leaves_a_file_that_plays(
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     frames = np.random.default_rng(2).integers(0, 255, (10, SIZE, SIZE, 3), np.uint8)
-    sound = np.zeros(10 * 1764, np.float32)
+    audio = np.zeros(10 * 1764, np.float32)
     with VideoWriter(tmp_path / "long.mp4", SIZE, SIZE, 44100) as writer:
         resident = []
         for _ in range(6):
             for _ in range(25):
-                writer.write(frames, sound)
+                writer.write(frames, audio)
             resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
     assert writer.seconds == 60
     assert max(resident[2:]) - resident[1] < 4 * 2**20

@@ -1,4 +1,4 @@
-"""What a real server writes into its log: one line an event, complete, and nothing that is nobody's business."""
+"""Logs of a real server: one line an event, complete, and without secrets."""
 
 import io
 import json
@@ -25,7 +25,7 @@ from rest_client import (
 from server_process import serving
 from websockets.asyncio.client import connect
 
-from lipstream_server.observability.logs import about, configure, log_event
+from lipstream_server.observability.logs import configure_logging, log_context, log_event
 from lipstream_server.protocol import (
     PATH,
     SessionReady,
@@ -36,8 +36,8 @@ from lipstream_server.protocol import (
 SECRET = "sesame-open-4711"
 
 
-async def talk(address: str) -> str:
-    """A session with one utterance, whose address has a token in its query; returns its id."""
+async def run_session(address: str) -> str:
+    """Run a session with one utterance and a secret in its URL's query; return its id."""
     async with connect(f"ws://{address}{PATH}?token={SECRET}", max_size=None) as socket:
         client = Client(socket)
         await client.send(SessionStart())
@@ -50,13 +50,13 @@ async def talk(address: str) -> str:
     return ready.session
 
 
-async def test_every_line_is_json_and_tells_what_happened_without_secrets(tmp_path: Path) -> None:
-    with serving(tmp_path / "data", "--log-format", "json", "--sessions", "1") as process:
+async def test_log_lines_are_json_and_report_events_without_secrets(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", "--log-format", "json", "--max-sessions", "1") as process:
         address = process.address
-        session = await talk(address)
-        async with connected(address, SessionStart()), connected(address) as late:
-            await late.send(SessionStart())
-            await late.to_the_end()
+        session = await run_session(address)
+        async with connected(address, SessionStart()), connected(address) as refused:
+            await refused.send(SessionStart())
+            await refused.to_the_end()
         await get(address, f"{CLIPS}?limit=0&key={SECRET}")
         _, _, clip = await post(address, CLIPS, audio=wav(0.5), avatar="red")
         await finished(address, clip["id"])
@@ -76,15 +76,19 @@ async def test_every_line_is_json_and_tells_what_happened_without_secrets(tmp_pa
     assert end["seconds"] > 0.4
     assert 0 < end["latency_p50_ms"] <= end["latency_p95_ms"]
 
-    refused = [(line["kind"], line["reason"]) for line in process.events("refused")]
-    assert sorted(refused) == [("request", "bad_request"), ("session", "full")]
-    (made,) = process.events("clip ended")
-    assert (made["clip"], made["outcome"], made["frames"]) == (clip["id"], "succeeded", clip["frames_total"])
+    refusals = [(line["kind"], line["reason"]) for line in process.events("refused")]
+    assert sorted(refusals) == [("request", "bad_request"), ("session", "full")]
+    (clip_ended,) = process.events("clip ended")
+    assert (clip_ended["clip"], clip_ended["outcome"], clip_ended["frames"]) == (
+        clip["id"],
+        "succeeded",
+        clip["frames_total"],
+    )
 
 
 @pytest.fixture
-def written() -> io.StringIO:
-    """What all loggers write, as they were before when the test is over."""
+def log_output() -> io.StringIO:
+    """Capture the output of all loggers, and restore their set-up afterwards."""
     root = logging.getLogger()
     before = root.handlers[:], root.level, logging.getLogger("uvicorn.access").disabled
     out = io.StringIO()
@@ -92,28 +96,28 @@ def written() -> io.StringIO:
     root.handlers[:], root.level, logging.getLogger("uvicorn.access").disabled = before
 
 
-def test_text_is_for_people(written: io.StringIO) -> None:
-    configure("text", out=written)
-    with about(session="5e55"):
+def test_text_lines_end_with_context_and_fields(log_output: io.StringIO) -> None:
+    configure_logging("text", out=log_output)
+    with log_context(session="5e55"):
         log_event(logging.getLogger("lipstream_server.test"), "session started", preset="realtime")
     logging.getLogger("lipstream_server.test").info("nobody")
-    first, second = written.getvalue().splitlines()
+    first, second = log_output.getvalue().splitlines()
     assert first.endswith("INFO session started session=5e55 preset=realtime")
     assert second.endswith("INFO nobody")
 
 
-def test_an_error_is_one_line_with_its_traceback(written: io.StringIO) -> None:
-    configure("json", out=written)
+def test_json_line_of_an_error_holds_its_traceback(log_output: io.StringIO) -> None:
+    configure_logging("json", out=log_output)
     try:
         raise ValueError("no\nway")
     except ValueError:
         logging.getLogger("lipstream_server.test").exception("it failed", exc_info=sys.exc_info())
-    line = json.loads(written.getvalue())
+    line = json.loads(log_output.getvalue())
     assert (line["level"], line["message"]) == ("error", "it failed")
     assert line["error"].endswith("ValueError: no\nway")
 
 
-def test_what_is_no_terminal_is_told_in_json(written: io.StringIO) -> None:
-    configure(out=written)
+def test_logs_are_json_without_a_terminal_and_urls_have_no_query(log_output: io.StringIO) -> None:
+    configure_logging(out=log_output)
     logging.getLogger("uvicorn.test").info('%s - "WebSocket %s" [accepted]', "::1", "/v1/stream?token=x")
-    assert json.loads(written.getvalue())["message"] == '::1 - "WebSocket /v1/stream" [accepted]'
+    assert json.loads(log_output.getvalue())["message"] == '::1 - "WebSocket /v1/stream" [accepted]'

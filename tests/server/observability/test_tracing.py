@@ -1,4 +1,4 @@
-"""A session's trace: every window with all its stages, in the order of time; and nothing of it where nobody asked."""
+"""Traces of sessions: each window with all its stages in order of time; nothing is imported without tracing."""
 
 import gzip
 import signal
@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from server_process import serving
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.observability.tracing import TracingError, open_tracer
 from lipstream_server.protocol import (
@@ -33,7 +33,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 STAGES = ["queueing", "audio_encoding", "denoising", "decoding", "buffered", "encoding", "sending"]
 
@@ -43,11 +42,11 @@ def parent(span: ReadableSpan) -> int:
     return span.parent.span_id
 
 
-async def test_a_window_is_traced_from_its_wait_to_its_sending() -> None:
+async def test_trace_has_all_stages_of_each_window() -> None:
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4, 16)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4, 16)))
     engine = StubEngine(seconds_per_window=0.01)
     tracer = provider.get_tracer("test")
     async with (
@@ -91,7 +90,7 @@ async def test_a_window_is_traced_from_its_wait_to_its_sending() -> None:
     assert all(start + frames == after for (start, frames), (after, _) in pairwise(starts))
 
 
-async def test_a_collector_is_sent_everything_by_the_time_the_server_has_ended(tmp_path: Path) -> None:
+async def test_traces_are_exported_before_the_server_ends(tmp_path: Path) -> None:
     collected: list[str] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -121,13 +120,13 @@ async def test_a_collector_is_sent_everything_by_the_time_the_server_has_ended(t
     assert {"session", "window", *STAGES} == set(collected)
 
 
-def test_without_tracing_nothing_of_it_is_loaded() -> None:
+def test_opentelemetry_is_not_imported_without_tracing() -> None:
     code = "import sys, lipstream_server.api.app, lipstream_server.commands.serve; print('opentelemetry.sdk' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_reported_with_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with pytest.raises(TracingError, match=r"pip install -e '\.\[trace\]'"):
         open_tracer()

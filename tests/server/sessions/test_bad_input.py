@@ -1,4 +1,4 @@
-"""What clients do wrong, and what they are told: over a real WebSocket."""
+"""Invalid input and failing connections over a real WebSocket."""
 
 import asyncio
 import base64
@@ -22,8 +22,8 @@ from live_server import (
     until,
 )
 
-from lipstream_server.config.settings import ServerSettings
-from lipstream_server.engines.base import Made, Request
+from lipstream_server.config.settings import ConversationSettings, ServerSettings
+from lipstream_server.engines.base import WindowRequest, WindowResult
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
     CloseCode,
@@ -37,7 +37,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
 
 BAD_TEXT = {
     "no JSON": "{",
@@ -51,7 +50,7 @@ BAD_TEXT = {
 }
 
 
-async def test_malformed_messages_are_answered_and_the_session_lives_on() -> None:
+async def test_malformed_messages_are_answered_and_the_session_goes_on() -> None:
     async with running() as address, connected(address, SessionStart()) as client:
         for text in BAD_TEXT.values():
             await client.send(text)
@@ -62,7 +61,7 @@ async def test_malformed_messages_are_answered_and_the_session_lives_on() -> Non
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         ({"audio": {"rate": 7999}}, "audio.rate: Input should be greater than or equal to 8000"),
         ({"audio": {"rate": 96000}}, "audio.rate: Input should be less than or equal to 48000"),
@@ -73,17 +72,19 @@ async def test_malformed_messages_are_answered_and_the_session_lives_on() -> Non
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
     ],
 )
-async def test_a_session_that_cannot_be_is_refused_with_the_reason(wrong: dict, told: str) -> None:
+async def test_invalid_session_start_is_answered_with_the_field_and_its_rule(
+    wrong: dict, expected: str
+) -> None:
     async with running() as address, connected(address) as client:
         await client.send(json.dumps({"type": "session.start", **wrong}))
         error = await client.until(Error)
         assert (error.code, error.fatal) == (ErrorCode.BAD_MESSAGE, False)
-        assert told in error.message
+        assert expected in error.message
         await client.send(SessionStart())
         await client.until(SessionReady)
 
 
-async def test_before_the_start_there_is_only_the_start() -> None:
+async def test_messages_before_session_start_are_rejected() -> None:
     async with running() as address, connected(address) as client:
         for early in (tone(0.1), Interrupt(), UtteranceEnd(), StatsRequest(), AudioAppend(audio="AAAA")):
             await client.send(early)
@@ -104,7 +105,7 @@ async def test_before_the_start_there_is_only_the_start() -> None:
         (SessionStart(preset="warp"), ErrorCode.UNKNOWN_PRESET),
     ],
 )
-async def test_who_is_not_there_cannot_speak(start: SessionStart, code: ErrorCode) -> None:
+async def test_unknown_avatar_or_preset_ends_the_session(start: SessionStart, code: ErrorCode) -> None:
     async with running() as address, connected(address) as client:
         await client.send(start)
         error = await client.until(Error)
@@ -113,7 +114,7 @@ async def test_who_is_not_there_cannot_speak(start: SessionStart, code: ErrorCod
         assert await client.to_the_end() == CloseCode.UNKNOWN
 
 
-async def test_odd_pieces_nan_and_noise_in_base64() -> None:
+async def test_invalid_base64_and_incomplete_samples_are_reported() -> None:
     async with running() as address, connected(address, SessionStart()) as client:
         await client.send(AudioAppend(audio="not base64!"))
         assert (await client.until(Error)).code is ErrorCode.BAD_AUDIO
@@ -124,11 +125,11 @@ async def test_odd_pieces_nan_and_noise_in_base64() -> None:
         await client.send(UtteranceEnd())
         error = await client.until(Error)
         assert (error.code, error.fatal) == (ErrorCode.BAD_AUDIO, False)
-        assert "1 of 2 bytes" in error.message
+        assert "expected 2 bytes, got 1" in error.message
         assert (await client.until(UtteranceEnded)).position_ms == pytest.approx(500, abs=0.1)
 
 
-async def test_audio_that_is_not_a_number_is_silence_and_counted() -> None:
+async def test_samples_that_are_not_finite_are_repaired_and_counted() -> None:
     start = json.dumps(
         {"type": "session.start", "audio": {"encoding": "f32le", "channels": 2, "rate": 24000}}
     )
@@ -145,7 +146,7 @@ async def test_audio_that_is_not_a_number_is_silence_and_counted() -> None:
         assert stats.repaired_samples == 400
 
 
-async def test_a_message_of_more_than_a_mebibyte_ends_the_connection() -> None:
+async def test_messages_beyond_the_size_limit_close_the_connection() -> None:
     async with running() as address:
         async with connected(address, SessionStart()) as client:
             await client.send(bytes((1 << 20) + 1))
@@ -156,8 +157,8 @@ async def test_a_message_of_more_than_a_mebibyte_ends_the_connection() -> None:
                     await asyncio.sleep(0.05)
 
 
-async def test_who_only_makes_mistakes_is_sent_away() -> None:
-    settings = ServerSettings(sessions=1, errors=3)
+async def test_too_many_errors_end_the_session() -> None:
+    settings = ServerSettings(max_sessions=1, max_client_errors=3)
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         for _ in range(4):
             await client.send("?")
@@ -167,8 +168,8 @@ async def test_who_only_makes_mistakes_is_sent_away() -> None:
         assert client.kinds()[-1] == "session.closing"
 
 
-async def test_silence_on_the_line_ends_first_the_greeting_then_the_session() -> None:
-    settings = ServerSettings(sessions=1, hello_seconds=0.2, idle_seconds=0.3)
+async def test_idle_timeouts_close_connections_before_and_after_session_start() -> None:
+    settings = ServerSettings(max_sessions=1, start_timeout_seconds=0.2, idle_timeout_seconds=0.3)
     async with running(settings=settings) as address:
         async with connected(address) as client:
             assert await client.to_the_end() == CloseCode.IDLE
@@ -178,20 +179,22 @@ async def test_silence_on_the_line_ends_first_the_greeting_then_the_session() ->
             assert client.kinds() == ["session.ready", "session.closing"]
 
 
-async def test_more_audio_than_may_wait_is_refused_and_the_rest_is_said() -> None:
-    settings = ServerSettings(sessions=1, windows=CALM.windows, talk=ConversationSettings(backlog=1.0))
+async def test_audio_beyond_the_buffer_limit_is_rejected_and_the_rest_is_shown() -> None:
+    settings = ServerSettings(
+        max_sessions=1, windows=CALM.windows, conversation=ConversationSettings(max_buffered_seconds=1.0)
+    )
     async with running(settings=settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(0.8))
         await client.send(tone(0.8))
         error = await client.until(Error)
         assert (error.code, error.fatal) == (ErrorCode.BUFFER_FULL, False)
-        assert "at most 1000 may" in error.message
+        assert "the limit is 1000 ms" in error.message
         await client.send(UtteranceEnd())
         assert (await client.until(UtteranceEnded)).position_ms == 800
 
 
-async def test_the_last_place_is_taken_once_and_a_refusal_says_when_to_come_again() -> None:
-    settings = ServerSettings(sessions=1, retry_seconds=7)
+async def test_last_session_slot_is_given_once_and_refusals_have_a_retry_time() -> None:
+    settings = ServerSettings(max_sessions=1, retry_after_seconds=7)
     async with running(settings=settings) as address:
         async with connected(address, SessionStart()):
             status, headers, body = await get(address, "/readyz")
@@ -210,7 +213,7 @@ async def test_the_last_place_is_taken_once_and_a_refusal_says_when_to_come_agai
             assert client.kinds() == ["session.ready"]
 
 
-async def test_clients_that_vanish_leave_nothing_behind() -> None:
+async def test_vanished_clients_leave_no_tasks_or_threads() -> None:
     async with running() as address:
         await asyncio.sleep(0.1)
         tasks = len(asyncio.all_tasks())
@@ -227,8 +230,8 @@ async def test_clients_that_vanish_leave_nothing_behind() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("device", "encoder"))]
 
 
-async def test_a_client_that_does_not_read_is_closed() -> None:
-    settings = ServerSettings(sessions=1, send_seconds=0.5)
+async def test_slow_reader_is_closed() -> None:
+    settings = ServerSettings(max_sessions=1, send_timeout_seconds=0.5)
     async with running(StubEngine(side=256), settings) as address, connected(address) as client:
         await client.send(SessionStart(container="rgb"))  # 5 MB a second
         client.socket.transport.pause_reading()
@@ -238,8 +241,8 @@ async def test_a_client_that_does_not_read_is_closed() -> None:
         client.socket.transport.abort()
 
 
-async def test_half_of_a_connection_is_noticed() -> None:
-    """The client's side neither reads nor answers pings, as when its network has gone."""
+async def test_half_open_connection_is_closed() -> None:
+    """The client neither reads nor answers pings, as after a network failure."""
     async with running(ping_seconds=0.5) as address, connected(address, SessionStart()) as client:
         client.socket.transport.pause_reading()
         async with asyncio.timeout(60):
@@ -248,10 +251,10 @@ async def test_half_of_a_connection_is_noticed() -> None:
         client.socket.transport.abort()
 
 
-class Broken(StubEngine):
+class FailingEngine(StubEngine):
     """Fails for the red avatar."""
 
-    def generate(self, requests: list[Request]) -> list[Made]:
+    def generate(self, requests: list[WindowRequest]) -> list[WindowResult]:
         if self.ready and any(request.stream.avatar == "red" for request in requests):  # type: ignore[attr-defined]
             raise RuntimeError("out of memory")
         return super().generate(requests)
@@ -259,8 +262,8 @@ class Broken(StubEngine):
     ready = False
 
 
-async def test_an_engine_that_fails_one_session_does_not_fail_another() -> None:
-    engine = Broken()
+async def test_engine_error_of_one_session_does_not_fail_another() -> None:
+    engine = FailingEngine()
     async with running(engine) as address:
         engine.ready = True
         async with (

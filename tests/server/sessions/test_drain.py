@@ -1,4 +1,4 @@
-"""A server that is told to stop: nobody is cut off before the limit, nothing accepted is lost, and the exit code is 0."""
+"""Drain of a server: sessions go on up to the limit, accepted clips are kept, and the exit code is 0."""
 
 import asyncio
 import json
@@ -38,8 +38,8 @@ from lipstream_server.protocol import (
 LIMIT = 4.0
 
 
-async def leave_by_itself(address: str) -> Client:
-    """Says a sentence that is longer than the server has left to run when it hears of the end, waits for its end, and goes."""
+async def end_by_itself(address: str) -> Client:
+    """Send an utterance, wait for its end, and end the session."""
     async with connected(address, SessionStart()) as client:
         await client.send(tone(1.5))
         await client.send(UtteranceEnd())
@@ -50,29 +50,29 @@ async def leave_by_itself(address: str) -> Client:
 
 
 async def stay(address: str) -> tuple[Client, int | None, float]:
-    """The client, its close code, and when it was closed."""
+    """Stay until the server closes; return the client, its close code and the time."""
     async with connected(address, SessionStart()) as client:
         code = await client.to_the_end()
         return client, code, time.monotonic()
 
 
-async def drained(process: Process, stopping: signal.Signals) -> list[str]:
-    """The load, the signal, and what everybody saw; returns the clips that were accepted."""
+async def drain_under_load(process: Process, stopping: signal.Signals) -> list[str]:
+    """Put load on the server, send the signal, check what clients see; return the accepted clips."""
     accepted = [
         (await post(process.address, CLIPS, audio=wav(20.0), avatar="red"))[2]["id"] for _ in range(3)
     ]
-    leaving = [asyncio.create_task(leave_by_itself(process.address)) for _ in range(4)]
+    leaving = [asyncio.create_task(end_by_itself(process.address)) for _ in range(4)]
     staying = [asyncio.create_task(stay(process.address)) for _ in range(4)]
     await asyncio.sleep(1.0)
     process.signal(stopping)
-    told = time.monotonic()
+    signalled_at = time.monotonic()
     await until_draining(process.address)
     status, headers, body = await get(process.address, "/readyz")
     assert (status, headers["retry-after"], json.loads(body)["status"]) == (503, "5", "draining")
-    async with connected(process.address) as late:
-        await late.send(SessionStart())
-        assert (await late.until(Error)).retry_after == 5.0
-        assert await late.to_the_end() == 1013
+    async with connected(process.address) as refused:
+        await refused.send(SessionStart())
+        assert (await refused.until(Error)).retry_after == 5.0
+        assert await refused.to_the_end() == 1013
     assert (await post(process.address, CLIPS, audio=wav(0.5), avatar="red"))[0] == 503
     for client in await asyncio.gather(*leaving):
         closing = [each for each in client.received if isinstance(each, SessionClosing)]
@@ -81,7 +81,7 @@ async def drained(process: Process, stopping: signal.Signals) -> list[str]:
         first, last = [each for each in client.received if isinstance(each, SessionClosing)]
         assert (first.reason, last.reason, last.seconds_left, code) == ("shutdown", "shutdown", None, 1012)
         assert first.seconds_left == pytest.approx(LIMIT, abs=1.5)
-        assert closed - told >= LIMIT - 0.1
+        assert closed - signalled_at >= LIMIT - 0.1
         at = next(n for n, each in enumerate(client.received) if each is first)
         assert len([each for each in client.received[at:] if isinstance(each, bytes)]) > LIMIT * 12.5 / 3
     return accepted
@@ -94,12 +94,12 @@ async def until_draining(address: str) -> None:
 
 
 @pytest.mark.parametrize("stopping", [signal.SIGTERM, signal.SIGINT])
-async def test_under_load_nobody_is_cut_off_and_no_clip_is_lost(
+async def test_drain_under_load_cuts_off_no_session_and_loses_no_clip(
     stopping: signal.Signals, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    with serving(data, "--sessions", "8", "--drain-seconds", str(LIMIT)) as process:
-        accepted = await drained(process, stopping)
+    with serving(data, "--max-sessions", "8", "--drain-seconds", str(LIMIT)) as process:
+        accepted = await drain_under_load(process, stopping)
         assert process.wait(20) == 0, process.log.read_text()
         assert not [line for line in process.lines() if line["level"] in ("warning", "error")]
     with serving(data) as process:
@@ -107,15 +107,15 @@ async def test_under_load_nobody_is_cut_off_and_no_clip_is_lost(
     assert states == ["succeeded"] * 3
 
 
-async def test_where_there_is_no_session_a_clip_is_queued_again_at_once(tmp_path: Path) -> None:
+async def test_drain_without_sessions_requeues_the_running_clip_at_once(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(data) as process:
         _, _, clip = await post(process.address, CLIPS, audio=wav(45.0), avatar="red")
         await until_running(process.address, clip["id"])
         process.signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        (told,) = process.events("clip ended")
-        assert (told["clip"], told["outcome"]) == (clip["id"], "queued again")
+        (clip_ended,) = process.events("clip ended")
+        assert (clip_ended["clip"], clip_ended["outcome"]) == (clip["id"], "queued again")
     with serving(data) as process:
         assert (await finished(process.address, clip["id"]))["state"] == "succeeded"
 
@@ -126,47 +126,47 @@ async def until_running(address: str, clip: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_second_signal_stops_it_now(tmp_path: Path) -> None:
+async def test_second_signal_stops_the_server_now(tmp_path: Path) -> None:
     with serving(tmp_path / "data", "--drain-seconds", "60") as process:
         staying = asyncio.create_task(stay(process.address))
         await asyncio.sleep(0.5)
         process.signal(signal.SIGTERM)
         await until_draining(process.address)
         process.signal(signal.SIGTERM)
-        assert await ended(asyncio.to_thread(process.wait, 10)) in (0, 1)
+        assert await within_15_seconds(asyncio.to_thread(process.wait, 10)) in (0, 1)
         assert (await staying)[1] in (1012, 1006)
 
 
-async def ended(waiting: Awaitable[int]) -> int:
+async def within_15_seconds(waiting: Awaitable[int]) -> int:
     async with asyncio.timeout(15):
         return await waiting
 
 
-def test_a_drain_waits_for_sessions_and_for_no_longer_than_its_limit() -> None:
+def test_drain_waits_for_sessions_up_to_its_limit() -> None:
     drain = Drain(10.0)
-    assert (drain.begun, drain.done(0.0), drain.left(5.0)) == (False, False, float("inf"))
+    assert (drain.has_started, drain.is_done(0.0), drain.seconds_left(5.0)) == (False, False, float("inf"))
     with drain.session():
-        drain.begin(100.0)
-        drain.begin(105.0)  # told again, it does not begin again
-        assert (drain.left(104.0), drain.done(104.0)) == (6.0, False)
-        assert (drain.left(110.0), drain.done(110.5)) == (0.0, False)
-        assert drain.done(111.5)
-    assert drain.done(104.0)
+        drain.start(100.0)
+        drain.start(105.0)  # a second call changes nothing
+        assert (drain.seconds_left(104.0), drain.is_done(104.0)) == (6.0, False)
+        assert (drain.seconds_left(110.0), drain.is_done(110.5)) == (0.0, False)
+        assert drain.is_done(111.5)
+    assert drain.is_done(104.0)
 
 
-async def test_a_client_that_streams_a_recording_goes_on_to_its_end(tmp_path: Path) -> None:
-    """The Python client takes the word in advance for what it is."""
+async def test_python_client_streams_on_to_the_end_of_its_recording(tmp_path: Path) -> None:
+    """The Python client does not take the advance notice for the end."""
     with serving(tmp_path / "data") as process:
         start = SessionStart(audio=AudioFormat(rate=16_000))
         async with StreamClient(f"ws://{process.address}", start) as client:
             await client.say(tone(1.5))
             process.signal(signal.SIGTERM)
-            told = shown = 0
+            announced = shown = 0
             async for message in client:
-                told += isinstance(message, SessionClosing) and message.seconds_left is not None
-                shown += isinstance(message, bytes) and told > 0
+                announced += isinstance(message, SessionClosing) and message.seconds_left is not None
+                shown += isinstance(message, bytes) and announced > 0
                 if isinstance(message, UtteranceEnded):
                     assert message.position_ms == 1500
                     await client.end()
-        assert (told, process.wait(10)) == (1, 0)
+        assert (announced, process.wait(10)) == (1, 0)
         assert shown > 5

@@ -1,7 +1,7 @@
-"""A client that does anything in any order, right and wrong, and a server that must answer as server/README.md says.
+"""Fuzz test of the streaming protocol: valid and invalid messages in any order, answered as server/README.md documents.
 
-After every step a ping is sent, and all that comes before its pong is held against the model: what was answered, and whether the
-media goes on without a gap and shows what the events said.
+After each step a ping is sent, and everything up to its pong is checked against a model: the answers, and whether media
+continues without a gap and matches the events.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ from live_server import (
     tone,
     until,
 )
-from stream_model import Expected
+from stream_model import SessionModel
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ConversationSettings, ServerSettings, WindowSettings
 from lipstream_server.engines.stub import StubEngine
 from lipstream_server.protocol import (
     MAX_MESSAGE_BYTES,
@@ -53,20 +53,18 @@ from lipstream_server.protocol import (
     Stats,
     UtteranceEnded,
 )
-from lipstream_server.sessions.conversation import ConversationSettings
-from lipstream_server.sessions.window_planner import WindowSettings
 
 T = TypeVar("T")
-MISTAKES = 8
-BACKLOG = 2.0
-# Nobody is sent away for being slow, however slow the machine is.
+MAX_ERRORS = 8
+MAX_BUFFERED = 2.0
+# No timeout ends a session, however slow the machine is.
 SETTINGS = ServerSettings(
-    sessions=4,
-    hello_seconds=1000,
-    idle_seconds=1000,
-    send_seconds=1000,
-    errors=MISTAKES,
-    talk=ConversationSettings(backlog=BACKLOG),
+    max_sessions=4,
+    start_timeout_seconds=1000,
+    idle_timeout_seconds=1000,
+    send_timeout_seconds=1000,
+    max_client_errors=MAX_ERRORS,
+    conversation=ConversationSettings(max_buffered_seconds=MAX_BUFFERED),
     windows=WindowSettings(lengths=(4, 8)),
 )
 GARBAGE = st.one_of(
@@ -106,26 +104,26 @@ STARTS = st.builds(
 )
 
 
-class Fuzz(RuleBasedStateMachine):
-    """One connection after the other, on one server."""
+class ProtocolFuzz(RuleBasedStateMachine):
+    """One connection after the other on one server."""
 
     def __init__(self, runner: asyncio.Runner, address: str) -> None:
         super().__init__()
         self.runner, self.address = runner, address
         self.client: Client | None = None
-        self.model: Expected | None = None
-        self.early = 0  # mistakes before the start
+        self.model: SessionModel | None = None
+        self.early_errors = 0  # errors before the start
         self.pings = 0
 
-    def do(self, work: Awaitable[T]) -> T:
+    def run(self, work: Awaitable[T]) -> T:
         async def bounded() -> T:
             async with asyncio.timeout(120):
                 return await work
 
         return self.runner.run(bounded())
 
-    async def answers(self, *messages: Message | bytes | str) -> list[Any]:
-        """Send, and all that comes until the server has read it."""
+    async def exchange(self, *messages: Message | bytes | str) -> list[Any]:
+        """Send messages; return what arrives until the server has read them."""
         client = self.connected
         self.pings += 1
         for message in (*messages, Ping(id=str(self.pings))):
@@ -136,12 +134,12 @@ class Fuzz(RuleBasedStateMachine):
             if isinstance(message, Pong) and message.id == str(self.pings):
                 return found
             if self.model is not None:
-                self.model.take(message)
+                self.model.check(message)
             if not isinstance(message, bytes):
                 found.append(message)
 
-    async def farewell(self, *messages: Message | bytes | str) -> tuple[list[Any], int | None]:
-        """Send what ends the connection; what comes, and the close code."""
+    async def receive_until_close(self, *messages: Message | bytes | str) -> tuple[list[Any], int | None]:
+        """Send what ends the connection; return what arrives, and the close code."""
         client = self.connected
         found: list[Any] = []
         try:
@@ -150,13 +148,13 @@ class Fuzz(RuleBasedStateMachine):
             while True:
                 message = await client.next()
                 if self.model is not None:
-                    self.model.take(message)
+                    self.model.check(message)
                 if not isinstance(message, bytes):
                     found.append(message)
         except ConnectionClosed:
             await client.socket.wait_closed()
         self.client = self.model = None
-        self.early = 0
+        self.early_errors = 0
         return found, client.socket.close_code
 
     @property
@@ -165,29 +163,29 @@ class Fuzz(RuleBasedStateMachine):
         return self.client
 
     @property
-    def session(self) -> Expected:
+    def session(self) -> SessionModel:
         assert self.model is not None
         return self.model
 
-    def mistake(self, code: ErrorCode, *messages: Message | bytes | str) -> None:
-        """Is answered by one error, or by the end when it is one too many."""
-        self.early += self.model is None
+    def expect_error(self, code: ErrorCode, *messages: Message | bytes | str) -> None:
+        """Send messages that are answered by one error, or by the end of the session after too many."""
+        self.early_errors += self.model is None
         if self.model is not None:
-            self.model.mistakes += 1
-        if (self.model.mistakes if self.model else self.early) > MISTAKES:
-            found, close = self.do(self.farewell(*messages))
+            self.model.errors += 1
+        if (self.model.errors if self.model else self.early_errors) > MAX_ERRORS:
+            found, close = self.run(self.receive_until_close(*messages))
             assert close == 4400
             assert [each.code for each in found if isinstance(each, Error) and each.fatal] == [
                 "too_many_errors"
             ]
             assert (found[-1].type, found[-1].reason) == ("session.closing", "protocol")
             return
-        errors = [each for each in self.do(self.answers(*messages)) if isinstance(each, Error)]
+        errors = [each for each in self.run(self.exchange(*messages)) if isinstance(each, Error)]
         assert [(each.code, each.fatal) for each in errors] == [(code, False)]
         assert errors[0].message
 
-    def harmless(self, *messages: Message | bytes | str) -> list[Any]:
-        found = self.do(self.answers(*messages))
+    def expect_no_error(self, *messages: Message | bytes | str) -> list[Any]:
+        found = self.run(self.exchange(*messages))
         assert not [each for each in found if isinstance(each, Error | SessionClosing)], found
         return found
 
@@ -200,7 +198,7 @@ class Fuzz(RuleBasedStateMachine):
     @precondition(lambda self: self.client is None)
     @rule(start=STARTS | st.none())
     def connect(self, start: SessionStart | None) -> None:
-        socket = self.do(connect(f"ws://{self.address}{PATH}", max_size=None, compression=None))
+        socket = self.run(connect(f"ws://{self.address}{PATH}", max_size=None, compression=None))
         self.client = Client(socket)
         if start is not None:
             self.start(start)
@@ -208,164 +206,167 @@ class Fuzz(RuleBasedStateMachine):
     @precondition(lambda self: self.client and not self.model)
     @rule(start=STARTS)
     def start(self, start: SessionStart) -> None:
-        self.model = Expected(start, BACKLOG)
-        (ready,) = [each for each in self.harmless(start) if isinstance(each, SessionReady)]
+        self.model = SessionModel(start, MAX_BUFFERED)
+        (ready,) = [each for each in self.expect_no_error(start) if isinstance(each, SessionReady)]
         assert (ready.container, ready.avatar) == (start.container, start.avatar or "red")
 
     @precondition(lambda self: self.client and not self.model)
     @rule(start=st.sampled_from([SessionStart(avatar="nobody"), SessionStart(preset="warp")]))
-    def start_what_is_not_there(self, start: SessionStart) -> None:
-        found, close = self.do(self.farewell(start))
+    def start_with_unknown_names(self, start: SessionStart) -> None:
+        found, close = self.run(self.receive_until_close(start))
         code = "unknown_avatar" if start.avatar else "unknown_preset"
         assert [each.type for each in found] == ["error", "session.closing"]
         assert (found[0].code, found[0].fatal, found[1].reason, close) == (code, True, "unknown", 4404)
 
     @precondition(lambda self: self.client and not self.model)
     @rule(
-        early=st.sampled_from(
+        message=st.sampled_from(
             [b"\0\0", b"", Interrupt(), UtteranceEnd(), StatsRequest(), AudioAppend(audio="?")]
         )
     )
-    def too_early(self, early: Message | bytes) -> None:
-        self.mistake(ErrorCode.NOT_STARTED, early)
+    def send_too_early(self, message: Message | bytes) -> None:
+        self.expect_error(ErrorCode.NOT_STARTED, message)
 
     @precondition(lambda self: self.model)
     @rule(start=STARTS)
     def start_again(self, start: SessionStart) -> None:
-        self.mistake(ErrorCode.ALREADY_STARTED, start)
+        self.expect_error(ErrorCode.ALREADY_STARTED, start)
 
-    # Whatever the state
+    # In any state
 
     @precondition(lambda self: self.client)
     @rule(text=GARBAGE)
-    def garbage(self, text: str) -> None:
-        self.mistake(ErrorCode.BAD_MESSAGE, text)
+    def send_garbage(self, text: str) -> None:
+        self.expect_error(ErrorCode.BAD_MESSAGE, text)
 
     @precondition(lambda self: self.client)
     @rule(how=st.sampled_from(["end", "vanish", "too big", "too long"]))
     def leave(self, how: str) -> None:
         if how == "vanish":
             self.connected.socket.transport.abort()
-            self.do(self.farewell())
+            self.run(self.receive_until_close())
         elif how == "end":
-            found, close = self.do(self.farewell(SessionEnd()))
+            found, close = self.run(self.receive_until_close(SessionEnd()))
             assert (found[-1].type, found[-1].reason, close) == ("session.closing", "ended", 1000)
             assert not [each for each in found if isinstance(each, Error)]
         else:
             size = MAX_MESSAGE_BYTES + 1
-            _, close = self.do(self.farewell(bytes(size) if how == "too big" else " " * size))
+            _, close = self.run(self.receive_until_close(bytes(size) if how == "too big" else " " * size))
             assert close == 1009
 
     # In a session
 
     @precondition(lambda self: self.model)
     @rule(size=SIZES, filling=st.sampled_from([b"\0", b"\x40", b"\xff", b"\x7f\xc0"]))
-    def speak(self, size: int, filling: bytes) -> None:
-        """0xff and 0x7fc0 hold NaN and infinities where samples are floats; any size may end within a sample."""
-        self.hear(size, (filling * size)[:size])
+    def send_audio(self, size: int, filling: bytes) -> None:
+        """0xff and 0x7fc0 give NaN and infinities in float samples; any size may end within a sample."""
+        self.check_audio(size, (filling * size)[:size])
 
     @precondition(lambda self: self.model)
     @rule(size=SIZES)
-    def speak_in_base64(self, size: int) -> None:
-        self.hear(size, AudioAppend(audio=base64.b64encode(b"\x20" * size).decode()))
+    def send_audio_as_base64(self, size: int) -> None:
+        self.check_audio(size, AudioAppend(audio=base64.b64encode(b"\x20" * size).decode()))
 
-    def hear(self, size: int, message: Message | bytes) -> None:
-        lasts = self.session.audio(size)
+    def check_audio(self, size: int, message: Message | bytes) -> None:
+        duration_ms = self.session.add_bytes(size)
         try:
-            found = self.do(self.answers(message))
+            found = self.run(self.exchange(message))
         except ConnectionClosed:
-            assert self.session.mistakes == MISTAKES
-            assert self.do(self.farewell())[1] == 4400
+            assert self.session.errors == MAX_ERRORS
+            assert self.run(self.receive_until_close())[1] == 4400
             return
         errors = [each for each in found if isinstance(each, Error)]
         if not errors:
-            self.session.heard_ms += lasts
-            assert lasts <= 1000 * BACKLOG + 1
+            self.session.received_ms += duration_ms
+            assert duration_ms <= 1000 * MAX_BUFFERED + 1
             return
         assert [(each.code, each.fatal) for each in errors] == [("buffer_full", False)]
-        # It can only be full where more has been heard and not yet shown.
+        # The buffer can only be full of audio that was received and not sent.
         assert (
-            self.session.heard_ms - self.session.position_ms + lasts > 1000 * BACKLOG - 1
-            or self.session.losses
+            self.session.received_ms - self.session.position_ms + duration_ms > 1000 * MAX_BUFFERED - 1
+            or self.session.has_losses
         )
-        self.session.losses = True
-        self.session.mistakes += 1
+        self.session.has_losses = True
+        self.session.errors += 1
 
     @precondition(lambda self: self.model)
-    @rule(ms=st.integers(200, 900), ends=st.booleans(), bursts=st.integers(3, 8))
-    def converse(self, ms: int, ends: bool, bursts: int) -> None:
-        """Enough to be shown, and the time to see some of it."""
+    @rule(ms=st.integers(200, 900), ends=st.booleans(), chunks=st.integers(3, 8))
+    def converse(self, ms: int, ends: bool, chunks: int) -> None:
+        """Send enough audio to be shown, and receive some of it."""
         size = self.session.start.audio.rate * ms // 1000 * self.session.start.audio.sample_bytes
-        self.hear(size, b"\x40" * size)
+        self.check_audio(size, b"\x40" * size)
         if ends and self.model is not None:
             self.end_utterance()
         if self.model is not None:
-            self.watch(bursts)
+            self.receive_media(chunks)
 
     @precondition(lambda self: self.model)
     @rule(audio=st.sampled_from(["?", "AAA", "A=AA", "AA AA", "ÄÄÄÄ"]))
-    def no_base64(self, audio: str) -> None:
-        self.mistake(ErrorCode.BAD_AUDIO, AudioAppend(audio=audio))
+    def send_invalid_base64(self, audio: str) -> None:
+        self.expect_error(ErrorCode.BAD_AUDIO, AudioAppend(audio=audio))
 
     @precondition(lambda self: self.model)
     @rule()
     def end_utterance(self) -> None:
-        rest, self.session.rest = self.session.rest, 0
-        if rest:
-            self.mistake(ErrorCode.BAD_AUDIO, UtteranceEnd())
+        incomplete, self.session.incomplete_bytes = self.session.incomplete_bytes, 0
+        if incomplete:
+            self.expect_error(ErrorCode.BAD_AUDIO, UtteranceEnd())
         else:
-            self.harmless(UtteranceEnd())
+            self.expect_no_error(UtteranceEnd())
 
     @precondition(lambda self: self.model)
     @rule()
     def interrupt(self) -> None:
-        self.session.rest = 0
-        found = self.harmless(Interrupt())
+        self.session.incomplete_bytes = 0
+        found = self.expect_no_error(Interrupt())
         ended = [each for each in found if isinstance(each, UtteranceEnded) and each.interrupted]
         assert ended
         assert len(ended) == 1 or None not in [each.utterance for each in ended]
-        assert self.session.showing == 0
+        assert self.session.shown_utterance == 0
 
     @precondition(lambda self: self.model)
     @rule()
-    def ask_stats(self) -> None:
-        assert [each for each in self.harmless(StatsRequest()) if isinstance(each, Stats)]
+    def request_stats(self) -> None:
+        assert [each for each in self.expect_no_error(StatsRequest()) if isinstance(each, Stats)]
 
     @precondition(lambda self: self.model)
-    @rule(bursts=st.integers(1, 12))
-    def watch(self, bursts: int) -> None:
-        """Let media time pass."""
-        until = self.session.pictures + 2 * bursts
+    @rule(chunks=st.integers(1, 12))
+    def receive_media(self, chunks: int) -> None:
+        """Receive media for some time."""
+        until = self.session.frames + 2 * chunks
 
-        async def look() -> None:
-            while self.session.pictures < until or self.session.samples < 1920 * self.session.pictures:
-                self.session.take(await self.connected.next())
+        async def receive() -> None:
+            while self.session.frames < until or self.session.samples < 1920 * self.session.frames:
+                self.session.check(await self.connected.next())
 
-        self.do(look())
+        self.run(receive())
 
     def teardown(self) -> None:
-        """A session that is left alone comes to rest, having shown all that it was given and nothing has dropped."""
-        if self.model is not None and not self.model.losses:
-            self.harmless(*([] if self.model.rest else [UtteranceEnd()]))
-            self.do(self.come_to_rest())
+        """A session that is left alone becomes idle, and has shown all audio that was not dropped."""
+        if self.model is not None and not self.model.has_losses:
+            self.expect_no_error(*([] if self.model.incomplete_bytes else [UtteranceEnd()]))
+            self.run(self.become_idle())
         if self.client is not None:
-            self.do(self.farewell(SessionEnd()))
+            self.run(self.receive_until_close(SessionEnd()))
 
-    async def come_to_rest(self) -> None:
+    async def become_idle(self) -> None:
         while True:
-            found = await self.answers(StatsRequest())
+            found = await self.exchange(StatsRequest())
             stats = [each for each in found if isinstance(each, Stats)]
             if stats[-1].state == "idle":
                 break
             await asyncio.sleep(0.1)
-        assert abs(self.session.position_ms - self.session.heard_ms) <= 0.2 * self.session.ended + 0.01
+        assert (
+            abs(self.session.position_ms - self.session.received_ms)
+            <= 0.2 * self.session.ended_utterances + 0.01
+        )
 
 
-def test_any_client_is_answered_as_documented_and_leaves_nothing_behind() -> None:
+def test_protocol_answers_any_client_as_documented_and_leaves_nothing_behind() -> None:
     with asyncio.Runner() as runner:
         server = running(StubEngine(side=16), SETTINGS)
         address = runner.run(server.__aenter__())
-        tasks = runner.run(settle())
+        tasks = runner.run(count_idle_tasks())
         chosen = settings(
             max_examples=20,
             stateful_step_count=20,
@@ -374,19 +375,19 @@ def test_any_client_is_answered_as_documented_and_leaves_nothing_behind() -> Non
             suppress_health_check=list(HealthCheck),
         )
         try:
-            run_state_machine_as_test(lambda: Fuzz(runner, address), settings=chosen)
-            runner.run(nothing_is_left(address, tasks))
-            runner.run(a_session_works(address))
+            run_state_machine_as_test(lambda: ProtocolFuzz(runner, address), settings=chosen)
+            runner.run(check_nothing_is_left(address, tasks))
+            runner.run(check_a_session_works(address))
         finally:
             runner.run(server.__aexit__(None, None, None))
 
 
-async def settle() -> int:
+async def count_idle_tasks() -> int:
     await asyncio.sleep(0.2)
     return len(asyncio.all_tasks())
 
 
-async def nothing_is_left(address: str, tasks: int) -> None:
+async def check_nothing_is_left(address: str, tasks: int) -> None:
     async with asyncio.timeout(60):
         while '"sessions":0' not in (answer := await get(address, "/readyz"))[2]:
             await asyncio.sleep(0.05)
@@ -394,7 +395,7 @@ async def nothing_is_left(address: str, tasks: int) -> None:
     await until(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
-async def a_session_works(address: str) -> None:
+async def check_a_session_works(address: str) -> None:
     async with connected(address, SessionStart(container="rgb")) as client:
         await client.send(tone(0.4))
         await client.send(UtteranceEnd())

@@ -1,4 +1,4 @@
-"""What a session used is given back when it ends, however it ends: not when Python's collector happens to run."""
+"""Sessions release their encoders when they end, however they end, without the garbage collector."""
 
 import asyncio
 import gc
@@ -13,12 +13,12 @@ from live_server import (
     tone,
 )
 
-from lipstream_server.media.live.media_output import Mp4Out
+from lipstream_server.media.live.media_output import Mp4Output
 from lipstream_server.protocol import SessionStart, UtteranceStarted
 from lipstream_server.sessions.session import Session
 
 
-async def end(client: Client) -> None:
+async def end_session(client: Client) -> None:
     await client.send(SessionEnd())
     await client.to_the_end()
 
@@ -29,7 +29,7 @@ async def vanish(client: Client) -> None:
     client.socket.transport.abort()
 
 
-async def go(client: Client) -> None:
+async def close_socket(client: Client) -> None:
     await client.socket.close()
 
 
@@ -41,8 +41,8 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.parametrize("leave", [end, vanish, go])
-async def test_encoders_do_not_outlive_their_session(
+@pytest.mark.parametrize("leave", [end_session, vanish, close_socket])
+async def test_sessions_release_their_encoders_at_once(
     leave: Callable[[Client], Awaitable[None]], no_collector: None
 ) -> None:
     async with running() as address:
@@ -51,6 +51,6 @@ async def test_encoders_do_not_outlive_their_session(
                 await client.media(3)
                 await leave(client)
         async with asyncio.timeout(30):
-            while left := [each for each in gc.get_objects() if type(each) in (Mp4Out, Session)]:
+            while left := [each for each in gc.get_objects() if type(each) in (Mp4Output, Session)]:
                 del left
                 await asyncio.sleep(0.1)

@@ -1,8 +1,7 @@
-"""Sessions beside each other, and what a client can do within one: over a real WebSocket."""
+"""Sessions over a real WebSocket: interrupts, isolation, containers, stats, pacing."""
 
 import asyncio
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from live_server import (
 )
 from websockets.asyncio.client import connect
 
-from lipstream_server.config.settings import ServerSettings
+from lipstream_server.config.settings import ServerSettings, WindowSettings
 from lipstream_server.engines.stub import COLOURS, StubEngine
 from lipstream_server.protocol import (
     PATH,
@@ -33,7 +32,6 @@ from lipstream_server.protocol import (
     UtteranceEnded,
     UtteranceStarted,
 )
-from lipstream_server.sessions.window_planner import WindowSettings
 
 SIDE = 64
 
@@ -42,7 +40,7 @@ def tagged(client: Client, tag: MediaTag) -> list[TaggedMedia]:
     return [unit for unit in map(TaggedMedia.unpack, client.binary) if unit.tag is tag]
 
 
-def pictures(client: Client) -> np.ndarray:
+def rgb_frames(client: Client) -> np.ndarray:
     return np.stack(
         [
             np.frombuffer(unit.payload, np.uint8).reshape(SIDE, SIDE, 3)
@@ -51,18 +49,18 @@ def pictures(client: Client) -> np.ndarray:
     )
 
 
-async def test_an_interrupt_is_answered_and_nothing_of_the_utterance_follows() -> None:
+async def test_interrupt_is_answered_and_no_media_of_the_utterance_follows() -> None:
     async with running() as address, connected(address, SessionStart(container="rgb")) as client:
         await client.send(tone(1.5))
         await client.send(UtteranceEnd())
         await client.until(UtteranceStarted)
         await client.media(12)
         await client.send(Interrupt())
-        asked = time.monotonic()
+        interrupted_at = time.monotonic()
         ended = await client.until(UtteranceEnded)
         answered = len(client.binary)
         await client.media(9)
-        delay = client.times[-9] - asked
+        latency = client.times[-9] - interrupted_at
         await client.send(Interrupt())
         again = await client.until(UtteranceEnded)
         await client.send(SessionEnd())
@@ -71,25 +69,25 @@ async def test_an_interrupt_is_answered_and_nothing_of_the_utterance_follows() -
     assert 0 < ended.position_ms < 1500
     after = [TaggedMedia.unpack(message) for message in client.binary[answered:]]
     assert all(unit.utterance == 0 for unit in after)
-    sound = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in after if unit.tag is MediaTag.PCM])
-    assert not sound.any()
+    audio = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in after if unit.tag is MediaTag.PCM])
+    assert not audio.any()
     assert all(
         np.frombuffer(unit.payload, np.uint8).reshape(SIDE, SIDE, 3)[56, 2, 1] == COLOURS["red"][1]
         for unit in after
         if unit.tag is MediaTag.RGB
     )
-    assert delay < 2  # a bound for a machine with other things to do; bench/ measures it
+    assert latency < 2  # a bound for a machine with other things to do; bench/ measures it
     loud = [unit for unit in tagged(client, MediaTag.PCM) if np.frombuffer(unit.payload, "<i2").any()]
     assert ended.position_ms == pytest.approx(sum(len(unit.payload) for unit in loud) / 2 / 48, abs=80)
 
 
-async def test_no_session_sees_or_hears_another() -> None:
-    """Each paints its colour and says at its own loudness; windows are made in common batches."""
+async def test_sessions_receive_only_their_own_frames_and_audio() -> None:
+    """Each session has its own colour and level; their windows share batches."""
     engine = StubEngine(seconds_per_window=0.02)
-    settings = ServerSettings(sessions=8, windows=WindowSettings(lengths=(8,)))
+    settings = ServerSettings(max_sessions=8, windows=WindowSettings(lengths=(8,)))
     levels = {"red": 0.15, "green": 0.3, "blue": 0.6, "grey": 0.9}
 
-    async def talk(address: str, colour: str) -> Client:
+    async def run_session(address: str, colour: str) -> Client:
         async with connected(address, SessionStart(avatar=colour, container="rgb")) as client:
             for _ in range(2):
                 await client.send(tone(0.6, level=levels[colour]))
@@ -101,20 +99,20 @@ async def test_no_session_sees_or_hears_another() -> None:
 
     async with running(engine, settings) as address:
         engine.batches.clear()
-        clients = await asyncio.gather(*(talk(address, colour) for colour in COLOURS))
+        clients = await asyncio.gather(*(run_session(address, colour) for colour in COLOURS))
     ids = {client.received[0].session for client in clients if isinstance(client.received[0], SessionReady)}
     assert len(ids) == 4
     for colour, client in zip(COLOURS, clients, strict=True):
-        assert (pictures(client)[:, 0, 0] == COLOURS[colour]).all()
-        sound = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in tagged(client, MediaTag.PCM)])
-        peak = np.abs(sound.astype(float)).max() / 32767
+        assert (rgb_frames(client)[:, 0, 0] == COLOURS[colour]).all()
+        audio = np.concatenate([np.frombuffer(unit.payload, "<i2") for unit in tagged(client, MediaTag.PCM)])
+        peak = np.abs(audio.astype(float)).max() / 32767
         assert peak == pytest.approx(levels[colour], abs=0.05)
-        assert (np.abs(sound) > 100).sum() > 1.1 * 48_000 * 0.9
+        assert (np.abs(audio) > 100).sum() > 1.1 * 48_000 * 0.9
     assert max(engine.batches) > 1
 
 
 @pytest.mark.parametrize("container", ["webm", "jpeg", "rgb"])
-async def test_other_containers(container: Container) -> None:
+async def test_containers_hold_all_frames_and_audio(container: Container) -> None:
     async with running() as address, connected(address, SessionStart(container=container)) as client:
         await client.send(tone(0.3))
         await client.send(UtteranceEnd())
@@ -134,9 +132,9 @@ async def test_other_containers(container: Container) -> None:
         assert {unit.utterance for unit in shown} == {0, 1}
 
 
-async def test_a_fragment_holds_one_picture_while_few_sessions_are_open() -> None:
+async def test_fragments_hold_one_frame_while_few_sessions_are_active() -> None:
     async with (
-        running(settings=replace(CALM, few_sessions=1)) as address,
+        running(settings=CALM.replace(low_latency_max_sessions=1)) as address,
         connected(address, SessionStart(container="rgb")) as first,
     ):
         await first.media(6)
@@ -149,7 +147,7 @@ async def test_a_fragment_holds_one_picture_while_few_sessions_are_open() -> Non
     assert beside[:2] == [3840, 3840]
 
 
-async def test_a_still_face_and_statistics() -> None:
+async def test_stats_of_a_still_idle_session() -> None:
     async with running() as address, connected(address, SessionStart(idle="still")) as client:
         await client.media(4)
         await client.send(StatsRequest())
@@ -160,9 +158,9 @@ async def test_a_still_face_and_statistics() -> None:
     assert (stats.repeated_frames, stats.buffered_ms, stats.sessions, stats.latency_ms) == (0, 0, 1, None)
 
 
-async def test_a_model_that_is_late_is_told_in_a_warning() -> None:
+async def test_stats_warn_of_repeated_frames() -> None:
     engine = StubEngine(seconds_per_frame=0.12)
-    settings = ServerSettings(sessions=1, windows=WindowSettings(lengths=(4,)))
+    settings = ServerSettings(max_sessions=1, windows=WindowSettings(lengths=(4,)))
     async with running(engine, settings) as address, connected(address, SessionStart()) as client:
         await client.send(tone(2.0))
         await client.send(UtteranceEnd())
@@ -172,8 +170,8 @@ async def test_a_model_that_is_late_is_told_in_a_warning() -> None:
         assert (await client.until(UtteranceEnded)).position_ms == 2000
 
 
-async def test_media_keeps_time() -> None:
-    """After a second of the clock a second of media has come, give or take what a busy machine delays."""
+async def test_media_is_sent_in_real_time() -> None:
+    """In a second about a second of media arrives; the bounds allow for a busy machine."""
     async with running() as address, connected(address, SessionStart(container="jpeg")) as client:
         await client.media(1)
         begin = time.monotonic()
@@ -183,7 +181,7 @@ async def test_media_keeps_time() -> None:
         assert 0.4 <= shown <= 1.3
 
 
-async def test_a_server_that_is_stopped_lets_its_sessions_go() -> None:
+async def test_sessions_are_closed_with_1012_when_the_server_stops() -> None:
     async with running() as address:
         socket = await connect(f"ws://{address}{PATH}", max_size=None)
         client = Client(socket)

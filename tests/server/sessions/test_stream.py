@@ -1,4 +1,4 @@
-"""Speech in, video out, over a real WebSocket."""
+"""Audio in, video out, over a real WebSocket."""
 
 from fractions import Fraction
 
@@ -21,13 +21,13 @@ from lipstream_server.protocol import (
 )
 
 
-async def test_speech_becomes_a_video_without_a_gap_whose_sound_fits_its_pictures() -> None:
+async def test_stream_is_gapless_and_audio_matches_its_frames() -> None:
     async with running(StubEngine()) as address, connected(address, SessionStart(avatar="blue")) as client:
         ready = client.received[0]
         assert isinstance(ready, SessionReady)
         assert ready.media_type == 'video/mp4; codecs="avc1.42C00A,mp4a.40.2"'
         audio = tone(1.5)
-        for at in range(0, len(audio), 999):  # pieces that cut samples in two
+        for at in range(0, len(audio), 999):  # chunks that end within a sample
             await client.send(audio[at : at + 999])
         await client.send(UtteranceEnd())
         started = await client.until(UtteranceStarted)
@@ -41,12 +41,12 @@ async def test_speech_becomes_a_video_without_a_gap_whose_sound_fits_its_picture
     frames, blocks = decode(b"".join(client.binary))
     times = [frame.pts * frame.time_base for frame in frames]
     assert times == [Fraction(number, 25) for number in range(len(frames))]
-    heard = np.concatenate([block.to_ndarray()[0] for block in blocks])
+    received = np.concatenate([block.to_ndarray()[0] for block in blocks])
     samples = len(frames) * 48_000 // 25
-    assert samples <= len(heard) < samples + 1024  # the last packet is whole
-    # The bar of the stub shows the sound of its own frame: picture and sound begin and end together.
+    assert samples <= len(received) < samples + 1024  # the last packet is whole
+    # The stub's bar shows the audio level of its own frame: audio and video start and end together.
     bar = np.array([frame.to_ndarray(format="rgb24")[56:, 2].mean() > 200 for frame in frames])
-    loud = np.abs(heard[:samples].reshape(len(frames), -1)).max(1) > 0.1
+    loud = np.abs(received[:samples].reshape(len(frames), -1)).max(1) > 0.1
     assert np.flatnonzero(loud)[0] == np.flatnonzero(bar)[0] == round(started.at_ms / 40)
     assert abs(np.flatnonzero(loud)[-1] - np.flatnonzero(bar)[-1]) <= 1
     assert bar.sum() in (37, 38)

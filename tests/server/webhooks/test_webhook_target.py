@@ -1,4 +1,4 @@
-"""A client's word does not lead the server to places that only the server can reach."""
+"""Webhook addresses: a client cannot make the server connect to addresses that are not public (SSRF)."""
 
 import asyncio
 import socket
@@ -21,12 +21,12 @@ from rest_client import post as post_clip
 from webhook_receiver import SECRET, receiving, webhooks
 
 from lipstream_server.config.settings import WebhookSettings
-from lipstream_server.webhooks.client import WebhookPostError, post
+from lipstream_server.webhooks.client import WebhookPostError, post_webhook
 from lipstream_server.webhooks.target import (
-    Target,
+    WebhookTarget,
     WebhookUrlError,
-    public,
-    target_of,
+    is_public_address,
+    parse_target,
 )
 
 PRIVATE = [
@@ -64,23 +64,23 @@ PUBLIC = ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700:4700::11
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_is_not_everybodys_is_refused(address: str) -> None:
-    assert not public(address)
+def test_private_address_is_refused(address: str) -> None:
+    assert not is_public_address(address)
     written = f"[{address}]" if ":" in address else address
     with pytest.raises(WebhookUrlError, match="public address"):
-        target_of(f"https://{written}/", ())
+        parse_target(f"https://{written}/", ())
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_an_address_of_the_internet_is_taken(address: str) -> None:
-    assert public(address)
+def test_public_address_is_accepted(address: str) -> None:
+    assert is_public_address(address)
     assert ip_address(address).is_global
     written = f"[{address}]" if ":" in address else address
-    assert target_of(f"https://{written}:8443", ()) == Target(address, 8443, True, "/", False)
+    assert parse_target(f"https://{written}:8443", ()) == WebhookTarget(address, 8443, True, "/", False)
 
 
 @pytest.mark.parametrize(
-    ("url", "hosts", "why"),
+    ("url", "hosts", "message"),
     [
         ("http://example.com/", (), "expected https, got http"),
         ("ftp://example.com/", (), "expected an https address"),
@@ -110,12 +110,12 @@ def test_an_address_of_the_internet_is_taken(address: str) -> None:
         ("https://8.8.8.8/", ("example.com",), "does not allow"),
     ],
 )
-def test_an_address_that_cannot_be_one_is_refused(url: str, hosts: tuple[str, ...], why: str) -> None:
-    with pytest.raises(WebhookUrlError, match=why):
-        target_of(url, hosts)
+def test_malformed_or_forbidden_url_is_refused(url: str, hosts: tuple[str, ...], message: str) -> None:
+    with pytest.raises(WebhookUrlError, match=message):
+        parse_target(url, hosts)
 
 
-def test_hosts_that_the_operator_names_may_be_anywhere() -> None:
+def test_hosts_named_by_the_operator_may_have_any_address() -> None:
     hosts = ("hooks.internal", "*.example.com", "10.0.0.7", "::1")
     for url, host in [
         ("http://hooks.internal:81/a?b#c", "hooks.internal"),
@@ -124,23 +124,23 @@ def test_hosts_that_the_operator_names_may_be_anywhere() -> None:
         ("http://10.0.0.7/", "10.0.0.7"),
         ("http://[::1]/", "::1"),
     ]:
-        target = target_of(url, hosts)
-        assert (target.host, target.named) == (host, True)
-    assert target_of("http://hooks.internal:81/a?b#c", hosts).path == "/a?b"
-    assert target_of("http://hooks.internal:81/", hosts).authority == "hooks.internal:81"
-    assert target_of("http://[::1]/", hosts).authority == "[::1]"
+        target = parse_target(url, hosts)
+        assert (target.host, target.is_trusted) == (host, True)
+    assert parse_target("http://hooks.internal:81/a?b#c", hosts).path == "/a?b"
+    assert parse_target("http://hooks.internal:81/", hosts).authority == "hooks.internal:81"
+    assert parse_target("http://[::1]/", hosts).authority == "[::1]"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "017700000001"])
-async def test_a_name_that_leads_to_this_machine_is_refused_before_anything_is_sent(host: str) -> None:
+async def test_name_of_a_private_address_is_refused_before_anything_is_sent(host: str) -> None:
     with receiving() as receiver:
-        target = target_of(f"https://{host}:{receiver.port}/", ())
+        target = parse_target(f"https://{host}:{receiver.port}/", ())
         with pytest.raises(WebhookPostError, match="not public"):
-            await post(target, b"{}", {}, 10)
+            await post_webhook(target, b"{}", {}, 10)
         assert receiver.requests == []
 
 
-async def test_a_name_is_asked_for_once_and_what_came_is_what_is_used(
+async def test_host_is_resolved_once_and_the_checked_address_is_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop, answers = asyncio.get_running_loop(), ["127.0.0.1", "192.0.2.1"]
@@ -151,16 +151,16 @@ async def test_a_name_is_asked_for_once_and_what_came_is_what_is_used(
 
     monkeypatch.setattr(loop, "getaddrinfo", resolve)
     with receiving() as receiver:
-        target = target_of(f"http://receiver.test:{receiver.port}/", ("receiver.test",))
-        assert (await post(target, b"{}", {}, 10)).status == 204
+        target = parse_target(f"http://receiver.test:{receiver.port}/", ("receiver.test",))
+        assert (await post_webhook(target, b"{}", {}, 10)).status == 204
         with pytest.raises(WebhookPostError, match="not public"):
-            await post(replace(target, named=False), b"{}", {}, 10)
+            await post_webhook(replace(target, is_trusted=False), b"{}", {}, 10)
     assert receiver.requests[0].headers["host"] == f"receiver.test:{receiver.port}"
     assert len(receiver.requests) == 1
     assert answers == []
 
 
-async def test_one_private_address_among_public_ones_is_enough_to_refuse(
+async def test_one_private_address_among_public_ones_refuses_the_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def resolve(host: str, port: int, **more: Any) -> list[Any]:
@@ -168,31 +168,31 @@ async def test_one_private_address_among_public_ones_is_enough_to_refuse(
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
     with pytest.raises(WebhookPostError, match="not public"):
-        await post(target_of("https://example.com/", ()), b"{}", {}, 10)
+        await post_webhook(parse_target("https://example.com/", ()), b"{}", {}, 10)
 
 
-async def test_tls_is_for_the_name_and_only_with_a_certificate_that_is_trusted(
+async def test_tls_needs_a_trusted_certificate_for_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, key = _self_signed(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with receiving(context=context) as receiver:
-        right = target_of(f"https://localhost:{receiver.port}/", ("localhost",))
-        wrong = target_of(f"https://127.0.0.1:{receiver.port}/", ("127.0.0.1",))
+        right = parse_target(f"https://localhost:{receiver.port}/", ("localhost",))
+        wrong = parse_target(f"https://127.0.0.1:{receiver.port}/", ("127.0.0.1",))
         with pytest.raises(ssl.SSLCertVerificationError):
-            await post(right, b"{}", {}, 10)
+            await post_webhook(right, b"{}", {}, 10)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert (await post(right, b"{}", {}, 10)).status == 204
+        assert (await post_webhook(right, b"{}", {}, 10)).status == 204
         with pytest.raises(ssl.SSLCertVerificationError):
-            await post(wrong, b"{}", {}, 10)
+            await post_webhook(wrong, b"{}", {}, 10)
     assert len(receiver.requests) == 1
 
 
 def _self_signed(folder: Path, name: str) -> tuple[Path, Path]:
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
+    built = (
         x509.CertificateBuilder(named, named, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
@@ -201,7 +201,7 @@ def _self_signed(folder: Path, name: str) -> tuple[Path, Path]:
     )
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     certificate, secret = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(pem))
+    certificate.write_bytes(built.public_bytes(pem))
     secret.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return certificate, secret
 
@@ -217,17 +217,17 @@ def _self_signed(folder: Path, name: str) -> tuple[Path, Path]:
         (webhooks(), "https://example.com/" + "a" * 2048, 400, "bad_request"),
     ],
 )
-async def test_a_clip_with_such_an_address_is_refused(
+async def test_clip_with_a_refused_webhook_url_is_refused(
     settings: WebhookSettings, url: str, status: int, code: str
 ) -> None:
-    async with running(settings=replace(CALM, webhooks=settings)) as address:
+    async with running(settings=CALM.replace(webhooks=settings)) as address:
         answer, _, problem = await post_clip(address, CLIPS, audio=wav(0.4), webhook_url=url)
     assert (answer, problem["code"]) == (status, code)
     assert "hunter2" not in problem["detail"]
 
 
 @pytest.mark.parametrize(
-    ("secret", "hosts", "said"),
+    ("secret", "hosts", "message"),
     [
         ("whsec_short", (), r"webhooks\.secret takes whsec_ and 24 to 64 random bytes"),
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", (), r"webhooks\.secret"),
@@ -237,9 +237,9 @@ async def test_a_clip_with_such_an_address_is_refused(
         (SECRET, ("Example.com",), r"webhooks\.hosts"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused_without_the_secret(
-    secret: str, hosts: tuple[str, ...], said: str
+def test_invalid_webhook_settings_are_refused_without_showing_the_secret(
+    secret: str, hosts: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=said) as refused:
-        WebhookSettings(SecretStr(secret), hosts)
+    with pytest.raises(ValueError, match=message) as refused:
+        WebhookSettings(secret=SecretStr(secret), allowed_hosts=hosts)
     assert secret not in str(refused.value)

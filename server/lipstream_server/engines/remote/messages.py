@@ -1,73 +1,95 @@
-"""Values between the server and its engine's process."""
+"""Messages between the server and its engine's process."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..base import Frames, Samples, Work
+from ...media.arrays import RgbImage
+from ..interface import RestorableEngine
+from ..lookahead_table import LookaheadTable
+
+
+class StreamRef(NamedTuple):
+    """A stream as the server refers to it in a call.
+
+    Attributes:
+        key: Key that a process of the engine gave to the stream.
+        snapshot: The whole stream; None where the called process has given out the key.
+    """
+
+    key: int
+    snapshot: bytes | None
+
+
+class StreamSnapshot(NamedTuple):
+    """A stream as the engine's process returns it.
+
+    Attributes:
+        key: Key for later calls.
+        avatar: Name of its avatar.
+        preset: Name of its preset.
+        batch_key: Streams with equal keys may share a batch.
+        snapshot: The whole stream, for the next process.
+    """
+
+    key: int
+    avatar: str
+    preset: str
+    batch_key: Hashable
+    snapshot: bytes
 
 
 @dataclass(frozen=True)
 class Call:
-    """name: of a method of `child.Host`. freed: streams that the server has forgotten."""
+    """A call of a method of the engine.
 
-    name: str
+    Attributes:
+        method: Name of the method.
+        arguments: Positional arguments.
+        released: Keys of streams that the server has dropped.
+    """
+
+    method: str
     arguments: tuple[object, ...]
-    freed: tuple[int, ...] = ()
+    released: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What an engine raised that its seam does not name. text: for people; exit_code: see lipstream_client/cli.py."""
+    """An exception that the engine interface does not name.
+
+    Attributes:
+        text: Traceback, or a message for whoever started the server.
+        exit_code: Exit code of the server where the text is such a message, else None.
+    """
 
     text: str
     exit_code: int | None
 
 
 @dataclass(frozen=True)
-class Known:
-    """A stream as the engine's process gave it out. kept: to restore it from."""
+class EngineFacts:
+    """`EngineInfo` of an engine in another process, sent once: all of it can be answered without a call."""
 
-    key: int
-    batch_key: Hashable
-    kept: bytes
+    name: str
+    size: tuple[int, int]
+    fps: int
+    avatars: tuple[str, ...]
+    presets: tuple[str, ...]
+    lookahead: LookaheadTable
+    image_decoder: Callable[[bytes], RgbImage]
 
-
-@dataclass(frozen=True)
-class Told:
-    """A stream as the server names it. kept: None where the process that is asked gave it out itself."""
-
-    key: int
-    avatar: str
-    preset: str
-    kept: bytes | None
-
-
-@dataclass(frozen=True, eq=False)
-class Began:
-    """A stream, and what its avatar can be restored from. idle: as `engine.Opened`, None from `begin`."""
-
-    stream: Known
-    avatar: bytes
-    idle: Frames | None
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """As `engine.Request`."""
-
-    stream: Told
-    samples: Samples
-    start: int
-    frames: int
-    ended: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """As `engine.Made`."""
-
-    stream: Known
-    frames: Frames
-    work: Work
+    @classmethod
+    def describe(cls, engine: RestorableEngine) -> EngineFacts:
+        """Collect the facts of an engine."""
+        return cls(
+            engine.name,
+            engine.size,
+            engine.fps,
+            tuple(engine.avatars),
+            tuple(engine.presets),
+            LookaheadTable.probe(engine.samples_needed),
+            engine.image_decoder,
+        )

@@ -1,25 +1,30 @@
-"""How often an engine was lost lately: how long to wait before it is brought back, and when to give up. No clock."""
+"""When a process that died is restarted, and when it is given up. No clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_FIRST_WAIT = 0.25
-_LONGEST_WAIT = 8.0
+_FIRST_DELAY = 0.25  # seconds
+_MAX_DELAY = 8.0
 
 
 @dataclass
-class Losses:
-    """most: within so many seconds; with one more it is given up."""
+class RestartPolicy:
+    """Exponential backoff with a limit.
 
-    most: int
-    within: float
-    _times: list[float] = field(default_factory=list)
+    Attributes:
+        max_restarts: Restarts within a period; after that the process is given up.
+        period: Seconds for which a death counts.
+    """
 
-    def add(self, now: float) -> float | None:
-        """One more. Returns the seconds to wait: none at first, then twice as long each time; None: give up."""
-        self._times = [time for time in self._times if now - time < self.within] + [now]
-        before = len(self._times) - 1
-        if before >= self.most:
+    max_restarts: int
+    period: float
+    _deaths: list[float] = field(default_factory=list)
+
+    def record_death(self, now: float) -> float | None:
+        """Return the seconds to wait before the restart: 0 at first, then doubling; None to give up."""
+        self._deaths = [death for death in self._deaths if now - death < self.period] + [now]
+        before = len(self._deaths) - 1
+        if before >= self.max_restarts:
             return None
-        return min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (before - 1)) if before else 0.0
+        return min(_MAX_DELAY, _FIRST_DELAY * 2 ** (before - 1)) if before else 0.0

@@ -1,4 +1,4 @@
-"""Memory that two processes share, and who has which slot of it: arrays go from one to the other without being sent."""
+"""Memory that two processes share, and the allocation of slots in it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import tempfile
 from bisect import bisect_left, insort
 
 _PAGE = 4096
-"""Slots begin at multiples of it, so that no two share what a processor moves at once."""
+"""Slots begin at multiples of it, so that no two share a cache line."""
 
 
-def shared_file(size: int) -> int:
-    """A file of `size` bytes that has no name and takes memory only where something was written; who gets the descriptor closes it.
+def open_shared_file(size: int) -> int:
+    """Return the descriptor of an unnamed file of `size` bytes, which the caller closes.
 
-    It cannot be cut off (Linux): who reads what is not there any more would be killed.
+    It takes memory only where something was written. On Linux it is sealed against truncation: a process that reads beyond
+    the end of a mapped file is killed.
     """
     try:
         file = os.memfd_create("lipstream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -28,36 +29,32 @@ def shared_file(size: int) -> int:
     return file
 
 
-class Slots:
-    """Of `size` bytes, as whoever fills them keeps the account: the lowest place that is free is taken first, so that memory once
-    used is used again.
-    """
+class SlotAllocator:
+    """Allocates slots of a memory of `size` bytes, the lowest free one first, so that touched memory is reused."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._taken: list[tuple[int, int]] = []  # from, to; in order
+        self._slots: list[tuple[int, int]] = []  # begin, end; in order
 
-    @property
-    def taken(self) -> int:
-        """How many."""
-        return len(self._taken)
+    def __len__(self) -> int:
+        return len(self._slots)
 
-    def take(self, size: int) -> int | None:
-        """Where `size` bytes may be written; None where there is no room for them now."""
+    def allocate(self, size: int) -> int | None:
+        """Return the offset of a slot of `size` bytes; None where there is no room."""
         size = -(-size // _PAGE) * _PAGE
-        place = 0
-        for begin, end in self._taken:
-            if place + size <= begin:
+        offset = 0
+        for begin, end in self._slots:
+            if offset + size <= begin:
                 break
-            place = end
-        if place + size > self._size:
+            offset = end
+        if offset + size > self._size:
             return None
-        insort(self._taken, (place, place + size))
-        return place
+        insort(self._slots, (offset, offset + size))
+        return offset
 
-    def give_back(self, place: int) -> None:
-        """Raises ValueError where nothing was taken there."""
-        index = bisect_left(self._taken, (place, 0))
-        if index == len(self._taken) or self._taken[index][0] != place:
-            raise ValueError(f"expected a slot that was taken, got one at {place}")
-        del self._taken[index]
+    def release(self, offset: int) -> None:
+        """Free the slot at this offset. Raises ValueError where there is none."""
+        index = bisect_left(self._slots, (offset, 0))
+        if index == len(self._slots) or self._slots[index][0] != offset:
+            raise ValueError(f"expected the offset of a slot that is in use, got {offset}")
+        del self._slots[index]

@@ -1,11 +1,11 @@
-"""What the server and its engine's process say to each other: small things through a socket, pictures through memory that both see.
+"""The pipe between the server and its engine's process: messages through a socket, large arrays through shared memory.
 
-The engine's process writes an array into a free slot and sends where it is; here the array is a view of that slot, never a copy,
-and the slot is given back with the next call after its last picture is gone. Where no slot is free, arrays go through the socket.
-A slot is told of only once it is whole, so a process that is killed in the middle leaves no torn picture behind; the next one has
-memory of its own, and the old is let go with the last picture in it.
+The engine's process writes an array into a free slot and sends its position; in the server the array is a view of that slot, never
+a copy, and the slot is released with the next call after the last view is gone. Without a free slot, arrays go through the socket.
+A slot is announced only once it is complete, so a process that is killed while it writes leaves no torn frame; the next process has
+memory of its own, and the old one is unmapped with its last frame.
 
-Calls and answers take turns, for one thread at each end.
+Calls and results alternate; one thread uses each end.
 """
 
 from __future__ import annotations
@@ -20,165 +20,215 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import reduction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .shared_memory import Slots, shared_file
+from .pickling import Refer, Resolve, dump, load
+from .shared_memory import SlotAllocator, open_shared_file
 
-MEMORY = 512 * 2**20
-"""Bytes of all slots: a second of 50 sessions at 256 x 256. What was never written takes none of the machine's."""
-LEAST = 16 * 2**10
-"""Bytes of an array, or of all else in a message, below which it goes through the socket."""
-_MOST = 2**30  # bytes of a message through the socket
-_AT_ONCE = 2**16
-_SIZES = struct.Struct("<QI")  # of what is pickled, 0 where it is in the first slot; the number of slots
-_SLOT = struct.Struct("<QQ")  # its place, its bytes
-_TIME = struct.Struct("@ll")  # struct timeval
+MEMORY_BYTES = 512 * 2**20
+"""Size of the shared memory: one second of 50 sessions at 256 x 256. Untouched pages take no memory."""
+MIN_SLOT_BYTES = 16 * 2**10
+"""Arrays, and pickled values, below this size go through the socket."""
+_MAX_MESSAGE_BYTES = 2**30
+_RECEIVE_BYTES = 2**16
+_HEADER = struct.Struct("<QI")  # bytes of the pickled value, 0 where it is in the first slot; number of slots
+_SLOT = struct.Struct("<QQ")
+_TIMEVAL = struct.Struct("@ll")
 
-Slot = tuple[int, int]
+
+class Slot(NamedTuple):
+    """A slot of the shared memory, in bytes."""
+
+    offset: int
+    size: int
+
+
+class Message(NamedTuple):
+    """A packed value: the slots that hold its arrays, and the rest of it, pickled; empty where the first slot holds that too."""
+
+    slots: Sequence[Slot]
+    head: bytes
 
 
 class ServerEnd:
-    """until: in seconds of time.monotonic; a TimeoutError is raised then, and the connection is of no use any more."""
+    """The server's end. Deadlines are seconds of time.monotonic; after a TimeoutError the pipe is unusable."""
 
     def __init__(self, line: socket.socket, memory: mmap.mmap) -> None:
         self._line, self._memory = line, memory
-        self._gone: deque[Slot] = deque()  # whose last picture is gone, which any thread may find
-        # With its last user too: who stops an engine cannot close this, because another thread may wait for an answer here.
+        self._released: deque[Slot] = deque()  # appended to by whichever thread drops the last view
+        # The socket is closed with its last user: another thread may still wait for a result while the engine is stopped.
         self._close = weakref.finalize(self, line.close)
 
-    def send(self, value: object, until: float) -> None:
-        """Raises OSError where nobody is at the other end."""
-        gone = [self._gone.popleft() for _ in range(len(self._gone))]
-        _send(self._line, gone, pickle.dumps(value, protocol=5), until)
+    def send(self, value: object, deadline: float, refer: Refer | None = None) -> None:
+        """Send a value. Raises OSError where the other end is closed, TimeoutError."""
+        released = [self._released.popleft() for _ in range(len(self._released))]
+        _send(self._line, Message(released, dump(value, refer)), deadline)
 
-    def receive(self, until: float) -> Any:
-        """Arrays of LEAST bytes and more can only be read. Raises EOFError, OSError where the other end is gone."""
-        slots, head = _receive(self._line, until)
-        views = [self._view(*slot) for slot in slots]
-        return pickle.loads(head or views.pop(0), buffers=views)  # noqa: S301  # from our own process
+    def receive(self, deadline: float, resolve: Resolve | None = None) -> Any:
+        """Return the next value; its arrays of MIN_SLOT_BYTES and more are read-only.
+
+        Raises:
+            EOFError: The other end is closed.
+            OSError: The other end is closed, or the deadline has passed (TimeoutError).
+        """
+        slots, head = _receive(self._line, deadline)
+        views = [self._view(slot) for slot in slots]
+        return load(head or views.pop(0), resolve, views)
 
     def close(self) -> None:
-        """What was received stays."""
+        """Close the socket; received arrays stay valid."""
         self._close()
 
-    def _view(self, place: int, size: int) -> memoryview:
-        if place + size > len(self._memory):
-            raise OSError(f"expected a slot of {len(self._memory)} bytes, got {size} bytes at {place}")
-        # An array, which all that is made of it keeps; a memoryview would be gone before the pictures.
-        owner = np.frombuffer(self._memory, np.uint8, size, place)
-        weakref.finalize(owner, self._gone.append, (place, size)).atexit = False
+    def _view(self, slot: Slot) -> memoryview:
+        if slot.offset + slot.size > len(self._memory):
+            raise OSError(
+                f"expected a slot of {len(self._memory)} bytes, got {slot.size} bytes at {slot.offset}"
+            )
+        # Arrays made of it keep this array alive, which a memoryview is not.
+        owner = np.frombuffer(self._memory, np.uint8, slot.size, slot.offset)
+        weakref.finalize(owner, self._released.append, slot).atexit = False
         return owner.data
 
 
 class EngineEnd:
-    """It can be given to a process that is being started; who gave it closes its own."""
+    """The engine's end. It can be passed to a process that is being started; whoever passes it closes its own copy."""
 
     def __init__(self, line: socket.socket, file: int, size: int) -> None:
-        self._line, self._file, self._slots = line, file, Slots(size)
-        self._size = size
+        self._line, self._file, self._size = line, file, size
+        self._slots = SlotAllocator(size)
         self._memory: mmap.mmap | None = None
 
     def __reduce__(self) -> tuple[Callable[..., EngineEnd], tuple[socket.socket, Any, int]]:
-        return _arrived, (self._line, reduction.DupFd(self._file), self._size)
+        return _rebuild, (self._line, reduction.DupFd(self._file), self._size)
 
     @property
     def slots(self) -> int:
-        """How many the server has."""
-        return self._slots.taken
+        """Number of slots that the server holds."""
+        return len(self._slots)
 
-    def send(self, value: object) -> None:
-        """Raises OSError where nobody is at the other end."""
+    def pack(self, value: object, refer: Refer | None = None) -> Message:
+        """Copy the large arrays of a value into slots and pickle the rest."""
         slots: list[Slot] = []
 
-        def inline(buffer: pickle.PickleBuffer) -> bool:
-            slot = self._fill(buffer.raw())
+        def in_band(buffer: pickle.PickleBuffer) -> bool:
+            slot = self._copy(buffer.raw())
             if slot is not None:
                 slots.append(slot)
             return slot is None
 
-        head = pickle.dumps(value, protocol=5, buffer_callback=inline)
-        if (slot := self._fill(head)) is not None:
-            slots, head = [slot, *slots], b""
-        _send(self._line, slots, head)
+        try:
+            head = dump(value, refer, in_band)
+        except BaseException:
+            for each in slots:
+                self._slots.release(each.offset)
+            raise
+        if (slot := self._copy(head)) is not None:
+            return Message([slot, *slots], b"")
+        return Message(slots, head)
+
+    def send(self, value: object) -> None:
+        """Send a value. Raises OSError where the other end is closed."""
+        self.send_message(self.pack(value))
+
+    def send_message(self, message: Message) -> None:
+        """Send a packed value. Raises OSError where the other end is closed."""
+        _send(self._line, message)
 
     def receive(self) -> Any:
-        """Raises EOFError, OSError where the other end is gone."""
-        gone, head = _receive(self._line)
-        for place, _ in gone:
-            self._slots.give_back(place)
-        return pickle.loads(head)  # noqa: S301  # from the server
+        """Return the next value. Raises EOFError, OSError where the other end is closed."""
+        return self.unpack(self.receive_bytes())
+
+    def receive_bytes(self) -> bytes:
+        """Return the next value, still pickled. Raises EOFError, OSError where the other end is closed."""
+        released, head = _receive(self._line)
+        for slot in released:
+            self._slots.release(slot.offset)
+        return head
+
+    @staticmethod
+    def unpack(received: bytes, resolve: Resolve | None = None) -> Any:
+        """Unpickle what `receive_bytes` returned."""
+        return load(received, resolve)
 
     def close(self) -> None:
+        """Close the socket and the memory."""
         self._line.close()
         os.close(self._file)
 
-    def _fill(self, data: bytes | memoryview) -> Slot | None:
-        if len(data) < LEAST:
+    def _copy(self, data: bytes | memoryview) -> Slot | None:
+        """Copy data into a slot; None where it is small or there is no room."""
+        if len(data) < MIN_SLOT_BYTES:
             return None
-        place = self._slots.take(len(data))
-        if place is None:
+        offset = self._slots.allocate(len(data))
+        if offset is None:
             return None
         if self._memory is None:
             self._memory = mmap.mmap(self._file, self._size)
-        self._memory[place : place + len(data)] = data
-        return place, len(data)
+        self._memory[offset : offset + len(data)] = data
+        return Slot(offset, len(data))
 
 
-def open_pipe(memory: int = MEMORY) -> tuple[ServerEnd, EngineEnd]:
-    """The two ends of a new one. memory: bytes of all slots."""
-    file = shared_file(memory)
-    ours, theirs = socket.socketpair()
-    return ServerEnd(ours, mmap.mmap(file, memory, prot=mmap.PROT_READ)), EngineEnd(theirs, file, memory)
+def open_pipe(memory_bytes: int = MEMORY_BYTES) -> tuple[ServerEnd, EngineEnd]:
+    """Return the two ends of a new pipe with this much shared memory."""
+    file = open_shared_file(memory_bytes)
+    server, engine = socket.socketpair()
+    memory = mmap.mmap(file, memory_bytes, prot=mmap.PROT_READ)
+    return ServerEnd(server, memory), EngineEnd(engine, file, memory_bytes)
 
 
-def _arrived(line: socket.socket, file: Any, size: int) -> EngineEnd:
+def _rebuild(line: socket.socket, file: Any, size: int) -> EngineEnd:
     return EngineEnd(line, file.detach(), size)
 
 
-def _send(line: socket.socket, slots: Sequence[Slot], head: bytes, until: float | None = None) -> None:
-    parts = [_SIZES.pack(len(head), len(slots)), *(_SLOT.pack(*slot) for slot in slots), head]
+def _send(line: socket.socket, message: Message, deadline: float | None = None) -> None:
+    slots, head = message
+    parts = [_HEADER.pack(len(head), len(slots)), *(_SLOT.pack(*slot) for slot in slots), head]
     rest = memoryview(b"".join(parts))
     while rest:
-        _limit(line, socket.SO_SNDTIMEO, until)
+        _set_timeout(line, socket.SO_SNDTIMEO, deadline)
         try:
             rest = rest[line.send(rest) :]
         except BlockingIOError:
-            continue  # the time is over, which is found above
+            continue  # timed out; _set_timeout raises
 
 
-def _receive(line: socket.socket, until: float | None = None) -> tuple[list[Slot], bytes]:
+def _receive(line: socket.socket, deadline: float | None = None) -> Message:
     data = bytearray()
-    _read(line, data, _SIZES.size, until)
-    size, count = _SIZES.unpack_from(data)
-    begin = _SIZES.size + count * _SLOT.size
-    if not _SIZES.size < begin + size <= _MOST:
-        raise OSError(f"expected a message of {_SIZES.size + 1} to {_MOST} bytes, got one of {begin + size}")
-    _read(line, data, begin + size, until)
-    return list(_SLOT.iter_unpack(data[_SIZES.size : begin])), bytes(data[begin:])
+    _read(line, data, _HEADER.size, deadline)
+    size, count = _HEADER.unpack_from(data)
+    begin = _HEADER.size + count * _SLOT.size
+    if not _HEADER.size < begin + size <= _MAX_MESSAGE_BYTES:
+        expected = f"{_HEADER.size + 1} to {_MAX_MESSAGE_BYTES} bytes"
+        raise OSError(f"expected a message of {expected}, got one of {begin + size}")
+    _read(line, data, begin + size, deadline)
+    slots = [Slot(*slot) for slot in _SLOT.iter_unpack(data[_HEADER.size : begin])]
+    return Message(slots, bytes(data[begin:]))
 
 
-def _read(line: socket.socket, data: bytearray, size: int, until: float | None) -> None:
-    """Until `data` has that size. All of a message that is there is taken at once: nothing follows it before it is answered, and
-    every call of the system lets other threads of the server go first.
+def _read(line: socket.socket, data: bytearray, size: int, deadline: float | None) -> None:
+    """Read until `data` has that size.
+
+    All of a message that is there is read at once: nothing follows it before it is answered, and each system call lets other
+    threads of the server go first.
     """
     while len(data) < size:
-        _limit(line, socket.SO_RCVTIMEO, until)
+        _set_timeout(line, socket.SO_RCVTIMEO, deadline)
         try:
-            piece = line.recv(max(_AT_ONCE, size - len(data)))
+            piece = line.recv(max(_RECEIVE_BYTES, size - len(data)))
         except BlockingIOError:
-            continue  # the time is over, which is found above
+            continue  # timed out; _set_timeout raises
         if not piece:
-            raise EOFError("expected an answer, but the other end is closed")
+            raise EOFError("expected a message, but the other end is closed")
         data += piece
 
 
-def _limit(line: socket.socket, option: int, until: float | None) -> None:
-    """How long the next call may take. By the system, not by `settimeout`, which makes two calls of one."""
-    if until is None:
+def _set_timeout(line: socket.socket, option: int, deadline: float | None) -> None:
+    """Limit the next system call; `settimeout` would turn each into two. Raises TimeoutError after the deadline."""
+    if deadline is None:
         return
-    left = until - time.monotonic()
+    left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the other end took too long")
-    line.setsockopt(socket.SOL_SOCKET, option, _TIME.pack(*divmod(int(left * 1e6) + 1, 10**6)))
+    line.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(*divmod(int(left * 1e6) + 1, 10**6)))

@@ -1,1 +1,1 @@
-"""ISO BMFF and Matroska, as far as live fragments and labels need them."""
+"""ISO BMFF and Matroska, as far as live fragments, growing files and labels need them."""

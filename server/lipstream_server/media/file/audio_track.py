@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ...errors import MediaError
 
 
-class SoundtrackError(MediaError):
+class AudioTrackError(MediaError):
     """A file has no sound that can be read."""
 
 
-class Soundtrack:
+class AudioTrackReader:
     """A context manager that reads the first sound track of `path`, a piece at a time.
 
     sample_rate: the file's own. channels: 1, or 2 for anything wider, mixed down.
@@ -30,7 +30,7 @@ class Soundtrack:
         try:
             self._file = self.path.open("rb")
         except OSError as error:
-            raise SoundtrackError(
+            raise AudioTrackError(
                 f"{path}: expected a recording, but {str(error.strerror).lower()}"
             ) from error
         try:
@@ -38,10 +38,10 @@ class Soundtrack:
             self._container = av.open(self._file, "r", options={"protocol_whitelist": "none"})
         except av.FFmpegError as error:
             self._file.close()
-            raise SoundtrackError(f"{path}: expected a recording, but {_reason(error)}") from error
+            raise AudioTrackError(f"{path}: expected a recording, but {_reason(error)}") from error
         if not self._container.streams.audio:
             self.close()
-            raise SoundtrackError(f"{path}: expected a recording, but there is no sound in this file")
+            raise AudioTrackError(f"{path}: expected a recording, but there is no sound in this file")
         track = self._container.streams.audio[0]
         self.sample_rate = track.rate
         self.channels = min(2, track.channels)
@@ -51,7 +51,7 @@ class Soundtrack:
     def read(self, count: int) -> NDArray[np.float32]:
         """The next `count` samples (n, channels), float32 in [-1, 1]; fewer, then none, at the end.
 
-        Raises SoundtrackError where the data is damaged.
+        Raises AudioTrackError where the data is damaged.
         """
         pieces, have = [self._left], len(self._left)
         while have < count and (block := next(self._blocks, None)) is not None:
@@ -82,7 +82,7 @@ class Soundtrack:
                     for frame in resampler.resample(decoded):
                         yield _samples(frame)
         except av.FFmpegError as error:
-            raise SoundtrackError(f"{self.path}: the sound cannot be decoded, {_reason(error)}") from error
+            raise AudioTrackError(f"{self.path}: the sound cannot be decoded, {_reason(error)}") from error
         for frame in resampler.resample(None):
             yield _samples(frame)
 

@@ -1,6 +1,6 @@
-"""A recording's video while it is made: frames come in windows of any length, their sound is read from the recording.
+"""A clip while it is written: frames come in windows of any length, their audio is read from the recording.
 
-What `lipstream render` and the clips of a server share.
+`lipstream render` and the clips of a server share it.
 """
 
 from __future__ import annotations
@@ -13,37 +13,45 @@ from typing import Self
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
-from ..watermark import Mark
-from .audio_track import Soundtrack
+from ..arrays import Frames
+from ..watermark import Watermark
+from .audio_track import AudioTrackReader
 from .video_writer import VideoWriter
 
 
 @dataclass(frozen=True)
-class FilmSize:
-    """width, height: pixels, both even. frames: of the whole video. mark: pictures show that they were generated."""
+class ClipFormat:
+    """Size and length of a clip.
+
+    Attributes:
+        width: In pixels, even.
+        height: In pixels, even.
+        fps: Frames per second.
+        frames: Frames of the whole clip.
+        watermark: Whether frames get the visible watermark.
+    """
 
     width: int
     height: int
     fps: int
     frames: int
-    mark: bool = False
+    watermark: bool = False
 
 
-class Film:
-    """A context manager; what it leaves at `output`, and what after an error, is `VideoWriter`'s rule."""
+class ClipWriter:
+    """A context manager; what it leaves at `output`, also after an error, is up to `VideoWriter`."""
 
-    def __init__(self, audio: Path, output: Path, size: FilmSize) -> None:
-        self._audio, self._output, self._size = audio, output, size
-        self._mark = Mark(size.width, size.height) if size.mark else None
+    def __init__(self, recording: Path, output: Path, clip_format: ClipFormat) -> None:
+        self._recording, self._output, self._format = recording, output, clip_format
+        self._watermark = Watermark(clip_format.width, clip_format.height) if clip_format.watermark else None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        size = self._size
+        size = self._format
         with ExitStack() as opening:
-            self._sound = opening.enter_context(Soundtrack(self._audio))
-            rate, channels = self._sound.sample_rate, self._sound.channels
+            self._audio = opening.enter_context(AudioTrackReader(self._recording))
+            rate, channels = self._audio.sample_rate, self._audio.channels
             self._writer = opening.enter_context(
                 VideoWriter(self._output, size.width, size.height, rate, channels, size.fps)
             )
@@ -57,29 +65,31 @@ class Film:
 
     @property
     def frames(self) -> int:
-        """How many it has."""
+        """Number of frames written."""
         return self._writer.frames
 
-    def add(self, frames: NDArray[np.uint8]) -> int:
-        """The next frames (F, H, W, 3), brought to the film's size, and exactly their sound; what would be beyond its end is
-        left out. Returns how many were taken.
+    def add(self, frames: Frames) -> int:
+        """Write frames (F, H, W, 3), scaled to the clip's size, with exactly their audio; return how many.
+
+        Frames beyond the length of the clip are left out.
         """
-        size, begin = self._size, self._writer.frames
-        taken = frames[: size.frames - begin]
-        if not len(taken):
+        size, begin = self._format, self._writer.frames
+        frames = frames[: size.frames - begin]
+        if not len(frames):
             return 0
-        rate = self._sound.sample_rate
-        due = round((begin + len(taken)) * rate / size.fps) - round(begin * rate / size.fps)
-        pictures = _resized(taken, size.width, size.height)
-        if self._mark is not None:
-            pictures = np.stack([self._mark.on(picture) for picture in pictures])
-        self._writer.write(pictures, self._sound.read(due))
-        return len(taken)
+        rate = self._audio.sample_rate
+        samples = round((begin + len(frames)) * rate / size.fps) - round(begin * rate / size.fps)
+        scaled = _resize(frames, size.width, size.height)
+        if self._watermark is not None:
+            scaled = np.stack([self._watermark.apply(frame) for frame in scaled])
+        self._writer.write(scaled, self._audio.read(samples))
+        return len(frames)
 
 
-def _resized(frames: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def _resize(frames: Frames, width: int, height: int) -> Frames:
+    """Return frames (F, height, width, 3)."""
     if frames.shape[1:3] == (height, width):
         return frames
-    pictures = (av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24") for frame in frames)
-    scaled = (picture.reformat(width, height, interpolation="BICUBIC") for picture in pictures)
-    return np.stack([picture.to_ndarray(format="rgb24") for picture in scaled]).astype(np.uint8)
+    images = (av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24") for frame in frames)
+    scaled = (image.reformat(width, height, interpolation="BICUBIC") for image in images)
+    return np.stack([image.to_ndarray(format="rgb24") for image in scaled]).astype(np.uint8)

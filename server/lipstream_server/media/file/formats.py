@@ -1,4 +1,4 @@
-"""The files that a video can be: their codecs, and how FFmpeg puts them together while they grow and once they are whole."""
+"""Formats of video files: their codecs, and the options of FFmpeg's muxer while a file grows and when it is finished."""
 
 from __future__ import annotations
 
@@ -12,51 +12,67 @@ from ...errors import MediaError
 from ..provenance import DIGITAL_SOURCE_TYPE, MADE_BY_AI, xmp_box
 
 FileContainer = Literal["mp4", "webm"]
-"""What a clip may be asked for as."""
+"""Containers of clips."""
 _FRAGMENT_SECONDS = (
-    1  # what is lost of a file whose writer is killed, and how late it can be played while it is made
+    1  # lost of a file whose writer is killed; also the delay with which a growing file can be played
 )
 
 
 class VideoError(MediaError):
-    """A video cannot be written like this."""
+    """A video cannot be written with these properties."""
 
 
 @dataclass(frozen=True)
-class Codec:
-    """name: FFmpeg's. bit_rate: a second; 0 where the options say what quality costs. rates: of sound, in Hz, that are kept."""
+class EncoderOptions:
+    """An encoder of FFmpeg.
+
+    Attributes:
+        name: FFmpeg's name.
+        bit_rate: Bits per second; 0 where the options set a quality instead.
+        sample_rates: Sample rates in Hz that are kept; audio at others is resampled.
+        options: FFmpeg's options.
+    """
 
     name: str
     bit_rate: int = 0
-    rates: tuple[int, ...] = ()
+    sample_rates: tuple[int, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """name: the suffix, and FFmpeg's muxer. growing, whole: its options while the file is made, and when it is finished. tags: say
-    that it was generated. end: bytes behind the finished file, which say so too.
+    """A container with its encoders.
+
+    Attributes:
+        name: Suffix, and name of FFmpeg's muxer.
+        media_type: Media type of the file.
+        video: Encoder of the video track.
+        audio: Encoder of the audio track.
+        growing_options: Options of the muxer while the file is written.
+        final_options: Options of the muxer when it is finished.
+        tags: Metadata that declares that the file was generated.
+        trailer: Bytes behind the finished file that declare it too.
     """
 
     name: FileContainer
     media_type: str
-    pictures: Codec
-    sound: Codec
-    growing: Mapping[str, str]
-    whole: Mapping[str, str]
+    video: EncoderOptions
+    audio: EncoderOptions
+    growing_options: Mapping[str, str]
+    final_options: Mapping[str, str]
     tags: Mapping[str, str]
-    end: bytes = b""
+    trailer: bytes = b""
 
 
-# `flush_packets`: a fragment that is finished is in the file, for whoever plays it meanwhile. The index (moov) waits for the first
-# fragment: only then is the delay of the sound encoder known and can be written as an edit list; an index written at once shifts
-# the pictures by that delay instead. `frag_every_frame` looks simpler, but with two tracks it repeats time stamps and frames get
-# lost. AAC: the rates that its header can name (ISO/IEC 14496-3, table 1.18); others are resampled.
+# `flush_packets`: a finished fragment is in the file, for whoever plays it meanwhile. `delay_moov`: the index waits for the first
+# fragment, because only then the lead-in of the audio encoder is known and can be written as an edit list; an index written at
+# once shifts the video by it instead. `frag_every_frame` looks simpler, but with two tracks it repeats time stamps and loses
+# frames. AAC: the rates that its header can name (ISO/IEC 14496-3, table 1.18).
 _MP4 = VideoFormat(
     "mp4",
     "video/mp4",
-    Codec("libx264", options={"preset": "veryfast", "crf": "18"}),
-    Codec(
+    EncoderOptions("libx264", options={"preset": "veryfast", "crf": "18"}),
+    EncoderOptions(
         "aac",
         128_000,
         (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350),
@@ -70,13 +86,13 @@ _MP4 = VideoFormat(
     MADE_BY_AI,
     xmp_box(),
 )
-# `bitexact`: without a random number for the file, equal input makes equal files. `cues_to_front`: a player can seek before it
-# has the end. Without `lag-in-frames` the encoder would keep 25 pictures to itself, and the file would be a second behind. At
-# this `crf` pictures are as near to the original, in as many bytes, as with the one above.
+# `bitexact`: no random file id, so that equal input makes equal files. `cues_to_front`: a player can seek before it has the end.
+# `lag-in-frames`: by default the encoder holds 25 frames back, and the file would be a second behind. At this `crf` frames are as
+# near to the original, in as many bytes, as with H.264's above.
 _WEBM = VideoFormat(
     "webm",
     "video/webm",
-    Codec(
+    EncoderOptions(
         "libvpx-vp9",
         options={
             "deadline": "realtime",
@@ -87,7 +103,7 @@ _WEBM = VideoFormat(
             "b": "0",
         },
     ),
-    Codec("libopus", 96_000, (48_000,)),
+    EncoderOptions("libopus", 96_000, (48_000,)),
     {
         "cluster_time_limit": str(_FRAGMENT_SECONDS * 1000),
         "flush_packets": "1",
@@ -100,11 +116,11 @@ FORMATS: Mapping[str, VideoFormat] = MappingProxyType({"mp4": _MP4, "webm": _WEB
 _SUFFIXES: Mapping[str, VideoFormat] = MappingProxyType({".mp4": _MP4, ".m4v": _MP4, ".webm": _WEBM})
 
 
-def format_of(path: Path) -> VideoFormat:
-    """By its suffix. Raises VideoError."""
-    found = _SUFFIXES.get(path.suffix.lower())
-    if found is None:
+def format_for_path(path: Path) -> VideoFormat:
+    """Return the format that the suffix names. Raises VideoError."""
+    video_format = _SUFFIXES.get(path.suffix.lower())
+    if video_format is None:
         raise VideoError(
             f"the video is an MP4 or a WebM file: expected a name that ends in .mp4 or .webm, got {path.name!r}"
         )
-    return found
+    return video_format

@@ -10,12 +10,15 @@ from typing import Literal, Self
 import av
 import numpy as np
 
-from ...engines.base import HEARING_RATE, Samples
 from ...errors import MediaError
+from ..arrays import (
+    ENGINE_SAMPLE_RATE,
+    Samples,
+)
 from ..live.audio_input import Resampler
 from ..sample_queue import SampleQueue
-from .audio_track import Soundtrack, SoundtrackError
-from .riff import told_seconds
+from .audio_track import AudioTrackError, AudioTrackReader
+from .riff import declared_seconds
 
 RecordingCode = Literal[
     "recording_empty", "not_a_recording", "recording_too_long", "recording_damaged", "recording_unusable"
@@ -39,7 +42,7 @@ class RecordingError(MediaError):
 
 
 @dataclass(frozen=True)
-class Told:
+class ProbedHeader:
     """What a file's header says. seconds: 0 where it says nothing."""
 
     formats: frozenset[str]
@@ -47,7 +50,7 @@ class Told:
     seconds: float
 
 
-def measure(path: Path, max_seconds: float) -> int:
+def count_engine_samples(path: Path, max_seconds: float) -> int:
     """Samples at 16 kHz, found by decoding all of it, a second at a time: what a header says of the length is checked, not
     believed. Raises RecordingError.
     """
@@ -59,22 +62,22 @@ def measure(path: Path, max_seconds: float) -> int:
         raise too_long
     count = 0
     try:
-        with Soundtrack(path) as sound:
+        with AudioTrackReader(path) as sound:
             while len(piece := sound.read(told.rate)):
                 count += len(piece)
                 if count > max_seconds * told.rate:
                     raise too_long
-    except SoundtrackError:
+    except AudioTrackError:
         raise RecordingError("recording_damaged", "the recording is damaged; export it again") from None
     if not count:
         raise RecordingError("recording_damaged", "no sound of the recording can be decoded; export it again")
     if told.formats & _EXACT and count < _WHOLE * told.seconds * told.rate:
         said = f"expected {told.seconds:.1f} s of sound, as its header says; only {count / told.rate:.1f} s are there"
         raise RecordingError("recording_damaged", f"{said}. Was it cut off? Send it again")
-    return -(-count * HEARING_RATE // told.rate)
+    return -(-count * ENGINE_SAMPLE_RATE // told.rate)
 
 
-def _look(path: Path) -> Told:
+def _look(path: Path) -> ProbedHeader:
     if not path.stat().st_size:
         raise RecordingError("recording_empty", "expected a recording; got 0 bytes")
     expected = "expected a recording (WAV, FLAC, MP3, Ogg, M4A, MP4, WebM ...)"
@@ -92,19 +95,19 @@ def _look(path: Path) -> Told:
             base = track.time_base
             seconds = float(track.duration * base) if track.duration and base else 0.0
             file.seek(0)
-            return Told(formats, track.rate, max(seconds, told_seconds(file)))
+            return ProbedHeader(formats, track.rate, max(seconds, declared_seconds(file)))
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, RecordingError):
             raise
         raise RecordingError("not_a_recording", f"{expected}; this is none, or only a part of one") from error
 
 
-class Hearing:
+class RecordingReader:
     """A context manager: mono at 16 kHz, the next samples whenever they are asked for."""
 
     def __init__(self, path: Path) -> None:
-        self._sound = Soundtrack(path)
-        self._resampler = Resampler(self._sound.sample_rate, HEARING_RATE)
+        self._sound = AudioTrackReader(path)
+        self._resampler = Resampler(self._sound.sample_rate, ENGINE_SAMPLE_RATE)
         self._queue = SampleQueue()
         self._ended = False
 
@@ -116,7 +119,7 @@ class Hearing:
     ) -> None:
         self._sound.close()
 
-    def take(self, count: int) -> tuple[Samples, bool]:
+    def read(self, count: int) -> tuple[Samples, bool]:
         """The next `count` samples, fewer at the end; and whether they are the last."""
         while len(self._queue) < count and not self._ended:
             piece = self._sound.read(self._sound.sample_rate)

@@ -1,6 +1,6 @@
-"""Content Credentials (C2PA): a finished clip is signed to be a generated video, with a certificate of the operator.
+"""Content Credentials (C2PA): finished clips are signed, as generated video, with the operator's certificate.
 
-Needs the extra `lipstream[c2pa]`, which is imported only where clips are signed.
+Needs the extra `c2pa`, which is imported only where clips are signed.
 """
 
 from __future__ import annotations
@@ -29,26 +29,33 @@ _MANIFEST = {
     ],
 }
 
-Sign = Callable[[Path], None]
-"""Signs an MP4 file where it is; it blocks."""
+ClipSigner = Callable[[Path], None]
+"""Signs an MP4 file in place; it blocks."""
 
 
 class SigningError(RuntimeError):
-    """Clips cannot be signed as the operator wants; see lipstream_client/cli.py for `exit_code`."""
+    """Clips cannot be signed as configured. The command line exits with `exit_code`."""
 
     exit_code = 2
 
 
-def open_signing(certificate: Path, key: Path) -> Sign:
-    """certificate: PEM, the signer's first and then those up to a trusted one. key: its private key, PEM without a password.
+def open_signing(certificate: Path, key: Path) -> ClipSigner:
+    """Return a function that signs clips.
 
-    Raises SigningError where something is missing or does not fit.
+    Args:
+        certificate: PEM file: the signer's certificate, then those up to a trusted one.
+        key: PEM file: its private key, without a password.
+
+    Raises:
+        SigningError: Something is missing or does not fit.
     """
     try:
         import c2pa
         import cryptography  # noqa: F401  # _algorithm needs it
     except ImportError as error:
-        raise SigningError(f"signing clips needs `pip install 'lipstream[c2pa]'` ({error})") from error
+        raise SigningError(
+            f"signing clips needs the extra c2pa: run `pip install -e '.[c2pa]'` ({error})"
+        ) from error
     try:
         chain, secret = certificate.read_text(), key.read_bytes()
         info = c2pa.C2paSignerInfo(_algorithm(secret), chain.encode(), secret, None)
@@ -69,14 +76,14 @@ def open_signing(certificate: Path, key: Path) -> Sign:
 
 
 def _algorithm(key: bytes) -> C2paSigningAlg:
-    """Raises ValueError."""
+    """Return the algorithm for a private key (PEM). Raises ValueError for an unknown kind of key."""
     from c2pa import C2paSigningAlg
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     match load_pem_private_key(key, None):
-        case ec.EllipticCurvePrivateKey() as found if found.curve.name in _ALGORITHMS:
-            return C2paSigningAlg[_ALGORITHMS[found.curve.name]]
+        case ec.EllipticCurvePrivateKey() as private if private.curve.name in _ALGORITHMS:
+            return C2paSigningAlg[_ALGORITHMS[private.curve.name]]
         case ed25519.Ed25519PrivateKey():
             return C2paSigningAlg.ED25519
         case rsa.RSAPrivateKey():

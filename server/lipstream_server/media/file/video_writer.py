@@ -1,8 +1,8 @@
-"""Frames and sound into an MP4 or a WebM file, which its name tells.
+"""Frames and audio into an MP4 or a WebM file, by its suffix.
 
-While it is being made the file has a name of its own (`talk.part.mp4` for `talk.mp4`) and consists of
-fragments, so that even a killed process leaves something that plays. At the end its packets are copied,
-unchanged, into an ordinary file with the index in front, and that takes the real name.
+While it is written the file has another name (`talk.part.mp4` for `talk.mp4`) and consists of fragments, so that even a killed
+process leaves something that plays. At the end its packets are copied, unchanged, into an ordinary file with the index in front,
+which takes the real name.
 """
 
 import os
@@ -15,20 +15,31 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from .formats import VideoError, VideoFormat, format_of
-from .video_tracks import Pictures, Samples, Sound
+from ..arrays import Frames
+from .formats import VideoError, VideoFormat, format_for_path
+from .video_tracks import AudioSamples, AudioTrack, VideoTrack
 
 
 class VideoWriter:
-    """A context manager that writes `path` as frames and samples come.
+    """A context manager that writes a video as frames and samples come.
 
-    width, height: pixels, both even (4:2:0 colour). sample_rate, channels: what `write` will be given;
-    an MP4 keeps the rate where AAC knows it (the usual ones from 8 to 96 kHz), else it becomes 48 kHz.
+    Leaving the block puts the finished file at `path`. Leaving it early keeps what was written: after Ctrl-C or SystemExit it
+    takes the name `path` too; after an error it does so only if `path` did not exist, and else stays beside it as
+    `NAME.part.mp4`, so that no good file is lost to a bad input. Nothing is left if no frame came.
 
-    Leaving the block puts the finished file at `path`. Leaving it early keeps what was done: after
-    Ctrl-C or SystemExit it takes the name `path` too; after an error it does so only if `path` did not
-    exist, and else stays beside it as `NAME.part.mp4`, so that no good file is lost to a bad input.
-    Nothing is left if not one frame came. `saved` names the file that was left, or is None.
+    Args:
+        path: The file to write.
+        width: In pixels, even (4:2:0 colour).
+        height: In pixels, even.
+        sample_rate: Sample rate in Hz of the audio given to `write`. An MP4 keeps the rates that AAC knows (the usual ones from
+            8 to 96 kHz); others become 48 kHz.
+        channels: Channels of that audio, 1 or 2.
+        fps: Frames per second.
+
+    Attributes:
+        path: The file to write.
+        part: Its name while it is written.
+        saved: The file that was left; None before the end, or where none was.
     """
 
     def __init__(
@@ -43,42 +54,47 @@ class VideoWriter:
         self.path = Path(path)
         self.part = part_path(self.path)
         self.saved: Path | None = None
-        self._format = made = format_of(self.path)
-        _check_place(self.path)
-        self._container = av.open(str(self.part), "w", format=made.name, options=dict(made.growing))
-        # Everything that touches the container runs in this one thread. Ctrl-C is raised in the main
-        # thread only, so it cannot fall between encoding a packet and writing it, which would tear a
-        # hole into the video.
+        self._format = video_format = format_for_path(self.path)
+        _check_path(self.path)
+        self._container = av.open(
+            str(self.part), "w", format=video_format.name, options=dict(video_format.growing_options)
+        )
+        # Everything that touches the container runs in this one thread. Ctrl-C is raised in the main thread only, so it cannot
+        # fall between encoding a packet and writing it, which would leave a gap in the video.
         self._worker = ThreadPoolExecutor(1, "video")
         try:
-            self._container.metadata.update(made.tags)
-            self._pictures = Pictures(self._container, made.pictures, width, height, fps)
-            self._sound = Sound(self._container, made.sound, sample_rate, channels, fps)
+            self._container.metadata.update(video_format.tags)
+            self._video = VideoTrack(self._container, video_format.video, width, height, fps)
+            self._audio = AudioTrack(self._container, video_format.audio, sample_rate, channels, fps)
         except BaseException:
             self._discard()
             raise
 
     @property
     def frames(self) -> int:
-        """How many frames were written so far."""
-        return self._pictures.count
+        """Number of frames written so far."""
+        return self._video.count
 
     @property
     def seconds(self) -> float:
-        """How long the video is so far."""
-        return self._pictures.count / self._pictures.fps
+        """Length of the video so far."""
+        return self._video.count / self._video.fps
 
-    def write(self, frames: NDArray[np.uint8], samples: Samples) -> None:
-        """Append frames uint8 (F, H, W, 3), RGB, and the sound that goes with them.
+    def write(self, frames: Frames, samples: AudioSamples) -> None:
+        """Append frames with their audio.
 
-        samples: (n,) or (n, channels), float32 in [-1, 1] or int16; n is meant to be F * rate / fps.
-        Sound that runs ahead of the pictures waits for them; at the end it is cut, or filled up with
-        silence, to their length. Raises VideoError, having written nothing, when a shape, a type or a
-        value does not fit.
+        Audio that runs ahead of the frames waits for them; at the end it is cut, or padded with silence, to their length.
+
+        Args:
+            frames: RGB frames, uint8 (F, H, W, 3).
+            samples: Audio (n,) or (n, channels), float32 in [-1, 1] or int16; n is meant to be F * sample_rate / fps.
+
+        Raises:
+            VideoError: A shape, a type or a value does not fit; nothing was written.
         """
-        self._pictures.check(frames)
-        sound = self._sound.check(samples)
-        self._worker.submit(self._encode, frames, sound).result()
+        self._video.check(frames)
+        audio = self._audio.check(samples)
+        self._worker.submit(self._encode, frames, audio).result()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +105,7 @@ class VideoWriter:
         with self._worker:
             replace = not isinstance(error, Exception) or not self.path.exists()
             try:
-                self._worker.submit(self._finish, replace).result()
+                self._worker.submit(self._finalize, replace).result()
             except OSError as failed:
                 if error is None:
                     raise
@@ -97,26 +113,26 @@ class VideoWriter:
         if self.saved is None and error is None:
             raise VideoError(f"{self.path}: not one frame was written, so there is no video to keep")
 
-    def _encode(self, frames: NDArray[np.uint8], sound: NDArray[np.float32]) -> None:
-        for picture in frames:
-            self._container.mux(self._pictures.encode(picture))
-        self._container.mux(self._sound.encode(sound, self._pictures.count))
+    def _encode(self, frames: Frames, audio: NDArray[np.float32]) -> None:
+        for frame in frames:
+            self._container.mux(self._video.encode(frame))
+        self._container.mux(self._audio.encode(audio, self._video.count))
 
-    def _finish(self, replace: bool) -> None:
-        """Drain the encoders, make the fragments one ordinary file and give it its name."""
-        if not self._pictures.count:
+    def _finalize(self, replace: bool) -> None:
+        """Flush the encoders, turn the fragments into one ordinary file and rename it."""
+        if not self._video.count:
             self._discard()
             return
         self.saved = self.part
-        self._container.mux(self._pictures.finish())
-        self._container.mux(self._sound.finish(self._pictures.count))
+        self._container.mux(self._video.flush())
+        self._container.mux(self._audio.flush(self._video.count))
         self._container.close()
-        whole = self.part.with_suffix(f".whole{self.part.suffix}")
+        final = self.part.with_suffix(f".final{self.part.suffix}")
         try:
-            copy_packets(self.part, whole, self._format)
-            os.replace(whole, self.part)
+            copy_packets(self.part, final, self._format)
+            os.replace(final, self.part)
         finally:
-            whole.unlink(missing_ok=True)
+            final.unlink(missing_ok=True)
         if replace:
             os.replace(self.part, self.path)
             self.saved = self.path
@@ -127,27 +143,27 @@ class VideoWriter:
 
 
 def part_path(path: Path) -> Path:
-    """The name under which `path` is made; it keeps the suffix, so that what is left behind opens."""
+    """Return the name of `path` while it is written; it keeps the suffix, so that a leftover opens."""
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
-def copy_packets(source: Path, target: Path, made: VideoFormat) -> None:
-    """Write the packets of `source`, not decoded, as a finished file."""
+def copy_packets(source: Path, target: Path, video_format: VideoFormat) -> None:
+    """Copy the packets of `source` into a finished file, without decoding them."""
     with (
         av.open(str(source)) as old,
-        av.open(str(target), "w", format=made.name, options=dict(made.whole)) as new,
+        av.open(str(target), "w", format=video_format.name, options=dict(video_format.final_options)) as new,
     ):
-        new.metadata.update(made.tags)
+        new.metadata.update(video_format.tags)
         tracks = [new.add_stream_from_template(stream) for stream in old.streams]
         for packet in old.demux():
             if packet.dts is not None:  # the demuxer ends every track with an empty packet
                 packet.stream = tracks[packet.stream.index]
                 new.mux(packet)
     with target.open("ab") as file:
-        file.write(made.end)
+        file.write(video_format.trailer)
 
 
-def _check_place(path: Path) -> None:
+def _check_path(path: Path) -> None:
     if path.is_dir():
         raise VideoError(f"expected the name of a file to write, {path} is a folder")
     if not path.parent.is_dir():

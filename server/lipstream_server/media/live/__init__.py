@@ -1,1 +1,1 @@
-"""Media of live sessions: fragments, tagged messages, audio input."""
+"""Media of live sessions: incoming audio, encoders, outgoing messages."""

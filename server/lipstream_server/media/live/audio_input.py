@@ -8,18 +8,22 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from ...engines.base import Samples
 from ...protocol import AudioFormat
-from ..audio_frame import from_frame, to_frame
+from ..arrays import Samples
+from ..audio_frame import from_audio_frame, to_audio_frame
 
-_NOTHING = np.zeros(0, np.float32)
+_EMPTY = np.zeros(0, np.float32)
 
 
-class PcmReader:
-    """Bytes to mono float32 in [-1, 1].
+class PcmDecoder:
+    """Decodes bytes to mono float32 in [-1, 1].
 
-    A piece may end in the middle of a sample: the rest is kept for the next piece. NaN and infinities become silence, what is
-    louder than full scale is clipped, and `repaired` counts both.
+    A piece may end in the middle of a sample: the rest is kept for the next piece. NaN and infinities become silence, values beyond
+    full scale are clipped.
+
+    Attributes:
+        audio: Format of the bytes.
+        repaired: Number of values that were replaced or clipped.
     """
 
     def __init__(self, audio: AudioFormat) -> None:
@@ -29,68 +33,72 @@ class PcmReader:
 
     @property
     def incomplete(self) -> int:
-        """Bytes of a sample that has not come whole."""
+        """Bytes of a sample that is not complete yet."""
         return len(self._rest)
 
-    def read(self, piece: bytes) -> Samples:
-        """The samples (n,) that the piece completes."""
+    def decode(self, piece: bytes) -> Samples:
+        """Return the samples (n,) that the piece completes."""
         data = self._rest + piece
-        whole = len(data) - len(data) % self.audio.sample_bytes
-        self._rest = data[whole:]
+        complete = len(data) - len(data) % self.audio.sample_bytes
+        self._rest = data[complete:]
         if self.audio.encoding == "s16le":
-            values: Samples = np.frombuffer(data[:whole], "<i2") * np.float32(1 / 32768)
+            values: Samples = np.frombuffer(data[:complete], "<i2") * np.float32(1 / 32768)
         else:
-            values = self._repair(np.frombuffer(data[:whole], "<f4"))
+            values = self._repair(np.frombuffer(data[:complete], "<f4"))
         if self.audio.channels == 1:
             return values
         mixed: Samples = values.reshape(-1, self.audio.channels).mean(1, dtype=np.float32)
         return mixed
 
-    def drop_rest(self) -> int:
-        """Forget an incomplete sample; returns how many bytes that were."""
+    def drop_incomplete(self) -> int:
+        """Drop an incomplete sample; return how many bytes it had."""
         rest, self._rest = len(self._rest), b""
         return rest
 
     def _repair(self, values: Samples) -> Samples:
         finite = np.isfinite(values)
-        good: Samples = np.clip(np.where(finite, values, 0), -1, 1).astype(np.float32)
-        self.repaired += int(np.count_nonzero(~finite | (good != values)))
-        return good
+        repaired: Samples = np.clip(np.where(finite, values, 0), -1, 1).astype(np.float32)
+        self.repaired += int(np.count_nonzero(~finite | (repaired != values)))
+        return repaired
 
 
 class Resampler:
-    """Mono float32 from one rate to another, piece by piece: after `flush`, n samples have become ceil(n * target / source)."""
+    """Converts mono float32 from one rate to another, piece by piece.
+
+    After `flush`, n samples have become exactly ceil(n * target / source).
+    """
 
     def __init__(self, source: int, target: int) -> None:
         self.ratio = Fraction(target, source)
         self._up, self._down = self.ratio.as_integer_ratio()
         self._source = source
-        self._heard = self._given = 0
+        self._received = self._returned = 0
         self._swr = av.AudioResampler(format="flt", layout="mono", rate=target) if source != target else None
 
     def push(self, samples: Samples) -> Samples:
-        """(n,) in, the samples out that they complete; a few milliseconds wait for the next piece."""
+        """Return the samples that the given ones (n,) complete; a few milliseconds wait for the next piece."""
         if not len(samples):
             return samples
-        self._heard += len(samples)
+        self._received += len(samples)
         if self._swr is None:
-            self._given += len(samples)
+            self._returned += len(samples)
             return samples
-        return self._take(self._swr.resample(to_frame(samples, self._source, "flt")), self._due)
+        return self._collect(self._swr.resample(to_audio_frame(samples, self._source, "flt")))
 
     def flush(self) -> Samples:
-        """What is left, cut or filled up to the exact length. The resampler is at its end then."""
-        last = [] if self._swr is None or not self._heard else self._swr.resample(None)
-        rest = self._take(last, self._due)
-        missing = np.zeros(self._due - self._given, np.float32)
-        self._given = self._due
+        """Return the rest, cut or padded to the exact length. No samples can follow."""
+        last = [] if self._swr is None or not self._received else self._swr.resample(None)
+        rest = self._collect(last)
+        missing = np.zeros(self._due - self._returned, np.float32)
+        self._returned = self._due
         return np.concatenate([rest, missing])
 
     @property
     def _due(self) -> int:
-        return -(-self._heard * self._up // self._down)
+        """Samples at the target rate that those received so far make."""
+        return -(-self._received * self._up // self._down)
 
-    def _take(self, frames: list[av.AudioFrame], due: int) -> Samples:
-        out = np.concatenate([_NOTHING, *map(from_frame, frames)])[: due - self._given]
-        self._given += len(out)
-        return out
+    def _collect(self, frames: list[av.AudioFrame]) -> Samples:
+        samples = np.concatenate([_EMPTY, *map(from_audio_frame, frames)])[: self._due - self._returned]
+        self._returned += len(samples)
+        return samples

@@ -1,13 +1,12 @@
-"""Encoders that give out what they are given at once: pictures to H.264 or VP8, sound to AAC or Opus.
+"""Encoders without lookahead: frames to H.264 or VP8, audio to AAC or Opus, packet by packet.
 
-Time stamps come from counting frames and samples. Each object belongs to whoever encodes; none is thread-safe.
+Time stamps come from counting frames and samples. An encoder is used by one thread at a time.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 from typing import cast
@@ -18,27 +17,12 @@ from av.audio.codeccontext import AudioCodecContext
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 
-from ...engines.base import Picture, Samples
-from ..audio_frame import Format, to_frame
-from ..colour import Colours
+from ..arrays import OUTPUT_SAMPLE_RATE, Frame, Samples
+from ..audio_frame import SampleFormat, to_audio_frame
+from ..colour_conversion import RgbToYuvConverter
+from ..encoder_settings import EncodedPacket, configure_video
 
-SOUND_RATE = 48_000
-"""Of everything that is sent. At this rate an AAC packet is 21 ms long; at 16 kHz it would be 64 ms, and late by as much."""
-_KEY_EVERY_SECONDS = 2
-_BT709 = 1  # ISO/IEC 23091-2
-_LIMITED = 1  # FFmpeg's AVCOL_RANGE_MPEG
-_PROBE_SIDE = 256
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One encoded picture or packet of sound. at, duration: in frames, or in samples at SOUND_RATE."""
-
-    data: bytes
-    at: int
-    duration: int
-    key: bool = True
-
+_PROBE_SIDE = 256  # pixels
 
 _VIDEO_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -67,7 +51,7 @@ _VIDEO_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
-_SOUND_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+_AUDIO_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         # At the bit rates of speech it is nearer to the original than the default search, and takes 40 % of its time.
         "aac": {"aac_coder": "fast"},
@@ -76,90 +60,100 @@ _SOUND_OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 
 
-class LivePictures:
-    """RGB frames to packets, one for one. codec: libx264, h264_nvenc or libvpx."""
+class LiveVideoEncoder:
+    """Encodes RGB frames, one packet for each.
+
+    Attributes:
+        count: Number of frames so far.
+        header: Codec-specific header of the track.
+    """
 
     def __init__(self, codec: str, width: int, height: int, fps: int) -> None:
+        """Open an encoder: `libx264`, `h264_nvenc` or `libvpx`."""
         context = cast(VideoCodecContext, av.CodecContext.create(codec, "w"))
-        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        configure_video(context, width, height, fps)
         context.framerate, context.time_base = Fraction(fps), Fraction(1, fps)
-        context.gop_size = _KEY_EVERY_SECONDS * fps
         context.max_b_frames = 0
-        context.color_primaries = context.color_trc = context.colorspace = _BT709
-        context.color_range = _LIMITED
         context.options = dict(_VIDEO_OPTIONS[codec])
-        context.thread_count = (
-            1  # the parallelism is between sessions; libvpx's threads spin while they wait for each other
-        )
+        # Sessions run in parallel already, and libvpx's threads spin while they wait for each other.
+        context.thread_count = 1
         if codec == "libvpx":
             context.bit_rate = max(500_000, width * height * 12)  # an upper bound, with crf
         context.flags |= Flags.global_header
         context.open()
         self.count = 0
         self.header = context.extradata or b""
-        self._colours = Colours(width, height)
+        self._converter = RgbToYuvConverter(width, height)
         self._context = context
 
-    def encode(self, pixels: Picture) -> list[Unit]:
-        """One frame (H, W, 3)."""
-        frame = self._colours.convert(pixels)
-        frame.pts, frame.time_base = self.count, self._context.time_base
+    def encode(self, frame: Frame) -> list[EncodedPacket]:
+        """Encode one frame (H, W, 3)."""
+        converted = self._converter.convert(frame)
+        converted.pts, converted.time_base = self.count, self._context.time_base
         self.count += 1
-        return [_picture(packet) for packet in self._context.encode(frame)]
+        return [_video_packet(packet) for packet in self._context.encode(converted)]
 
-    def finish(self) -> list[Unit]:
-        return [_picture(packet) for packet in self._context.encode(None)]
+    def flush(self) -> list[EncodedPacket]:
+        """Return the packets that the encoder held back."""
+        return [_video_packet(packet) for packet in self._context.encode(None)]
 
 
-class LiveSound:
-    """Mono samples at 48 kHz to packets. codec: aac or libopus."""
+class LiveAudioEncoder:
+    """Encodes mono samples at OUTPUT_SAMPLE_RATE.
+
+    Attributes:
+        count: Number of samples so far.
+        header: Codec-specific header of the track.
+    """
 
     def __init__(self, codec: str, bit_rate: int) -> None:
+        """Open an encoder: `aac` or `libopus`."""
         context = cast(AudioCodecContext, av.CodecContext.create(codec, "w"))
-        self._format: Format = "fltp" if codec == "aac" else "flt"
-        context.sample_rate, context.layout, context.format = SOUND_RATE, "mono", self._format
-        context.time_base = Fraction(1, SOUND_RATE)
+        self._format: SampleFormat = "fltp" if codec == "aac" else "flt"
+        context.sample_rate, context.layout, context.format = OUTPUT_SAMPLE_RATE, "mono", self._format
+        context.time_base = Fraction(1, OUTPUT_SAMPLE_RATE)
         context.bit_rate = bit_rate
-        context.options = dict(_SOUND_OPTIONS[codec])
+        context.options = dict(_AUDIO_OPTIONS[codec])
         context.flags |= Flags.global_header
         context.open()
         self.count = 0
         self.header = context.extradata or b""
         self._context = context
 
-    def encode(self, samples: Samples) -> list[Unit]:
-        """(n,) in [-1, 1]. A packet may begin before 0: encoders have a lead-in."""
+    def encode(self, samples: Samples) -> list[EncodedPacket]:
+        """Encode samples (n,) in [-1, 1]. The first packet may begin before 0: encoders have a lead-in."""
         if not len(samples):
             return []
-        frame = to_frame(samples, SOUND_RATE, self._format)
+        frame = to_audio_frame(samples, OUTPUT_SAMPLE_RATE, self._format)
         frame.pts, frame.time_base = self.count, self._context.time_base
         self.count += len(samples)
-        return [_sound(packet) for packet in self._context.encode(frame)]
+        return [_audio_packet(packet) for packet in self._context.encode(frame)]
 
-    def finish(self) -> list[Unit]:
-        return [_sound(packet) for packet in self._context.encode(None)]
+    def flush(self) -> list[EncodedPacket]:
+        """Return the packets that the encoder held back."""
+        return [_audio_packet(packet) for packet in self._context.encode(None)]
 
 
 @functools.cache
 def h264_encoder() -> str:
-    """h264_nvenc where one frame can really be encoded with it, else libx264: the wheel has both on every machine."""
+    """Return `h264_nvenc` where it can encode a frame, else `libx264`: PyAV's wheel has both on every machine."""
     try:
-        probe = LivePictures("h264_nvenc", _PROBE_SIDE, _PROBE_SIDE, 25)
-        units = probe.encode(np.zeros((_PROBE_SIDE, _PROBE_SIDE, 3), np.uint8))
+        probe = LiveVideoEncoder("h264_nvenc", _PROBE_SIDE, _PROBE_SIDE, 25)
+        packets = probe.encode(np.zeros((_PROBE_SIDE, _PROBE_SIDE, 3), np.uint8))
     except (av.FFmpegError, OSError, ValueError):
         return "libx264"
-    return "h264_nvenc" if units else "libx264"
+    return "h264_nvenc" if packets else "libx264"
 
 
-def _picture(packet: av.Packet[av.VideoStream]) -> Unit:
-    return Unit(bytes(packet), _time(packet), 1, bool(packet.is_keyframe))
+def _video_packet(packet: av.Packet[av.VideoStream]) -> EncodedPacket:
+    return EncodedPacket(bytes(packet), _pts(packet), 1, bool(packet.is_keyframe))
 
 
-def _sound(packet: av.Packet[av.AudioStream]) -> Unit:
-    return Unit(bytes(packet), _time(packet), packet.duration or 0)
+def _audio_packet(packet: av.Packet[av.AudioStream]) -> EncodedPacket:
+    return EncodedPacket(bytes(packet), _pts(packet), packet.duration or 0)
 
 
-def _time(packet: av.Packet[av.VideoStream] | av.Packet[av.AudioStream]) -> int:
+def _pts(packet: av.Packet[av.VideoStream] | av.Packet[av.AudioStream]) -> int:
     if packet.pts is None:
         raise ValueError("the encoder gave a packet without a time stamp")
     return packet.pts

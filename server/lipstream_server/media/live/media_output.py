@@ -1,4 +1,4 @@
-"""Frames and their sound to the binary messages of a session: the containers of the wire."""
+"""Frames and their audio to the binary messages of a session: one class for each kind of container."""
 
 from __future__ import annotations
 
@@ -10,116 +10,115 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ...engines.base import Picture, Samples
 from ...protocol import Container, MediaTag, TaggedMedia
-from ..containers import matroska as webm_clusters
-from ..containers.isobmff import (
-    Tracks,
-    fragment,
-    header,
-    length_prefixed,
-    parameter_sets,
-)
+from ..arrays import OUTPUT_SAMPLE_RATE, Frame, Samples
+from ..containers import isobmff, matroska
+from ..encoder_settings import EncodedPacket
 from ..provenance import MADE_BY_AI, xmp_box, xmp_packet
-from ..watermark import Mark
-from .codecs import (
-    SOUND_RATE,
-    LivePictures,
-    LiveSound,
-    Unit,
-    h264_encoder,
-)
+from ..watermark import Watermark
+from .codecs import LiveAudioEncoder, LiveVideoEncoder, h264_encoder
 
 _AAC_BIT_RATE = 96_000
 _OPUS_BIT_RATE = 64_000
 _JPEG_QUALITY = 85
 
 
-class MediaOut(Protocol):
-    """One session's media. It is used by one thread at a time, and that thread may change."""
+class MediaOutput(Protocol):
+    """The media of one session. One thread uses it at a time, not always the same."""
 
     @property
     def media_type(self) -> str:
-        """With codecs, for MediaSource."""
+        """Media type with codecs, for MediaSource."""
 
-    def begin(self) -> list[bytes]:
-        """The messages that come before all others."""
+    def initial_messages(self) -> list[bytes]:
+        """Return the messages that come before all others."""
 
-    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
-        """Messages for the next F pictures (H, W, 3) and their samples (F * 48000 / fps,), mono in [-1, 1].
+    def encode(self, frames: Iterable[Frame], samples: Samples, utterance: int) -> list[bytes]:
+        """Return messages for the next F frames (H, W, 3) and their samples (F * OUTPUT_SAMPLE_RATE / fps,).
 
-        utterance: whom they show, 0 for nobody.
+        Args:
+            frames: The frames.
+            samples: Mono audio in [-1, 1].
+            utterance: Number of the utterance that they show, 0 for none.
         """
 
-    def finish(self) -> list[bytes]:
-        """The messages that the encoders still held back."""
+    def flush(self) -> list[bytes]:
+        """Return the messages of what the encoders held back."""
 
 
-class Mp4Out:
-    """H.264 and AAC in MP4 fragments: one a message, ready to be appended to a SourceBuffer."""
+class Mp4Output:
+    """H.264 and AAC in MP4 fragments, one in a message, each ready to be appended to a SourceBuffer."""
 
     def __init__(self, width: int, height: int, fps: int) -> None:
-        self._pictures = LivePictures(h264_encoder(), width, height, fps)
-        self._sound = LiveSound("aac", _AAC_BIT_RATE)
-        sps, pps = parameter_sets(self._pictures.header)
-        self._tracks = Tracks(width, height, fps, sps, pps, self._sound.header, _AAC_BIT_RATE)
+        self._video = LiveVideoEncoder(h264_encoder(), width, height, fps)
+        self._audio = LiveAudioEncoder("aac", _AAC_BIT_RATE)
+        sps, pps = isobmff.parameter_sets(self._video.header)
+        self._tracks = isobmff.Mp4Tracks(width, height, fps, sps, pps, self._audio.header, _AAC_BIT_RATE)
         self._number = 0
 
     @property
     def media_type(self) -> str:
+        """Media type with both codecs."""
         return f'video/mp4; codecs="{self._tracks.codecs}"'
 
-    def begin(self) -> list[bytes]:
-        return [header(self._tracks) + xmp_box()]
+    def initial_messages(self) -> list[bytes]:
+        """Return the header with the XMP label."""
+        return [isobmff.header(self._tracks) + xmp_box()]
 
-    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
-        units = [unit for picture in pictures for unit in self._pictures.encode(picture)]
-        return self._fragment(units, self._sound.encode(samples))
+    def encode(self, frames: Iterable[Frame], samples: Samples, utterance: int) -> list[bytes]:
+        """Return a fragment of what the encoders give out for these frames (H, W, 3) and samples (n,)."""
+        video = [packet for frame in frames for packet in self._video.encode(frame)]
+        return self._fragment(video, self._audio.encode(samples))
 
-    def finish(self) -> list[bytes]:
-        return self._fragment(self._pictures.finish(), self._sound.finish())
+    def flush(self) -> list[bytes]:
+        """Return a last fragment."""
+        return self._fragment(self._video.flush(), self._audio.flush())
 
-    def _fragment(self, pictures: list[Unit], sounds: list[Unit]) -> list[bytes]:
-        # AAC's lead-in is left away, which puts the first sample at 0 without an edit list: all that a decoder lacks is what
-        # overlaps into the first 21 ms, and a session begins in silence.
-        heard = [unit for unit in sounds if unit.at >= 0]
-        if not pictures and not heard:
+    def _fragment(self, video: list[EncodedPacket], audio: list[EncodedPacket]) -> list[bytes]:
+        # Without AAC's lead-in the first sample is at 0 without an edit list: a decoder lacks only the overlap into the first
+        # 21 ms, and a session begins in silence.
+        audio = [packet for packet in audio if packet.pts >= 0]
+        if not video and not audio:
             return []
         self._number += 1
-        seen = [replace(unit, data=length_prefixed(unit.data)) for unit in pictures]
-        return [fragment(self._number, seen, heard)]
+        video = [replace(packet, data=isobmff.length_prefixed(packet.data)) for packet in video]
+        return [isobmff.fragment(self._number, video, audio)]
 
 
-class WebMOut:
-    """VP8 and Opus in WebM clusters: one a message."""
+class WebMOutput:
+    """VP8 and Opus in WebM clusters, one in a message."""
 
     def __init__(self, width: int, height: int, fps: int) -> None:
-        self._pictures = LivePictures("libvpx", width, height, fps)
-        self._sound = LiveSound("libopus", _OPUS_BIT_RATE)
-        self._tracks = webm_clusters.Tracks(width, height, fps, self._sound.header)
+        self._video = LiveVideoEncoder("libvpx", width, height, fps)
+        self._audio = LiveAudioEncoder("libopus", _OPUS_BIT_RATE)
+        self._tracks = matroska.WebMTracks(width, height, fps, self._audio.header)
 
     @property
     def media_type(self) -> str:
+        """Media type with both codecs."""
         return 'video/webm; codecs="vp8,opus"'
 
-    def begin(self) -> list[bytes]:
-        return [webm_clusters.header(self._tracks)]
+    def initial_messages(self) -> list[bytes]:
+        """Return the header with the label."""
+        return [matroska.header(self._tracks)]
 
-    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
-        units = [unit for picture in pictures for unit in self._pictures.encode(picture)]
-        return self._cluster(units, self._sound.encode(samples))
+    def encode(self, frames: Iterable[Frame], samples: Samples, utterance: int) -> list[bytes]:
+        """Return a cluster of what the encoders give out for these frames (H, W, 3) and samples (n,)."""
+        video = [packet for frame in frames for packet in self._video.encode(frame)]
+        return self._cluster(video, self._audio.encode(samples))
 
-    def finish(self) -> list[bytes]:
-        return self._cluster(self._pictures.finish(), self._sound.finish())
+    def flush(self) -> list[bytes]:
+        """Return a last cluster."""
+        return self._cluster(self._video.flush(), self._audio.flush())
 
-    def _cluster(self, pictures: list[Unit], sounds: list[Unit]) -> list[bytes]:
-        if not pictures and not sounds:
+    def _cluster(self, video: list[EncodedPacket], audio: list[EncodedPacket]) -> list[bytes]:
+        if not video and not audio:
             return []
-        return [webm_clusters.cluster(self._tracks, pictures, sounds)]
+        return [matroska.cluster(self._tracks, video, audio)]
 
 
-class TaggedOut:
-    """Every picture and every burst of sound a message of its own, behind the header of `protocol.TaggedMedia`."""
+class TaggedOutput:
+    """Every frame, and all audio of a call, in a message of its own, behind the header of `protocol.TaggedMedia`."""
 
     def __init__(self, tag: MediaTag, width: int, height: int, fps: int) -> None:
         self._tag = tag
@@ -128,23 +127,28 @@ class TaggedOut:
 
     @property
     def media_type(self) -> str:
-        return f"application/x-lipstream; pictures={self._type}; sound=s16le;rate={SOUND_RATE};channels=1"
+        """Lipstream's own media type, with the sizes that a client needs."""
+        audio = f"s16le;rate={OUTPUT_SAMPLE_RATE};channels=1"
+        return f"application/x-lipstream; pictures={self._type}; sound={audio}"
 
-    def begin(self) -> list[bytes]:
+    def initial_messages(self) -> list[bytes]:
+        """Return nothing: there is no header."""
         return []
 
-    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
+    def encode(self, frames: Iterable[Frame], samples: Samples, utterance: int) -> list[bytes]:
+        """Return a message for each frame (H, W, 3) and one for all samples (n,)."""
         messages = []
-        for picture in pictures:
-            payload = picture.tobytes() if self._tag is MediaTag.RGB else jpeg(picture)
+        for frame in frames:
+            payload = frame.tobytes() if self._tag is MediaTag.RGB else encode_jpeg(frame)
             messages.append(self._pack(self._tag, utterance, self._frames, payload))
             self._frames += 1
-        sound = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
-        messages.append(self._pack(MediaTag.PCM, utterance, self._samples, sound))
+        pcm = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+        messages.append(self._pack(MediaTag.PCM, utterance, self._samples, pcm))
         self._samples += len(samples)
         return messages
 
-    def finish(self) -> list[bytes]:
+    def flush(self) -> list[bytes]:
+        """Return nothing: nothing is held back."""
         return []
 
     @staticmethod
@@ -152,45 +156,53 @@ class TaggedOut:
         return TaggedMedia(tag=tag, utterance=utterance, position=position, payload=payload).pack()
 
 
-class MarkedOut:
-    """Another's media, whose pictures have the mark."""
+class WatermarkedOutput:
+    """Another output whose frames get a watermark."""
 
-    def __init__(self, media: MediaOut, mark: Mark) -> None:
-        self._media, self._mark = media, mark
+    def __init__(self, media: MediaOutput, watermark: Watermark) -> None:
+        self._media, self._watermark = media, watermark
 
     @property
     def media_type(self) -> str:
+        """Media type of the other output."""
         return self._media.media_type
 
-    def begin(self) -> list[bytes]:
-        return self._media.begin()
+    def initial_messages(self) -> list[bytes]:
+        """Return those of the other output."""
+        return self._media.initial_messages()
 
-    def write(self, pictures: Iterable[Picture], samples: Samples, utterance: int) -> list[bytes]:
-        return self._media.write([self._mark.on(picture) for picture in pictures], samples, utterance)
+    def encode(self, frames: Iterable[Frame], samples: Samples, utterance: int) -> list[bytes]:
+        """Return messages for frames (H, W, 3) with the watermark, and samples (n,)."""
+        return self._media.encode([self._watermark.apply(frame) for frame in frames], samples, utterance)
 
-    def finish(self) -> list[bytes]:
-        return self._media.finish()
+    def flush(self) -> list[bytes]:
+        """Return those of the other output."""
+        return self._media.flush()
 
 
-def jpeg(picture: Picture) -> bytes:
-    """One picture (H, W, 3) as a JPEG, which says of itself that it was generated."""
+def encode_jpeg(frame: Frame) -> bytes:
+    """Encode a frame (H, W, 3) as a JPEG that declares that it was generated."""
     file = io.BytesIO()
-    said, label = MADE_BY_AI["description"].encode(), xmp_packet()
-    Image.fromarray(picture).save(file, "JPEG", quality=_JPEG_QUALITY, xmp=label, comment=said)
+    comment = MADE_BY_AI["description"].encode()
+    Image.fromarray(frame).save(file, "JPEG", quality=_JPEG_QUALITY, xmp=xmp_packet(), comment=comment)
     return file.getvalue()
 
 
-def open_media(container: Container, width: int, height: int, fps: int, mark: bool = False) -> MediaOut:
-    """The encoders of one session; opening them takes some milliseconds of computing. mark: pictures show what they are."""
+def open_media_output(
+    container: Container, width: int, height: int, fps: int, watermark: bool = False
+) -> MediaOutput:
+    """Open the encoders of one session, which takes some milliseconds of computing."""
     media = _open(container, width, height, fps)
-    return MarkedOut(media, Mark(width, height)) if mark else media
+    return WatermarkedOutput(media, Watermark(width, height)) if watermark else media
 
 
-def _open(container: Container, width: int, height: int, fps: int) -> MediaOut:
-    if container == "fmp4":
-        return Mp4Out(width, height, fps)
-    if container == "webm":
-        return WebMOut(width, height, fps)
-    if container == "jpeg":
-        return TaggedOut(MediaTag.JPEG, width, height, fps)
-    return TaggedOut(MediaTag.RGB, width, height, fps)
+def _open(container: Container, width: int, height: int, fps: int) -> MediaOutput:
+    match container:
+        case "fmp4":
+            return Mp4Output(width, height, fps)
+        case "webm":
+            return WebMOutput(width, height, fps)
+        case "jpeg":
+            return TaggedOutput(MediaTag.JPEG, width, height, fps)
+        case "rgb":
+            return TaggedOutput(MediaTag.RGB, width, height, fps)

@@ -1,4 +1,4 @@
-"""Run by Alembic, over the connection that `database` hands it."""
+"""Environment of Alembic: runs the migrations over the connection of `open_database`."""
 
 from alembic import context
 

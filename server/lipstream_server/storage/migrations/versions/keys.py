@@ -1,4 +1,4 @@
-"""Keys, and who owns what."""
+"""API keys, and owners of avatars and clips."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Who is told that a clip has ended."""
+"""Webhook addresses of clips, and deliveries."""
 
 import sqlalchemy as sa
 from alembic import op
