@@ -238,7 +238,7 @@ async def test_microphone_and_sample_move_the_bar(browser: Browser) -> None:
 
 
 async def test_page_retries_a_full_server_after_its_retry_time(browser: Browser) -> None:
-    settings = CALM.replace(max_sessions=1, retry_after_seconds=1)
+    settings = CALM.replace(max_sessions=1, retry_after_seconds=3)
     async with running(page=SERVED, settings=settings) as address, open_page(browser, address) as first:
         await first.click("#start")
         await wait_for_state(first, "idle")
