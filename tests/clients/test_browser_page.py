@@ -1,4 +1,4 @@
-"""The page in a real browser, against a real server with a stub engine, whose bar is as long as the sound is loud."""
+"""The page in Chromium, against a server with the stub engine, whose bar is as long as the audio is loud."""
 
 import asyncio
 import io
@@ -13,11 +13,11 @@ import pytest_asyncio
 from browser import (
     SERVED,
     chromium,
-    opened,
-    play_on,
-    position,
-    state,
-    upload,
+    file_upload,
+    open_page,
+    play_for,
+    video_position,
+    wait_for_state,
     web_file,
 )
 from live_server import (
@@ -38,8 +38,8 @@ from lipstream_server.config.settings import AccessSettings
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOLDEN = (Path(__file__).parents[1] / "data" / "stream_messages.json").read_text()
 
-# How much of the bottom row of the picture is the bar, 0 to 1.
-BAR = """() => {
+# Returns the share of the bottom row of the frame that the bar covers, 0 to 1.
+BAR_SHARE = """() => {
   const video = document.querySelector("video");
   const canvas = document.createElement("canvas");
   canvas.width = 64; canvas.height = 64;
@@ -54,50 +54,53 @@ BAR = """() => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as found:
-        yield found
+    async with chromium() as instance:
+        yield instance
 
 
-def recording(seconds: float, level: float = 0.5) -> dict:
+def recording_upload(seconds: float, level: float = 0.5) -> dict:
+    """Return a WAV file with a tone, as Playwright takes files."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
         writer.setsampwidth(2)
         writer.setframerate(16_000)
         writer.writeframes(tone(seconds, level=level))
-    return upload("speech.wav", file.getvalue(), "audio/wav")
+    return file_upload("speech.wav", file.getvalue(), "audio/wav")
 
 
-async def say(page: Page, seconds: float) -> None:
-    await page.set_input_files("#recording", recording(seconds))
+async def play_recording(page: Page, seconds: float) -> None:
+    await page.set_input_files("#recording", recording_upload(seconds))
 
 
-async def seconds(page: Page, name: str) -> float:
-    """A duration that the page shows, as 123 ms or 1.23 s."""
+async def shown_duration(page: Page, name: str) -> float:
+    """Return the seconds of a duration that the page shows as 123 ms or 1.23 s."""
     value, unit = (await page.inner_text(f"#{name}")).split()
     return float(value) / {"ms": 1000, "s": 1}[unit]
 
 
-async def steady(page: Page) -> bool:
-    """Whether there is a second in which no picture is dropped; a machine with other things to do may need a few."""
+async def plays_without_drops(page: Page) -> bool:
+    """Return whether one of ten seconds passes without a dropped frame; a busy machine may need a few."""
     dropped = "document.querySelector('video').getVideoPlaybackQuality().droppedVideoFrames"
     for _ in range(10):
         before = await page.evaluate(dropped)
-        await play_on(page, 1)
+        await play_for(page, 1)
         if await page.evaluate(dropped) == before:
             return True
     return False
 
 
-async def bar(page: Page) -> float:
-    return float(await page.evaluate(BAR))
+async def bar_share(page: Page) -> float:
+    """Return the share of the bottom row of the frame that the bar covers."""
+    return float(await page.evaluate(BAR_SHARE))
 
 
-async def until_bar(page: Page, condition: str) -> None:
-    await page.wait_for_function(f"() => ({BAR})() {condition}")
+async def wait_for_bar(page: Page, condition: str) -> None:
+    """Wait until the bar's share fulfils a condition such as "> 0.2"."""
+    await page.wait_for_function(f"() => ({BAR_SHARE})() {condition}")
 
 
-async def test_the_page_is_sent_with_a_strict_policy_and_holds_to_it() -> None:
+async def test_page_has_and_keeps_a_strict_content_security_policy() -> None:
     settings = CALM.replace(access=AccessSettings(allowed_hosts=("*",)))
     async with running(settings=settings, page=SERVED) as address:
         status, headers, body = await get(address, "/")
@@ -110,8 +113,8 @@ async def test_the_page_is_sent_with_a_strict_policy_and_holds_to_it() -> None:
         assert headers["referrer-policy"] == "no-referrer"
         for name in re.findall(r'(?:src|href)="(page/[^"]+)"', body):
             assert (await get(address, f"/{name}"))[0] == 200
-        status, again, _ = await ask(address, "GET", "/", if_none_match=headers["etag"])
-        assert (status, again["content-security-policy"]) == (304, policy)
+        status, cached, _ = await ask(address, "GET", "/", if_none_match=headers["etag"])
+        assert (status, cached["content-security-policy"]) == (304, policy)
         _, odd, _ = await ask(address, "GET", "/", host="x; script-src *")
         assert "connect-src 'self';" in odd["content-security-policy"]
         for path in ("/page/..%2fcommand.py", "/page/nothing.js"):
@@ -121,9 +124,9 @@ async def test_the_page_is_sent_with_a_strict_policy_and_holds_to_it() -> None:
         assert not re.search(r"innerHTML|insertAdjacentHTML|\beval\(|document\.write", file.read_text())
 
 
-async def test_golden_messages_are_read_and_written_alike(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
-        found = await page.evaluate(
+async def test_javascript_protocol_reproduces_golden_messages(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
+        result = await page.evaluate(
             """async (text) => {
               const wire = await import("/page/protocol.js");
               const { client, server, tagged } = JSON.parse(text);
@@ -145,7 +148,7 @@ async def test_golden_messages_are_read_and_written_alike(browser: Browser) -> N
             }""",
             GOLDEN,
         )
-        assert found == json.loads(GOLDEN)
+        assert result == json.loads(GOLDEN)
         refused = await page.evaluate(
             """async (messages) => {
               const { readServer, readClient, writeClient, unpackTagged, ProtocolError } =
@@ -180,106 +183,108 @@ async def test_golden_messages_are_read_and_written_alike(browser: Browser) -> N
         assert all(refused)
 
 
-async def test_speech_is_shown_and_the_video_runs_without_dropping(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
+async def test_video_shows_speech_and_drops_no_frames(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
         await page.click("#start")
-        await state(page, "idle")
-        await play_on(page, 0.5)
-        assert await bar(page) == 0
-        await say(page, 1.0)
-        await state(page, "speaking")
-        await until_bar(page, "> 0.2")
-        await page.wait_for_function("() => document.getElementById('delay-seen').textContent !== '–'")
-        server, seen = [await seconds(page, name) for name in ("delay-server", "delay-seen")]
-        assert 0 < server <= seen
-        await state(page, "idle")
-        await until_bar(page, "== 0")
-        assert await steady(page)
+        await wait_for_state(page, "idle")
+        await play_for(page, 0.5)
+        assert await bar_share(page) == 0
+        await play_recording(page, 1.0)
+        await wait_for_state(page, "speaking")
+        await wait_for_bar(page, "> 0.2")
+        await page.wait_for_function("() => document.getElementById('latency-total').textContent !== '–'")
+        server, total = [await shown_duration(page, name) for name in ("latency-server", "latency-total")]
+        assert 0 < server <= total
+        await wait_for_state(page, "idle")
+        await wait_for_bar(page, "== 0")
+        assert await plays_without_drops(page)
         await page.click("#end")
-        await state(page, "ready")
+        await wait_for_state(page, "ready")
 
 
-async def test_an_interrupt_silences_at_once(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
-        await say(page, 20)  # which opens the session too
-        await until_bar(page, "> 0.2")
-        # In one task of the page: its sound is back as soon as the server has answered.
+async def test_interrupt_mutes_the_page_at_once(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
+        await play_recording(page, 20)  # also opens the session
+        await wait_for_bar(page, "> 0.2")
+        # In one task of the page: audio is back as soon as the server has answered.
         assert await page.evaluate(
             "() => { document.getElementById('interrupt').click(); return document.querySelector('video').muted }"
         )
-        asked = await position(page)
-        await until_bar(page, "== 0")
-        assert await position(page) - asked < 2  # of media; a bound for a machine with other things to do
-        await state(page, "idle")
+        interrupted_at = await video_position(page)
+        await wait_for_bar(page, "== 0")
+        assert (
+            await video_position(page) - interrupted_at < 2
+        )  # seconds of media; generous, for a busy machine
+        await wait_for_state(page, "idle")
         await page.wait_for_function("() => !document.querySelector('video').muted")
-        await play_on(page, 0.5)
-        assert await bar(page) == 0  # nothing of it follows
+        await play_for(page, 0.5)
+        assert await bar_share(page) == 0  # nothing of the interrupted speech follows
         assert await page.get_attribute("#sample", "aria-pressed") == "false"
 
 
-async def test_the_microphone_and_the_sample_are_heard(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
-        await page.click("#talk")  # Chromium's own microphone beeps
+async def test_microphone_and_sample_move_the_bar(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
+        await page.click("#talk")  # Chromium's fake microphone beeps
         await page.wait_for_selector("#talk[aria-pressed=true]")
-        await until_bar(page, "> 0.05")
+        await wait_for_bar(page, "> 0.05")
         await page.click("#talk")
         await page.wait_for_selector("#talk[aria-pressed=false]")
-        await state(page, "idle")
-        await until_bar(page, "== 0")
+        await wait_for_state(page, "idle")
+        await wait_for_bar(page, "== 0")
         await page.click("#sample")
-        await until_bar(page, "> 0.05")
+        await wait_for_bar(page, "> 0.05")
         await page.keyboard.press("Escape")
-        await state(page, "idle")
+        await wait_for_state(page, "idle")
 
 
-async def test_a_full_server_is_asked_again_when_it_said(browser: Browser) -> None:
-    settings = CALM.replace(max_sessions=1, retry_after_seconds=1)
-    async with running(page=SERVED, settings=settings) as address, opened(browser, address) as first:
+async def test_page_retries_a_full_server_after_its_retry_time(browser: Browser) -> None:
+    settings = CALM.replace(max_sessions=1, retry_after_seconds=3)
+    async with running(page=SERVED, settings=settings) as address, open_page(browser, address) as first:
         await first.click("#start")
-        await state(first, "idle")
-        async with opened(browser, address) as second:
+        await wait_for_state(first, "idle")
+        async with open_page(browser, address) as second:
             await second.click("#start")
-            await state(second, "refused")
+            await wait_for_state(second, "refused")
             assert "Trying again in" in await second.inner_text("#countdown")
             assert await second.inner_text("#status") == "The server is busy"
             await first.click("#end")
-            await state(second, "idle")  # by itself
+            await wait_for_state(second, "idle")  # without a click
             await second.click("#end")
-            await state(second, "ready")
+            await wait_for_state(second, "ready")
 
 
-async def test_a_server_that_goes_is_noticed_and_tried_again(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address, errors=1) as page:
+async def test_page_reconnects_to_a_lost_server(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address, errors=1) as page:
         await page.evaluate("import('/page/stream_client.js')")
         await page.click("#start")
-        await state(page, "idle")
-        await page.context.set_offline(True)  # sockets that are open stay; a new one cannot be had
+        await wait_for_state(page, "idle")
+        await page.context.set_offline(True)  # open sockets stay, new ones fail
         await page.click("#end")
         await page.click("#start")
-        await state(page, "lost")
+        await wait_for_state(page, "lost")
         assert await page.is_visible("#retry")
         await page.context.set_offline(False)
         await page.click("#retry")
-        await state(page, "idle")
+        await wait_for_state(page, "idle")
 
 
-async def test_a_portrait_is_uploaded_and_chosen(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address, errors=1) as page:
-        await page.set_input_files("#portrait", upload("notes.png", b"not a picture", "image/png"))
+async def test_uploaded_portrait_is_selected(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address, errors=1) as page:
+        await page.set_input_files("#portrait", file_upload("notes.png", b"not an image", "image/png"))
         await page.wait_for_function(
             "() => document.getElementById('notice').textContent.includes('expected a PNG')"
         )
-        picture = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
+        image = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
         name = "<img src=x onerror=alert(1)>.png"
-        await page.set_input_files("#portrait", upload(name, picture, "image/png"))
+        await page.set_input_files("#portrait", file_upload(name, image, "image/png"))
         tile = page.locator(".avatars li", has_text="<img src=x onerror=alert(1)>")
         await tile.wait_for()
         assert await tile.locator("input").is_checked()
         await page.click("#start")
-        await state(page, "idle")
-        await play_on(page, 0.3)
-        await page.get_by_label("Green", exact=True).check()  # another face, another session
-        await state(page, "idle")
+        await wait_for_state(page, "idle")
+        await play_for(page, 0.3)
+        await page.get_by_label("Green", exact=True).check()  # another avatar, another session
+        await wait_for_state(page, "idle")
         await page.wait_for_function(
             """() => {
               const video = document.querySelector("video");
@@ -294,10 +299,10 @@ async def test_a_portrait_is_uploaded_and_chosen(browser: Browser) -> None:
         )
 
 
-async def test_an_avatar_that_was_removed_is_taken_from_the_list(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
-        picture = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
-        await page.set_input_files("#portrait", upload("orange.png", picture, "image/png"))
+async def test_removed_avatar_leaves_the_list(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
+        image = encoded(Image.new("RGB", (8, 8), "orange"), "PNG")
+        await page.set_input_files("#portrait", file_upload("orange.png", image, "image/png"))
         tile = page.get_by_label("orange", exact=True)
         await tile.wait_for(state="attached")
         await page.wait_for_selector("#upload:not(:disabled)")
@@ -310,30 +315,34 @@ async def test_an_avatar_that_was_removed_is_taken_from_the_list(browser: Browse
         await tile.wait_for(state="detached")
         assert await page.get_by_label("Red", exact=True).is_checked()
         await page.click("#start")
-        await state(page, "idle")
+        await wait_for_state(page, "idle")
 
 
-async def test_a_browser_without_h264_gets_vp8_and_one_without_media_source_is_told(browser: Browser) -> None:
+async def test_page_falls_back_to_vp8_and_explains_a_missing_media_source(browser: Browser) -> None:
     no_mp4 = """
       const supported = MediaSource.isTypeSupported;
       MediaSource.isTypeSupported = (type) => !type.startsWith("video/mp4") && supported.call(MediaSource, type);
     """
     nothing = "delete window.MediaSource; delete window.ManagedMediaSource;"
     async with running(page=SERVED) as address:
-        async with opened(browser, address, before=no_mp4) as page:
+        async with open_page(browser, address, before=no_mp4) as page:
             await page.click("#start")
-            await state(page, "idle")
-            await play_on(page, 0.5)
-        async with opened(browser, address, before=nothing, begin="unsupported") as page:
+            await wait_for_state(page, "idle")
+            await play_for(page, 0.5)
+        async with open_page(browser, address, before=nothing, begin="unsupported") as page:
             assert "MediaSource" in await page.inner_text("#card-text")
             assert await page.is_disabled("#talk")
 
 
-async def test_a_small_screen_holds_everything(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
-        for width, height in ((320, 568), (390, 844), (844, 390), (1280, 800)):
+async def test_page_fits_small_screens_and_names_every_control(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
+        for width, height in ((320, 568), (390, 844), (844, 390), (960, 600), (1280, 800)):
             await page.set_viewport_size({"width": width, "height": height})
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert await page.evaluate(
+                "[...document.querySelectorAll('.stage *')].every((each) =>"
+                " each.getBoundingClientRect().right <= each.closest('.stage').getBoundingClientRect().right)"
+            )
         unnamed = await page.evaluate(
             "[...document.querySelectorAll('button, input')].filter((each) =>"
             " !(each.textContent.trim() || each.ariaLabel || each.labels?.length)).length"
@@ -341,42 +350,42 @@ async def test_a_small_screen_holds_everything(browser: Browser) -> None:
         assert unnamed == 0
 
 
-async def test_the_pace_stays_close_to_live(browser: Browser) -> None:
-    async with running(page=SERVED) as address, opened(browser, address) as page:
-        found = await page.evaluate(
+async def test_playback_rate_and_helper_functions_give_expected_values(browser: Browser) -> None:
+    async with running(page=SERVED) as address, open_page(browser, address) as page:
+        result = await page.evaluate(
             """async () => {
-              const { pace, Cushion, FAST, SLOW } = await import("/page/pace.js");
+              const { chooseRate, BufferTarget, FAST, SLOW } = await import("/page/playback_rate.js");
               const { dueSamples } = await import("/page/recording.js");
-              const { verdict } = await import("/page/stream_client.js");
-              const { toS16, mix } = await import("/page/pcm.js");
-              const { nameOf } = await import("/page/avatars.js");
-              const cushion = new Cushion();
-              const first = cushion.seconds;
-              cushion.ranDry();
-              const dry = cushion.seconds;
-              cushion.wentWell(1000);
+              const { describeClose } = await import("/page/stream_client.js");
+              const { toS16, mixToMono } = await import("/page/pcm.js");
+              const { avatarName } = await import("/page/avatars.js");
+              const target = new BufferTarget();
+              const first = target.seconds;
+              target.increase();
+              const stalled = target.seconds;
+              target.decrease(1000);
               return {
-                steady: pace(0.2, 0.2, 1),
-                behind: pace(0.5, 0.2, 1).rate === FAST && pace(0.25, 0.2, FAST).rate === FAST,
-                caught: pace(0.2, 0.2, FAST).rate,
-                thin: pace(0.05, 0.2, 1).rate === SLOW && pace(0.19, 0.2, SLOW).rate === SLOW,
-                far: pace(3, 0.2, 1),
-                cushion: dry > first && cushion.seconds < first,
+                steady: chooseRate(0.2, 0.2, 1),
+                behind: chooseRate(0.5, 0.2, 1).rate === FAST && chooseRate(0.25, 0.2, FAST).rate === FAST,
+                caught: chooseRate(0.2, 0.2, FAST).rate,
+                thin: chooseRate(0.05, 0.2, 1).rate === SLOW && chooseRate(0.19, 0.2, SLOW).rate === SLOW,
+                far: chooseRate(3, 0.2, 1),
+                target: stalled > first && target.seconds < first,
                 due: [dueSamples(0, 1000, 5000), dueSamples(1, 1000, 5000), dueSamples(9, 1000, 5000)],
-                kinds: [1000, 1013, 4401, 4404, 4408, 1012, 1006].map((code) => verdict(code, null).kind),
+                kinds: [1000, 1013, 4401, 4404, 4408, 1012, 1006].map((code) => describeClose(code, null).kind),
                 pcm: [...toS16(Float32Array.of(0, 2, -2, 0.5))],
-                mixed: [...mix([Float32Array.of(1, 0), Float32Array.of(0, 0)])],
-                name: nameOf("my_aunt.and.me.jpeg"),
+                mixed: [...mixToMono([Float32Array.of(1, 0), Float32Array.of(0, 0)])],
+                name: avatarName("my_aunt.and.me.jpeg"),
               };
             }"""
         )
-    assert found == {
+    assert result == {
         "steady": {"rate": 1, "jump": False},
         "behind": True,
         "caught": 1,
         "thin": True,
         "far": {"rate": 1, "jump": True},
-        "cushion": True,
+        "target": True,
         "due": [120, 1120, 5000],
         "kinds": ["ended", "refused", "locked", "ended", "ended", "lost", "lost"],
         "pcm": [0, 32767, -32767, 16384],
@@ -385,39 +394,39 @@ async def test_the_pace_stays_close_to_live(browser: Browser) -> None:
     }
 
 
-async def test_the_sample_is_the_bundled_recording() -> None:
+async def test_sample_is_the_bundled_recording() -> None:
     from lipstream_models.bundled import recording_path
 
     assert Path(str(SERVED.sample)) == recording_path()
 
 
-async def test_a_server_with_keys_lets_a_page_in_that_has_a_token(browser: Browser, tmp_path: Path) -> None:
-    key = SecretStr("a-key-that-stands-in-the-settings")
+async def test_page_with_a_token_gets_into_a_server_with_keys(browser: Browser, tmp_path: Path) -> None:
+    key = SecretStr("a-key-that-is-in-the-settings")
     settings = CALM.replace(access=AccessSettings(key=key))
     async with running(settings=settings, page=SERVED, data=tmp_path, keyed=True) as address:
         rest = RestClient(f"http://{address}", key=key.get_secret_value())
         token = await asyncio.to_thread(rest.create_token, "green")
-        late = await asyncio.to_thread(rest.create_token, "green", connect_seconds=0.01)
+        expired = await asyncio.to_thread(rest.create_token, "green", connect_seconds=0.01)
         # The one error is Chromium's own line about the 401.
-        async with opened(browser, address, errors=1, begin="locked") as page:
-            assert "can give you a token" in await page.inner_text("#card-text")
+        async with open_page(browser, address, errors=1, begin="locked") as page:
+            assert "can give you one" in await page.inner_text("#card-text")
             await page.fill("#token", "a mistake")
             await page.press("#token", "Enter")
             await page.wait_for_function(
-                "() => document.querySelector('#card-text').textContent.includes('no token')"
+                "() => document.querySelector('#card-text').textContent.includes('not a token')"
             )
-            await page.fill("#token", late)
+            await page.fill("#token", expired)
             await page.click("#pass button")
             await page.click("#start")
             await page.wait_for_function(
                 "() => document.querySelector('#card-text').textContent.includes('is over')"
             )
-            await state(page, "locked")
+            await wait_for_state(page, "locked")
             await page.goto(f"http://{address}/#token={token}")
-            await state(page, "ready")
+            await wait_for_state(page, "ready")
             assert page.url == f"http://{address}/"
             assert not await page.is_visible("#avatars")
-            await say(page, 20)
-            await until_bar(page, "> 0.2")
+            await play_recording(page, 20)
+            await wait_for_bar(page, "> 0.2")
             await page.click("#end")
-            await state(page, "ready")
+            await wait_for_state(page, "ready")

@@ -1,4 +1,4 @@
-"""A real Chromium, driven over its own protocol; and what a test wants to know of the page in it."""
+"""Chromium, driven over its own protocol, and helpers for tests of the page in it."""
 
 import os
 import shutil
@@ -38,6 +38,7 @@ if CHROMIUM is None and not os.environ.get("CI"):
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
+    """Run a headless Chromium."""
     assert CHROMIUM is not None, "CI is set, and there is no chromium on the PATH: .ci/run installs it"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
@@ -48,51 +49,58 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def opened(
+async def open_page(
     browser: Browser, address: str, errors: int = 0, before: str = "", begin: str = "ready"
 ) -> AsyncIterator[Page]:
-    """The page in the state `begin`; at its end it must have reported nothing but so many errors, which the test expects.
+    """Open the page, wait for the state ``begin``, and check at the end that its console is clean.
 
-    before: a script that runs before the page's own.
+    Args:
+        browser: A running browser.
+        address: Host and port of the server.
+        errors: Number of errors and warnings that the test expects on the console.
+        before: A script that runs before the page's own.
+        begin: The state to wait for.
     """
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
     await page.add_init_script(before)
-    said: list[str] = []
+    console: list[str] = []
 
-    def hear(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            said.append(message.text)
+            console.append(message.text)
 
-    page.on("console", hear)
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", record)
+    page.on("pageerror", lambda error: console.append(str(error)))
     page.set_default_timeout(60_000)
     await page.goto(f"http://{address}/")
-    await state(page, begin)
+    await wait_for_state(page, begin)
     yield page
     await context.close()
-    assert len(said) == errors, said
+    assert len(console) == errors, console
 
 
-async def state(page: Page, name: str) -> None:
+async def wait_for_state(page: Page, name: str) -> None:
     """Wait for a state of the conversation."""
     await page.wait_for_selector(f"body[data-state={name}]")
 
 
-async def position(page: Page) -> float:
-    """Seconds of the video."""
+async def video_position(page: Page) -> float:
+    """Return the position of the video in seconds."""
     return float(await page.evaluate("document.querySelector('video').currentTime"))
 
 
-async def play_on(page: Page, seconds: float) -> None:
+async def play_for(page: Page, seconds: float) -> None:
     """Wait until so much more of the video has been played."""
-    until = await position(page) + seconds
+    until = await video_position(page) + seconds
     await page.wait_for_function("until => document.querySelector('video').currentTime >= until", arg=until)
 
 
-def upload(name: str, content: bytes, mime: str) -> dict:
+def file_upload(name: str, content: bytes, mime: str) -> dict:
+    """Return a file as Playwright's `set_input_files` takes it."""
     return {"name": name, "mimeType": mime, "buffer": content}
 
 
 def web_file(name: str) -> str:
+    """Return the text of a file of the page."""
     return Path(str(SERVED.files / name)).read_text()

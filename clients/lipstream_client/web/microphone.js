@@ -1,25 +1,25 @@
-/** The microphone, in pieces of mono samples at the rate of an AudioContext. */
+/** The microphone, in chunks of mono samples at the rate of an AudioContext. */
 
-import { PIECE_SECONDS } from "./pcm.js";
+import { CHUNK_SECONDS } from "./pcm.js";
 
-// The avatar says what it hears: without echo cancellation it would hear itself.
-const WANTED = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+// The avatar repeats what the microphone picks up: without echo cancellation it would repeat itself.
+const CONSTRAINTS = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
 
 export class Microphone {
-  /** hear: takes each piece. gone: called when the device goes away by itself. */
-  constructor(context, stream, hear, gone) {
+  /** onChunk: called with each chunk. onLost: called when the device goes away by itself. */
+  constructor(context, stream, onChunk, onLost) {
     this.stream = stream;
     this.source = context.createMediaStreamSource(stream);
     this.node = new AudioWorkletNode(context, "microphone", {
       channelCount: 1,
       channelCountMode: "explicit",
-      processorOptions: { samples: Math.round(context.sampleRate * PIECE_SECONDS) },
+      processorOptions: { samples: Math.round(context.sampleRate * CHUNK_SECONDS) },
     });
-    this.node.port.onmessage = ({ data }) => hear(data);
-    this.node.onprocessorerror = gone;
-    for (const track of stream.getTracks()) track.onended = gone;
+    this.node.port.onmessage = ({ data }) => onChunk(data);
+    this.node.onprocessorerror = onLost;
+    for (const track of stream.getTracks()) track.onended = onLost;
     this.source.connect(this.node);
-    this.node.connect(context.destination); // it puts out silence, but only what leads somewhere is run
+    this.node.connect(context.destination); // its output is silent, but unconnected nodes do not run
   }
 
   close() {
@@ -34,26 +34,28 @@ export class Microphone {
 }
 
 /** Ask for the microphone. Throws an Error whose message can be shown. */
-export async function openMicrophone(context, hear, gone) {
+export async function openMicrophone(context, onChunk, onLost) {
   if (!navigator.mediaDevices?.getUserMedia || !context.audioWorklet) {
-    throw new Error("The microphone needs a secure page: open it as https://, or on localhost.");
+    throw new Error("The microphone needs a secure page. Open it as https://, or on localhost.");
   }
   await context.audioWorklet.addModule(new URL("microphone_worklet.js", import.meta.url));
   try {
-    return new Microphone(context, await navigator.mediaDevices.getUserMedia({ audio: WANTED }), hear, gone);
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: CONSTRAINTS });
+    return new Microphone(context, stream, onChunk, onLost);
   } catch (error) {
-    throw new Error(explain(error), { cause: error });
+    throw new Error(describeError(error), { cause: error });
   }
 }
 
-export function explain(error) {
+/** Return the message for a person about an error of getUserMedia. */
+export function describeError(error) {
   switch (error.name) {
     case "NotAllowedError":
       return "The microphone is blocked for this page. Allow it in the browser’s site settings, then try again.";
     case "NotFoundError":
       return "No microphone was found. Plug one in, then try again.";
     case "NotReadableError":
-      return "The microphone is in use by another program.";
+      return "The microphone is in use by another program. Close that program, then try again.";
     default:
       return `The microphone cannot be used: ${error.message}`;
   }

@@ -1,62 +1,62 @@
-/** Ties the document to a conversation and to the server's avatars. */
+/** Connects the document to a conversation and to the server's avatars. */
 
-import { LaterError, LockedError, bringAvatar, listAvatars } from "./avatars.js";
+import { NotReadyError, UnauthorizedError, listAvatars, uploadAvatar } from "./avatars.js";
 import { Conversation } from "./conversation.js";
 import { Gallery } from "./gallery.js";
-import { avatarOf, takeToken } from "./token.js";
-import { parts, showConversation, showFigures } from "./view.js";
+import { readTokenAvatar, takeToken } from "./token.js";
+import { elements, showConversation, showStatistics } from "./view.js";
 
-const LOCKED = "This server is not for everybody. Whoever runs it can give you a token.";
-const TICK_MS = 100;
+const LOCKED = "This server requires a token. Whoever runs it can give you one.";
+const REFRESH_MS = 100;
 const SAMPLE = "/v1/sample";
 
-const conversation = new Conversation(parts.video, showConversation, load);
-const gallery = new Gallery(parts.avatars, choose);
+const conversation = new Conversation(elements.video, showConversation, loadAvatars);
+const gallery = new Gallery(elements.avatars, selectAvatar);
 
-function choose(avatar) {
-  parts.poster.src = avatar.preview;
-  parts.poster.alt = avatar.name;
-  conversation.choose(avatar.id);
+function selectAvatar(avatar) {
+  elements.poster.src = avatar.preview;
+  elements.poster.alt = avatar.name;
+  conversation.selectAvatar(avatar.id);
 }
 
-/** A token opens sessions of its avatar; there is no choice then. */
-function unlock(token) {
-  const avatar = avatarOf(token);
+/** Use a token: it starts sessions of its own avatar, so there is no choice. */
+function useToken(token) {
+  const avatar = readTokenAvatar(token);
   document.body.classList.toggle("guest", avatar !== null);
-  if (avatar === null) return conversation.apply({ type: "locked", message: "This is no token of this server." });
+  if (avatar === null) return conversation.apply({ type: "locked", message: "This is not a token of this server." });
   Object.assign(conversation, { token, avatar });
   if (conversation.state.name !== "unsupported") conversation.apply({ type: "ended", message: "" });
 }
 
-/** The list, asked for until it is there. */
-async function load() {
+/** Load the list of avatars, again and again until the server has it. */
+async function loadAvatars() {
   if (conversation.token !== null) return;
   try {
     const avatars = await listAvatars();
     gallery.show(avatars, avatars[0].id);
-    choose(avatars[0]);
+    selectAvatar(avatars[0]);
     if (conversation.state.name === "loading") conversation.apply({ type: "ended", message: "" });
   } catch (error) {
-    if (error instanceof LockedError) return conversation.apply({ type: "locked", message: LOCKED });
-    if (!(error instanceof LaterError)) throw error;
+    if (error instanceof UnauthorizedError) return conversation.apply({ type: "locked", message: LOCKED });
+    if (!(error instanceof NotReadyError)) throw error;
     if (conversation.state.name !== "unsupported") conversation.apply({ type: "loading" });
-    setTimeout(load, error.seconds * 1000);
+    setTimeout(loadAvatars, error.seconds * 1000);
   }
 }
 
-async function bring(file) {
+async function uploadPortrait(file) {
   document.body.classList.add("uploading");
-  parts.upload.disabled = true;
-  conversation.say(`Looking for the face in ${file.name} …`);
+  elements.upload.disabled = true;
+  conversation.showNotice(`Looking for the face in ${file.name} …`);
   try {
-    const avatar = await bringAvatar(file);
+    const avatar = await uploadAvatar(file);
     gallery.add(avatar);
-    conversation.say(avatar.notes.join(". "));
+    conversation.showNotice(avatar.notes.join(". "));
   } catch (error) {
-    conversation.say(error.message);
+    conversation.showNotice(error.message);
   } finally {
     document.body.classList.remove("uploading");
-    parts.upload.disabled = false;
+    elements.upload.disabled = false;
   }
 }
 
@@ -66,42 +66,42 @@ async function fetchSample() {
   return response.blob();
 }
 
-/** A portrait or a recording, whichever the file says it is; what it really is the decoders find out. */
-function take(file) {
+/** Use a file as a portrait or a recording, by its declared type; the decoders find out what it really is. */
+function openFile(file) {
   if (!file) return;
-  if (file.type.startsWith("image/")) bring(file);
-  else conversation.play(() => file);
+  if (file.type.startsWith("image/")) uploadPortrait(file);
+  else conversation.playRecording(() => file);
 }
 
-/** The file of a file field, which is emptied so that the same one can be chosen again. */
-function chosenFile(input) {
+/** Return the file of a file field, and empty the field, so that the same file can be selected again. */
+function takeFile(input) {
   const [file] = input.files;
   input.value = "";
   return file;
 }
 
-function listen() {
-  parts.start.addEventListener("click", () => conversation.start());
-  parts.talk.addEventListener("click", () => conversation.toggleMicrophone());
-  parts.sample.addEventListener("click", () =>
-    conversation.recording ? conversation.quiet() : conversation.play(fetchSample),
+function connectControls() {
+  elements.start.addEventListener("click", () => conversation.start());
+  elements.talk.addEventListener("click", () => conversation.toggleMicrophone());
+  elements.sample.addEventListener("click", () =>
+    conversation.recording ? conversation.stopSpeaking() : conversation.playRecording(fetchSample),
   );
-  parts.file.addEventListener("click", () => parts.recording.click());
-  parts.recording.addEventListener("change", () => take(chosenFile(parts.recording)));
-  parts.upload.addEventListener("click", () => parts.portrait.click());
-  parts.portrait.addEventListener("change", () => {
-    const file = chosenFile(parts.portrait);
-    if (file) bring(file);
+  elements.file.addEventListener("click", () => elements.recording.click());
+  elements.recording.addEventListener("change", () => openFile(takeFile(elements.recording)));
+  elements.upload.addEventListener("click", () => elements.portrait.click());
+  elements.portrait.addEventListener("change", () => {
+    const file = takeFile(elements.portrait);
+    if (file) uploadPortrait(file);
   });
-  parts.interrupt.addEventListener("click", () => conversation.interrupt());
-  parts.end.addEventListener("click", () => conversation.stop());
-  parts.retry.addEventListener("click", () => conversation.retry());
-  parts.cancel.addEventListener("click", () => conversation.stop());
-  parts.pass.addEventListener("submit", (event) => {
+  elements.interrupt.addEventListener("click", () => conversation.interrupt());
+  elements.end.addEventListener("click", () => conversation.stop());
+  elements.retry.addEventListener("click", () => conversation.retry());
+  elements.cancel.addEventListener("click", () => conversation.stop());
+  elements.pass.addEventListener("submit", (event) => {
     event.preventDefault();
-    const token = parts.token.value.trim();
-    parts.token.value = "";
-    unlock(token);
+    const token = elements.token.value.trim();
+    elements.token.value = "";
+    useToken(token);
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") conversation.interrupt();
@@ -111,31 +111,31 @@ function listen() {
 
 function acceptDrops() {
   let depth = 0; // of the elements that a file is dragged over
-  const hover = (change) => (event) => {
+  const changeDepth = (change) => (event) => {
     event.preventDefault();
     depth = Math.max(0, depth + change);
     document.body.classList.toggle("dropping", depth > 0);
   };
-  addEventListener("dragenter", hover(1));
-  addEventListener("dragleave", hover(-1));
+  addEventListener("dragenter", changeDepth(1));
+  addEventListener("dragleave", changeDepth(-1));
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
-    hover(-depth)(event);
-    take(event.dataTransfer.files[0]);
+    changeDepth(-depth)(event);
+    openFile(event.dataTransfer.files[0]);
   });
 }
 
-listen();
+connectControls();
 acceptDrops();
 setInterval(() => {
-  conversation.tick();
-  showFigures(conversation, performance.now());
-}, TICK_MS);
+  conversation.expireNotice();
+  showStatistics(conversation, performance.now());
+}, REFRESH_MS);
 showConversation(conversation);
 addEventListener("hashchange", () => {
   const token = takeToken();
-  if (token !== null) unlock(token);
+  if (token !== null) useToken(token);
 });
-const given = takeToken();
-if (given === null) load();
-else unlock(given);
+const initialToken = takeToken();
+if (initialToken === null) loadAvatars();
+else useToken(initialToken);

@@ -1,8 +1,8 @@
-/** Sound as numbers: small functions, nothing that plays. */
+/** Functions on audio samples. */
 
-export const PIECE_SECONDS = 0.04;
+export const CHUNK_SECONDS = 0.04;
 
-/** Float samples to 16 bits, clipped; typed arrays are little endian on every machine that runs a browser. */
+/** Convert float samples to 16 bits, clipped. Typed arrays are little endian on every machine that runs a browser. */
 export function toS16(samples) {
   const out = new Int16Array(samples.length);
   for (let i = 0; i < samples.length; i += 1) {
@@ -11,8 +11,8 @@ export function toS16(samples) {
   return out;
 }
 
-/** The mean of all channels. */
-export function mix(channels) {
+/** Return the mean of all channels. */
+export function mixToMono(channels) {
   if (channels.length === 1) return channels[0];
   const out = new Float32Array(channels[0].length);
   for (const channel of channels) {
@@ -21,7 +21,7 @@ export function mix(channels) {
   return out;
 }
 
-/** How loud it is, 0 to 1, on a scale that suits the eye: -50 dB is 0, full scale is 1. */
+/** Return the level of the samples for a meter, 0 to 1: -50 dB is 0, full scale is 1. */
 export function loudness(samples) {
   let sum = 0;
   for (const sample of samples) sum += sample * sample;

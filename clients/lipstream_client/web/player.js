@@ -1,13 +1,13 @@
-/** Fragments in, a picture with sound out, as close to live as the network allows. */
+/** Plays fragments as they arrive, as close to live as the network allows. */
 
-import { Cushion, pace } from "./pace.js";
+import { BufferTarget, chooseRate } from "./playback_rate.js";
 
-const KEEP_SECONDS = 4; // a key picture comes every two: a jump back to one is always possible
+const KEEP_SECONDS = 4; // a key frame comes every two seconds: a jump back to one is always possible
 const TRIM_SECONDS = 10;
 
-const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource; // the latter alone on iPhones
+const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource; // the latter only on iPhones
 
-/** The first container that this browser plays as it arrives, or null. */
+/** Return the first container that this browser plays as it arrives, or null. */
 export function playableContainer(supported = (type) => Source?.isTypeSupported(type) ?? false) {
   if (supported('video/mp4; codecs="avc1.42C00D,mp4a.40.2"')) return "fmp4";
   if (supported('video/webm; codecs="vp8,opus"')) return "webm";
@@ -15,40 +15,40 @@ export function playableContainer(supported = (type) => Source?.isTypeSupported(
 }
 
 export class Player {
-  /** failed: called once with an Error when no more can be played. */
-  constructor(video, failed) {
+  /** onFailure: called once with an Error when playback is impossible. */
+  constructor(video, onFailure) {
     this.video = video;
-    this.failed = failed;
+    this.onFailure = onFailure;
     this.queue = [];
     this.buffer = null;
     this.source = null;
     this.stalls = 0;
-    this.skip = null;
-    video.disableRemotePlayback = true; // ManagedMediaSource asks for it
-    video.addEventListener("waiting", () => this.ranDry());
+    this.skipTarget = null;
+    video.disableRemotePlayback = true; // required by ManagedMediaSource
+    video.addEventListener("waiting", () => this.handleStall());
   }
 
-  /** Begin anew with a stream of this type; what is appended before the source is open waits for it. */
+  /** Start a new stream of this type. Fragments that come before the source is open wait for it. */
   open(mediaType) {
     this.close();
     const source = new Source();
     this.source = source;
-    this.cushion = new Cushion();
+    this.target = new BufferTarget();
     this.url = URL.createObjectURL(source);
     this.stalls = 0;
-    this.followed = performance.now();
+    this.adjustedAt = performance.now();
     source.addEventListener("sourceopen", () => this.attach(source, mediaType), { once: true });
     this.video.src = this.url;
-    this.hold();
+    this.waitForBuffer();
     this.play();
   }
 
-  /** To be called within a touch: some browsers let only an element play that was told to by one. */
-  bless() {
+  /** Allow playback later. To be called in the handler of a click: some browsers require that. */
+  unlock() {
     this.video.play().catch(() => undefined); // there is nothing to play yet
   }
 
-  /** With sound, or silent until the next touch where a browser insists on one. */
+  /** Play with audio, or muted until the next click where a browser requires one. */
   play() {
     const { video } = this;
     video.play().catch((error) => {
@@ -69,33 +69,33 @@ export class Player {
       return;
     }
     const { buffer } = this;
-    buffer.addEventListener("updateend", () => buffer === this.buffer && this.updated());
+    buffer.addEventListener("updateend", () => buffer === this.buffer && this.handleUpdate());
     buffer.addEventListener("error", () => buffer === this.buffer && this.fail("a fragment could not be read"));
-    this.pump();
+    this.appendNext();
   }
 
   append(fragment) {
     if (!this.source) return;
     this.queue.push(fragment);
-    this.pump();
+    this.appendNext();
   }
 
-  /** Show nothing before this time, once it is there; what comes before it is skipped. Silent until then. */
+  /** Skip everything before this time, as soon as media after it is there. Muted until then. */
   skipTo(seconds) {
-    this.skip = seconds;
-    this.follow();
+    this.skipTarget = seconds;
+    this.adjustPlayback();
   }
 
-  /** Silence at once, until `skipTo` has done its work. */
-  hush() {
+  /** Mute at once, until `skipTo` is done. */
+  mute() {
     if (this.source) this.video.muted = true;
   }
 
-  /** ahead: seconds that wait to be played; position: seconds. */
-  get figures() {
+  /** buffered: seconds that wait to be played; position: seconds. */
+  get statistics() {
     const quality = this.video.getVideoPlaybackQuality?.();
     return {
-      ahead: this.ahead,
+      buffered: this.buffered,
       position: this.video.currentTime,
       dropped: quality?.droppedVideoFrames ?? 0,
       total: quality?.totalVideoFrames ?? 0,
@@ -105,7 +105,7 @@ export class Player {
 
   close() {
     if (!this.source) return;
-    this.source = this.buffer = this.skip = null;
+    this.source = this.buffer = this.skipTarget = null;
     this.queue = [];
     this.video.muted = false;
     this.video.removeAttribute("src");
@@ -113,17 +113,21 @@ export class Player {
     URL.revokeObjectURL(this.url);
   }
 
+  get start() {
+    return this.buffer?.buffered.length ? this.buffer.buffered.start(0) : 0;
+  }
+
   get end() {
     const ranges = this.buffer?.buffered;
     return ranges?.length ? ranges.end(ranges.length - 1) : 0;
   }
 
-  get ahead() {
+  get buffered() {
     return Math.max(0, this.end - this.video.currentTime);
   }
 
-  /** One thing at a time: a SourceBuffer that is updating takes no other order. */
-  pump() {
+  /** Append one fragment. A SourceBuffer that is updating accepts no other call. */
+  appendNext() {
     const { buffer } = this;
     if (!buffer || buffer.updating || !this.queue.length || this.source.readyState !== "open") return;
     try {
@@ -135,17 +139,13 @@ export class Player {
     }
   }
 
-  updated() {
-    this.follow();
+  handleUpdate() {
+    this.adjustPlayback();
     if (this.video.currentTime - this.start > TRIM_SECONDS) this.trim(KEEP_SECONDS);
-    this.pump();
+    this.appendNext();
   }
 
-  get start() {
-    return this.buffer?.buffered.length ? this.buffer.buffered.start(0) : 0;
-  }
-
-  /** Forget what was played more than `keep` seconds ago; the end of that pumps on. Returns whether there was any. */
+  /** Remove what was played more than `keep` seconds ago; its end triggers the next append. Return whether there was any. */
   trim(keep) {
     const until = this.video.currentTime - keep;
     if (this.buffer.updating) return true;
@@ -154,47 +154,47 @@ export class Player {
     return true;
   }
 
-  /** Keep close to the end. */
-  follow() {
+  /** Stay close to the end of the buffer. */
+  adjustPlayback() {
     if (!this.buffer?.buffered.length) return;
     const { video } = this;
-    if (this.skip !== null) return this.skipAhead();
-    if (this.held && this.ahead < this.cushion.seconds) return;
-    this.held = false;
-    const { rate, jump } = pace(this.ahead, this.cushion.seconds, video.playbackRate);
-    if (jump) video.currentTime = this.end - this.cushion.seconds;
+    if (this.skipTarget !== null) return this.skip();
+    if (this.waiting && this.buffered < this.target.seconds) return;
+    this.waiting = false;
+    const { rate, jump } = chooseRate(this.buffered, this.target.seconds, video.playbackRate);
+    if (jump) video.currentTime = this.end - this.target.seconds;
     if (video.playbackRate !== rate) video.playbackRate = rate;
     const now = performance.now();
-    this.cushion.wentWell((now - this.followed) / 1000);
-    this.followed = now;
+    this.target.decrease((now - this.adjustedAt) / 1000);
+    this.adjustedAt = now;
   }
 
-  skipAhead() {
+  skip() {
     const { video } = this;
-    if (video.currentTime < this.skip) {
-      if (this.end <= this.skip) return;
-      video.currentTime = this.skip;
-      this.hold();
+    if (video.currentTime < this.skipTarget) {
+      if (this.end <= this.skipTarget) return;
+      video.currentTime = this.skipTarget;
+      this.waitForBuffer();
     }
-    this.skip = null;
+    this.skipTarget = null;
     video.muted = false;
   }
 
-  ranDry() {
-    if (!this.buffer || this.held || this.video.seeking) return;
+  handleStall() {
+    if (!this.buffer || this.waiting || this.video.seeking) return;
     this.stalls += 1;
-    this.cushion.ranDry();
-    this.hold();
+    this.target.increase();
+    this.waitForBuffer();
   }
 
-  /** Stand still until enough waits. A pause would do, but going on after one may need a touch again. */
-  hold() {
-    this.held = true;
+  /** Stop until enough is buffered. Not by pausing: playing again after a pause may need a click. */
+  waitForBuffer() {
+    this.waiting = true;
     this.video.playbackRate = 0;
   }
 
   fail(reason) {
     this.close();
-    this.failed(new Error(`The video cannot be played: ${reason}.`));
+    this.onFailure(new Error(`The video cannot be played: ${reason}.`));
   }
 }

@@ -1,16 +1,16 @@
 /**
- * The wire: every message of `GET /v1/stream`, as lipstream_server/protocol.py has it.
+ * The wire: every message of `GET /v1/stream`, as docs/protocol.md describes it.
  *
- * Control is JSON in text messages, media is binary. Unknown types and keys are refused, values are not coerced, and what
- * may be left out is filled in. tests/data/stream_messages.json holds what both sides must read and write alike.
+ * Control is JSON in text messages, media is binary. Unknown types and keys are refused, values are not coerced, and
+ * defaults are filled in. tests/data/stream_messages.json holds the messages that both sides must read and write alike.
  */
 
 export const PATH = "/v1/stream";
 export const SUBPROTOCOL = "lipstream.v1";
-export const TOKEN_SUBPROTOCOL = "lipstream.token."; // and the token, as one more subprotocol
+export const TOKEN_SUBPROTOCOL = "lipstream.token."; // followed by the token
 export const MAX_MESSAGE_BYTES = 1 << 20;
 
-/** How the server ends a connection. */
+/** The codes with which the server closes a connection. */
 export const CloseCode = Object.freeze({
   NORMAL: 1000,
   GOING_AWAY: 1001,
@@ -27,45 +27,45 @@ export const CloseCode = Object.freeze({
 
 export class ProtocolError extends Error {}
 
-// A kind takes a value and where it stands, and returns the value or refuses it.
+// A validator takes a value and its path, and returns the value or throws.
 
-function refuse(where, expected, value) {
+function refuse(path, expected, value) {
   const shown = JSON.stringify(value)?.slice(0, 80) ?? typeof value;
-  throw new ProtocolError(`${where}: expected ${expected}, got ${shown}`);
+  throw new ProtocolError(`${path}: expected ${expected}, got ${shown}`);
 }
 
-const text = (least = 0, most = Infinity) => (value, where) =>
-  typeof value === "string" && value.length >= least && value.length <= most
+const text = (min = 0, max = Infinity) => (value, path) =>
+  typeof value === "string" && value.length >= min && value.length <= max
     ? value
-    : refuse(where, `a text of ${least} to ${most} characters`, value);
+    : refuse(path, `a string of ${min} to ${max} characters`, value);
 
-const integer = (least = Number.MIN_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER) => (value, where) =>
-  Number.isSafeInteger(value) && value >= least && value <= most
+const integer = (min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER) => (value, path) =>
+  Number.isSafeInteger(value) && value >= min && value <= max
     ? value
-    : refuse(where, `an integer from ${least} to ${most}`, value);
+    : refuse(path, `an integer from ${min} to ${max}`, value);
 
-const number = (value, where) => (Number.isFinite(value) ? value : refuse(where, "a number", value));
+const number = (value, path) => (Number.isFinite(value) ? value : refuse(path, "a number", value));
 
-const flag = (value, where) => (typeof value === "boolean" ? value : refuse(where, "true or false", value));
+const flag = (value, path) => (typeof value === "boolean" ? value : refuse(path, "true or false", value));
 
-const oneOf = (...values) => (value, where) =>
-  values.includes(value) ? value : refuse(where, `one of ${values.join(", ")}`, value);
+const oneOf = (...values) => (value, path) =>
+  values.includes(value) ? value : refuse(path, `one of ${values.join(", ")}`, value);
 
-const nullable = (kind) => (value, where) => (value === null ? null : kind(value, where));
+const nullable = (validate) => (value, path) => (value === null ? null : validate(value, path));
 
-/** fields: name to [kind], or to [kind, what stands for it when it is left out]. */
-const record = (fields) => (value, where) => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(where, "an object", value);
+/** fields: name to [validator], or to [validator, default]. */
+const record = (fields) => (value, path) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(path, "an object", value);
   for (const key of Object.keys(value)) {
-    if (!Object.hasOwn(fields, key)) refuse(`${where}.${key}`, "no such key", value[key]);
+    if (!Object.hasOwn(fields, key)) refuse(`${path}.${key}`, "no such key", value[key]);
   }
-  const known = {};
-  for (const [key, [kind, ...fallback]] of Object.entries(fields)) {
-    if (Object.hasOwn(value, key)) known[key] = kind(value[key], `${where}.${key}`);
-    else if (fallback.length) [known[key]] = fallback;
-    else refuse(`${where}.${key}`, "a value", undefined);
+  const result = {};
+  for (const [key, [validate, ...defaults]] of Object.entries(fields)) {
+    if (Object.hasOwn(value, key)) result[key] = validate(value[key], `${path}.${key}`);
+    else if (defaults.length) [result[key]] = defaults;
+    else refuse(`${path}.${key}`, "a value", undefined);
   }
-  return known;
+  return result;
 };
 
 const NAME = nullable(text(1, 200));
@@ -190,17 +190,17 @@ const SERVER = {
   pong: record({ id: [ID, null] }),
 };
 
-/** A client's message, complete and checked, as JSON. Throws ProtocolError. */
+/** Return a client's message as JSON, checked and with its defaults. Throws ProtocolError. */
 export function writeClient(type, fields = {}) {
   return JSON.stringify(check(CLIENT, { type, ...fields }));
 }
 
-/** A client's message from its JSON. Throws ProtocolError. */
+/** Parse a client's message. Throws ProtocolError. */
 export function readClient(json) {
   return check(CLIENT, parse(json));
 }
 
-/** A server's message from its JSON. Throws ProtocolError. */
+/** Parse a server's message. Throws ProtocolError. */
 export function readServer(json) {
   return check(SERVER, parse(json));
 }
@@ -226,7 +226,7 @@ function check(union, message) {
 export const MediaTag = Object.freeze({ JPEG: 1, PCM: 2, RGB: 3 });
 const HEADER_BYTES = 16;
 
-/** From an ArrayBuffer; position is a number of a picture or of a sample, payload a view. Throws ProtocolError. */
+/** Parse an ArrayBuffer. position: number of the frame or of the first sample; payload: a view. Throws ProtocolError. */
 export function unpackTagged(buffer) {
   if (buffer.byteLength < HEADER_BYTES) refuse("tagged", `${HEADER_BYTES} bytes or more`, buffer.byteLength);
   const header = new DataView(buffer, 0, HEADER_BYTES);
@@ -235,7 +235,7 @@ export function unpackTagged(buffer) {
   return { tag, utterance: header.getUint32(4), position, payload: new Uint8Array(buffer, HEADER_BYTES) };
 }
 
-/** The bytes of such a message. */
+/** Return the bytes of such a message. */
 export function packTagged({ tag, utterance, position, payload }) {
   const message = new Uint8Array(HEADER_BYTES + payload.length);
   const header = new DataView(message.buffer);

@@ -1,19 +1,19 @@
-/** What the page is doing, as a value, and how events change it. Nothing here touches the document. */
+/** The state of the page as a value, and how events change it. Nothing here touches the document. */
 
 /**
  * name: unsupported | loading | locked | ready | connecting | idle | speaking | refused | lost
- * message: what else to say; retryAt: when it is tried again, in milliseconds of performance.now, or null.
+ * message: details; retryAt: time of the next attempt in milliseconds of performance.now, or null.
  */
 export const READY = Object.freeze({ name: "ready", message: "", retryAt: null });
 
 const LIVE = new Set(["idle", "speaking"]);
-const LONGEST_WAIT = 8;
-const ATTEMPTS = 6;
+const MAX_BACKOFF_SECONDS = 8;
+const MAX_ATTEMPTS = 6;
 
 export const isLive = (state) => LIVE.has(state.name);
 export const isWaiting = (state) => state.name === "refused" || state.name === "lost";
 
-export function next(state, event) {
+export function nextState(state, event) {
   switch (event.type) {
     case "unsupported":
     case "loading":
@@ -36,9 +36,9 @@ export function next(state, event) {
   }
 }
 
-/** Seconds before a lost connection is tried for the `attempt`-th time again, or null when that is enough. */
+/** Return the seconds before attempt number `attempt` to reconnect, or null after the last one. */
 export function backoff(attempt) {
-  return attempt < ATTEMPTS ? Math.min(LONGEST_WAIT, 2 ** attempt) : null;
+  return attempt < MAX_ATTEMPTS ? Math.min(MAX_BACKOFF_SECONDS, 2 ** attempt) : null;
 }
 
 const TITLES = {
@@ -53,12 +53,12 @@ const TITLES = {
   lost: "Connection lost",
 };
 
-/** The state in a word or two. */
-export function title(state, listening) {
+/** Return the state in a word or two. */
+export function stateTitle(state, listening) {
   return state.name === "idle" && listening ? "Listening" : TITLES[state.name];
 }
 
-/** Whole seconds until it is tried again. */
+/** Return the whole seconds until the next attempt, or null. */
 export function countdown(state, now) {
   return state.retryAt === null ? null : Math.max(0, Math.ceil((state.retryAt - now) / 1000));
 }

@@ -11,63 +11,67 @@ import {
 } from "./protocol.js";
 import { toS16 } from "./pcm.js";
 
-const BUSY = "All its places are taken, or it is still loading its model.";
-const MOST_WAITING_SECONDS = 2; // of audio that the network has not taken
+const BUSY = "It has no free session, or it is still loading its model.";
+const MAX_BUFFERED_SECONDS = 2; // of audio that the network has not taken
 
 /**
- * How a session ended, for a person. kind: refused (try again then), lost (try again soon), ended (only if asked to), locked
- * (with another token).
+ * Describe for a person how a session ended.
+ * kind: refused (try again then), lost (try again soon), ended (only on request), locked (with another token).
  */
-export function verdict(code, failure) {
-  const said = failure?.message;
+export function describeClose(code, fatalError) {
+  const message = fatalError?.message;
   switch (code) {
     case CloseCode.NORMAL:
       return { kind: "ended", message: "" };
     case CloseCode.BUSY:
-      return { kind: "refused", message: BUSY, seconds: failure?.retry_after ?? 5 };
+      return { kind: "refused", message: BUSY, seconds: fatalError?.retry_after ?? 5 };
     case CloseCode.UNAUTHORIZED:
-      return { kind: "locked", message: `${said ?? "The server does not take this token"}.` };
+      return { kind: "locked", message: `${message ?? "The server does not accept this token"}.` };
     case CloseCode.UNKNOWN:
-      return { kind: "ended", message: "The server does not know this avatar any more.", stale: true };
+      return { kind: "ended", message: "The server does not know this avatar any more.", unknownAvatar: true };
     case CloseCode.IDLE:
-      return { kind: "ended", message: "The server ended the session: it was unused, or at its longest." };
+      return { kind: "ended", message: "The session was unused for too long, or reached its longest duration." };
     case CloseCode.PROTOCOL:
     case CloseCode.TOO_BIG:
-      return { kind: "ended", message: said ?? "The server did not understand this page. Reload it." };
+      return { kind: "ended", message: message ?? "The server did not understand this page. Reload it." };
     case CloseCode.SLOW_READER:
       return { kind: "lost", message: "The connection was too slow for the video." };
     case CloseCode.RESTART:
     case CloseCode.GOING_AWAY:
-      return { kind: "lost", message: "The server is being restarted." };
+      return { kind: "lost", message: "The server is restarting." };
     default:
-      return { kind: "lost", message: said ?? "The connection was lost." };
+      return { kind: "lost", message: message ?? "The connection was lost." };
   }
 }
 
 export class StreamClient {
-  /** token: of a server that asks for one, or null. Handlers: event (a server's message), media (an ArrayBuffer), closed (a verdict, once, unless `close` was called). */
-  constructor(base, start, token, { event, media, closed }) {
+  /**
+   * token: of a server that requires one, or null.
+   * Handlers: onEvent (a server's message), onMedia (an ArrayBuffer), onClose (what describeClose returns; once, and not
+   * after `close`).
+   */
+  constructor(base, start, token, { onEvent, onMedia, onClose }) {
     const url = new URL(PATH, base);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.rate = start.audio.rate;
-    this.failure = null;
-    this.spoken = false; // whether audio of an utterance has been sent that has not been ended
+    this.fatalError = null;
+    this.utteranceOpen = false;
     this.socket = new WebSocket(url, token ? [SUBPROTOCOL, TOKEN_SUBPROTOCOL + token] : [SUBPROTOCOL]);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => this.send("session.start", start);
-    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.receive(data, event) : media(data));
-    this.socket.onclose = ({ code }) => closed(verdict(code, this.failure));
+    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.receive(data, onEvent) : onMedia(data));
+    this.socket.onclose = ({ code }) => onClose(describeClose(code, this.fatalError));
   }
 
-  receive(json, event) {
+  receive(json, onEvent) {
     try {
       const message = readServer(json);
-      if (message.type === "error" && message.fatal) this.failure = message;
-      event(message);
+      if (message.type === "error" && message.fatal) this.fatalError = message;
+      onEvent(message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.failure = { message: `The server speaks another version of the protocol: ${error.message}` };
-      this.socket.close(4400); // the verdict follows from this code
+      this.fatalError = { message: `The server speaks another version of the protocol: ${error.message}` };
+      this.socket.close(CloseCode.PROTOCOL);
     }
   }
 
@@ -75,27 +79,27 @@ export class StreamClient {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(writeClient(type, fields));
   }
 
-  /** Mono float samples at the session's rate. Returns false when they were dropped, because the network is behind. */
-  hear(samples) {
+  /** Send mono float samples at the session's rate. Return false if they were dropped, because the network is behind. */
+  sendAudio(samples) {
     const { socket } = this;
     if (socket.readyState !== WebSocket.OPEN) return false;
-    if (socket.bufferedAmount > MOST_WAITING_SECONDS * this.rate * 2) return false;
+    if (socket.bufferedAmount > MAX_BUFFERED_SECONDS * this.rate * 2) return false;
     socket.send(toS16(samples));
-    this.spoken = true;
+    this.utteranceOpen = true;
     return true;
   }
 
   endUtterance() {
-    if (this.spoken) this.send("utterance.end");
-    this.spoken = false;
+    if (this.utteranceOpen) this.send("utterance.end");
+    this.utteranceOpen = false;
   }
 
   interrupt() {
-    this.spoken = false;
+    this.utteranceOpen = false;
     this.send("interrupt");
   }
 
-  /** Go; the server flushes and frees the place. Nothing is called any more. */
+  /** End the session. No handler is called any more. */
   close() {
     const { socket } = this;
     socket.onmessage = socket.onclose = null;

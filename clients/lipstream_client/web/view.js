@@ -1,88 +1,89 @@
-/** The document as it follows from a conversation. All texts are set as text, whoever they come from. */
+/** Shows a conversation in the document. All texts are set as text, whatever their origin. */
 
-import { countdown, isLive, isWaiting, title } from "./state.js";
+import { countdown, isLive, isWaiting, stateTitle } from "./state.js";
 
-const SCALE_MS = 1500; // what fills a bar, unless a delay is longer
+const SCALE_MS = 1500; // the full width of a bar, unless a latency is longer
 
-export const parts = Object.fromEntries(
+export const elements = Object.fromEntries(
   [...document.querySelectorAll("[id]")].map((element) => [element.id, element]),
 );
 
-/** Set what differs only, so that a screen reader is told what is new only. */
+/** Set a text only if it differs, so that a screen reader announces changes only. */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function press(button, pressed) {
+function setPressed(button, pressed) {
   button.setAttribute("aria-pressed", String(pressed));
 }
 
 export function showConversation(conversation) {
   const { state } = conversation;
   document.body.dataset.state = state.name;
-  setText(parts.status, title(state, conversation.listening));
+  setText(elements.status, stateTitle(state, conversation.listening));
   const live = isLive(state);
-  parts.start.hidden = state.name !== "ready";
-  parts.interrupt.disabled = !live;
-  parts.end.hidden = !live;
-  for (const button of [parts.talk, parts.sample, parts.file]) {
+  elements.start.hidden = state.name !== "ready";
+  elements.interrupt.disabled = !live;
+  elements.end.hidden = !live;
+  for (const button of [elements.talk, elements.sample, elements.file]) {
     button.disabled = ["unsupported", "loading", "locked"].includes(state.name);
   }
-  press(parts.talk, conversation.listening);
-  setText(parts["talk-label"], conversation.listening ? "Stop talking" : "Talk");
-  press(parts.sample, conversation.recording !== null);
+  setPressed(elements.talk, conversation.listening);
+  setText(elements["talk-label"], conversation.listening ? "Stop talking" : "Talk");
+  setPressed(elements.sample, conversation.recording !== null);
   showCard(state);
-  parts.notice.hidden = !conversation.notice;
-  setText(parts.notice, conversation.notice);
-  showDelay(conversation.delay);
+  elements.notice.hidden = !conversation.notice;
+  setText(elements.notice, conversation.notice);
+  showLatency(conversation.latency);
 }
 
-/** The card over the picture: why there is none. */
+/** The card over the video: why there is none. */
 function showCard(state) {
-  const shown = isWaiting(state) || ["unsupported", "locked"].includes(state.name) || (state.name === "ready" && state.message);
-  parts.card.hidden = !shown;
+  const ended = state.name === "ready" && state.message;
+  const shown = isWaiting(state) || ["unsupported", "locked"].includes(state.name) || ended;
+  elements.card.hidden = !shown;
   if (!shown) return;
-  setText(parts["card-title"], state.name === "ready" ? "The session has ended" : title(state, false));
-  setText(parts["card-text"], state.message);
-  parts.pass.hidden = state.name !== "locked";
-  parts.retry.hidden = !isWaiting(state);
-  parts.cancel.hidden = !isWaiting(state);
+  setText(elements["card-title"], ended ? "The session has ended" : stateTitle(state, false));
+  setText(elements["card-text"], state.message);
+  elements.pass.hidden = state.name !== "locked";
+  elements.retry.hidden = !isWaiting(state);
+  elements.cancel.hidden = !isWaiting(state);
   showCountdown(state, performance.now());
 }
 
-function showDelay(delay) {
-  const { server = null, seen = null } = delay ?? {};
-  setText(parts["delay-seen"], duration(seen));
-  setText(parts["delay-server"], duration(server));
-  const whole = Math.max(SCALE_MS, server ?? 0, seen ?? 0);
-  bar(parts["delay-bar"], "--server", (server ?? 0) / whole);
-  bar(parts["delay-bar"], "--way", Math.max(0, (seen ?? 0) - (server ?? 0)) / whole);
+function showLatency(latency) {
+  const { server = null, total = null } = latency ?? {};
+  setText(elements["latency-total"], formatDuration(total));
+  setText(elements["latency-server"], formatDuration(server));
+  const scale = Math.max(SCALE_MS, server ?? 0, total ?? 0);
+  setBar(elements["latency-bar"], "--server", (server ?? 0) / scale);
+  setBar(elements["latency-bar"], "--network", Math.max(0, (total ?? 0) - (server ?? 0)) / scale);
 }
 
-/** What changes without an event: several times a second. */
-export function showFigures(conversation, now) {
+/** Show what changes without an event. To be called several times a second. */
+export function showStatistics(conversation, now) {
   const { state } = conversation;
   const live = isLive(state);
-  const { ahead, dropped, total, stalls } = conversation.player.figures;
-  setText(parts.buffer, live ? duration(1000 * ahead) : "–");
-  bar(parts["buffer-bar"], "--server", live ? (1000 * ahead) / SCALE_MS : 0);
-  setText(parts.frames, live ? `${dropped} of ${total}` : "–");
-  setText(parts.stalls, live ? String(stalls) : "–");
-  parts.talk.style.setProperty("--level", conversation.listening ? conversation.level.toFixed(2) : "0");
-  parts.sample.style.setProperty("--progress", (conversation.recording?.progress ?? 0).toFixed(3));
+  const { buffered, dropped, total, stalls } = conversation.player.statistics;
+  setText(elements.buffer, live ? formatDuration(1000 * buffered) : "–");
+  setBar(elements["buffer-bar"], "--server", live ? (1000 * buffered) / SCALE_MS : 0);
+  setText(elements.frames, live ? `${dropped} of ${total}` : "–");
+  setText(elements.stalls, live ? String(stalls) : "–");
+  elements.talk.style.setProperty("--level", conversation.listening ? conversation.level.toFixed(2) : "0");
+  elements.sample.style.setProperty("--progress", (conversation.recording?.progress ?? 0).toFixed(3));
   showCountdown(state, now);
 }
 
 function showCountdown(state, now) {
   const seconds = countdown(state, now);
-  setText(parts.countdown, seconds === null ? "" : `Trying again in ${seconds} s`);
+  setText(elements.countdown, seconds === null ? "" : `Trying again in ${seconds} s`);
 }
 
-function duration(value) {
-  if (value === null) return "–";
-  return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(2)} s`;
+function formatDuration(milliseconds) {
+  if (milliseconds === null) return "–";
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
-function bar(element, name, share) {
+function setBar(element, name, share) {
   element.style.setProperty(name, Math.min(1, share).toFixed(3));
 }
