@@ -11,8 +11,8 @@ from live_server import running, tone
 from lipstream_client.backoff import Backoff
 from lipstream_client.errors import StreamError
 from lipstream_client.media_frames import (
-    Picture,
-    Sound,
+    AudioChunk,
+    VideoFrame,
     decode_media,
     media_frames,
 )
@@ -39,9 +39,9 @@ async def test_pictures_and_sound_share_a_clock(container: Container) -> None:
     async with running() as address, StreamClient(f"ws://{address}", start) as client:
         await client.say(tone(0.4))
         async for message in media_frames(client):
-            if isinstance(message, Picture):
+            if isinstance(message, VideoFrame):
                 pictures.append(message)
-            elif isinstance(message, Sound):
+            elif isinstance(message, AudioChunk):
                 sounds.append(message)
             else:
                 events.append(message)

@@ -53,7 +53,7 @@ async def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
                 async with StreamClient(f"ws://{address}", backoff=ONCE):
                     pass
             assert refused.value.error.code is ErrorCode.BUSY
-            later = StreamClient(f"ws://{address}", backoff=Backoff(attempts=100, most=0.5))
+            later = StreamClient(f"ws://{address}", backoff=Backoff(attempts=100, maximum=0.5))
             waiting = asyncio.create_task(later.__aenter__())
             await asyncio.sleep(0.3)
             assert not waiting.done()
@@ -141,11 +141,11 @@ async def test_a_server_of_another_kind_is_told() -> None:
 
 
 def test_waits_grow_to_a_bound() -> None:
-    waits = list(Backoff(attempts=8, first=1, most=4).waits())
+    waits = list(Backoff(attempts=8, first=1, maximum=4).delays())
     assert len(waits) == 7
     assert all(low <= wait <= high for wait, low, high in zip(waits[:3], (0.5, 1, 2), (1, 2, 4), strict=True))
     assert max(waits) <= 4
-    assert list(ONCE.waits()) == []
+    assert list(ONCE.delays()) == []
 
 
 def test_recordings_are_read_and_what_is_none_is_named(tmp_path: Path) -> None:

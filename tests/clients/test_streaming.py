@@ -50,14 +50,14 @@ async def test_a_recording_at_the_pace_of_a_microphone(tmp_path: Path) -> None:
     assert figures.stats.state == "idle"
     frames, blocks = decode(out.read_bytes())
     assert figures.lengths.frames == len(frames) >= 60
-    assert figures.lengths.pictures == pytest.approx(len(frames) / 25)
+    assert figures.lengths.video == pytest.approx(len(frames) / 25)
     decoded = sum(
         block.samples for block in blocks
     )  # the last packet is whole, its time stamp says how much of it counts
-    assert 0 <= decoded - round(figures.lengths.sound * 48_000) < 1024
+    assert 0 <= decoded - round(figures.lengths.audio * 48_000) < 1024
     assert abs(figures.lengths.skew) <= 0.04
     assert len({size for size in sizes if size}) > 10  # the file grew as media came
-    assert all(word in figures.report() for word in ("first frame", "a second", "skew", "late"))
+    assert all(word in figures.report() for word in ("first frame", "fps", "skew", "repeated"))
 
 
 async def test_what_a_server_lets_wait_bounds_what_is_sent_ahead() -> None:
@@ -88,7 +88,7 @@ async def test_pauses_of_the_source_do_not_end_the_stream() -> None:
     assert figures.sent == pytest.approx(0.8)
     assert figures.stats is not None
     spoken = figures.stats.frames - figures.stats.idle_frames - figures.stats.underrun_frames
-    assert spoken == 2 * (10 + CALM.windows.tail)
+    assert spoken == 2 * (10 + CALM.windows.closing_frames)
 
 
 async def test_nothing_to_say_ends_at_once() -> None:
@@ -147,7 +147,7 @@ async def test_a_player_that_is_closed_ends_the_stream_or_leaves_it_to_the_file(
 
 
 async def test_a_player_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sinks, "_LAST_SECONDS", 0.1)
+    monkeypatch.setattr(sinks, "_CLOSE_SECONDS", 0.1)
     shown = await open_player(player(tmp_path, "import time; time.sleep(600)"))
     assert isinstance(shown, PlayerSink)
     await shown.close(cut=False)

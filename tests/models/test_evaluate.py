@@ -175,7 +175,7 @@ def test_without_scikit_image_the_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
     assert run(["evaluate", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "pip install 'lipstream[evaluate]'" in capsys.readouterr().err
+    assert "pip install -e '.[evaluate]'" in capsys.readouterr().err
 
 
 def test_frames_are_taken_by_the_nearest_time() -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import typer
 
 from lipstream_client.errors import StreamError
-from lipstream_client.rest import Clip, RestClient
+from lipstream_client.rest import ClipInfo, RestClient
 from lipstream_server.commands.demo import free_port
 from lipstream_server.storage.database import intact, open_database
 
@@ -128,7 +128,7 @@ def _post(rest: RestClient, audio: Path, ledger: Ledger, stop: threading.Event) 
             ledger.unanswered(key)
 
 
-def _when_finished(rest: RestClient) -> list[Clip]:
+def _when_finished(rest: RestClient) -> list[ClipInfo]:
     end = time.monotonic() + _FINISH_SECONDS
     while True:
         clips = rest.clips()
@@ -137,7 +137,7 @@ def _when_finished(rest: RestClient) -> list[Clip]:
         time.sleep(0.2)
 
 
-def _whole(rest: RestClient, clip: Clip, path: Path) -> bool:
+def _whole(rest: RestClient, clip: ClipInfo, path: Path) -> bool:
     if clip.state != "succeeded":
         return False
     size = rest.download(clip.id, path)
@@ -146,7 +146,7 @@ def _whole(rest: RestClient, clip: Clip, path: Path) -> bool:
     return frames == clip.frames_total and size == clip.bytes
 
 
-def _compared(rounds: int, ledger: Ledger, clips: list[Clip], broken: int, good: bool) -> Outcome:
+def _compared(rounds: int, ledger: Ledger, clips: list[ClipInfo], broken: int, good: bool) -> Outcome:
     accepted = {clip for made in ledger.accepted.values() for clip in made}
     listed = Counter(clip.id for clip in clips)
     return Outcome(

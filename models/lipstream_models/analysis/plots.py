@@ -25,7 +25,7 @@ def draw(found: Analysis, folder: Path) -> list[Path]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise LipstreamError("drawing needs matplotlib: pip install 'lipstream[plots]'") from error
+        raise LipstreamError("drawing needs matplotlib: pip install -e '.[plots]'") from error
 
     def figure(name: str, title: str, parts: Mapping[str, Mapping[str, Sequence[float]]]) -> Path:
         picture = Figure(figsize=(5 * len(parts), 3.6), layout="constrained")

@@ -115,7 +115,7 @@ def _onnxruntime() -> ModuleType:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
         raise FaceModelError(
-            "Hallo's face models need onnxruntime, which is not installed: pip install 'lipstream[hallo]'"
+            "Hallo's face models need onnxruntime, which is not installed: pip install -e '.[hallo]'"
         ) from error
 
 

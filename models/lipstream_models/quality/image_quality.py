@@ -67,7 +67,7 @@ def _structural_similarity() -> Callable[..., float]:
         from skimage.metrics import structural_similarity
     except ImportError as error:
         raise LipstreamError(
-            "SSIM needs scikit-image, which is not installed: pip install 'lipstream[evaluate]'"
+            "SSIM needs scikit-image, which is not installed: pip install -e '.[evaluate]'"
         ) from error
     measure: Callable[..., float] = structural_similarity
     return measure

@@ -163,5 +163,5 @@ def test_models_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(FaceModelError, match="expected 512 numbers, got 256"):
         narrow.identify(np.zeros((100, 100, 3), dtype=np.uint8))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(FaceModelError, match=r"pip install 'lipstream\[hallo\]'"):
+    with pytest.raises(FaceModelError, match=r"pip install -e '\.\[hallo\]'"):
         FaceIdentifier(detector, recogniser)

@@ -1,6 +1,6 @@
 """Content Credentials (C2PA): a finished clip is signed to be a generated video, with a certificate of the operator.
 
-Needs the extra `lipstream[c2pa]`, which is imported only where clips are signed.
+Needs the extra `c2pa`, which is imported only where clips are signed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def open_signing(certificate: Path, key: Path) -> Sign:
         import c2pa
         import cryptography  # noqa: F401  # _algorithm needs it
     except ImportError as error:
-        raise SigningError(f"signing clips needs `pip install 'lipstream[c2pa]'` ({error})") from error
+        raise SigningError(f"signing clips needs `pip install -e '.[c2pa]'` ({error})") from error
     try:
         chain, secret = certificate.read_text(), key.read_bytes()
         info = c2pa.C2paSignerInfo(_algorithm(secret), chain.encode(), secret, None)
