@@ -250,7 +250,7 @@ async def test_the_demo_with_bars_leaves_a_video_and_no_process(tmp_path: Path) 
     first, second, third = said.decode().splitlines()
     address = re.fullmatch(r"starting the server on http://(127\.0\.0\.1:\d+)/.*", first)
     assert address is not None
-    assert re.fullmatch(r"ready after \d+ s; a bar says reading.flac, live", second)
+    assert re.fullmatch(r"ready after \d+ s; a bar speaks reading.flac, live", second)
     assert third.startswith(f"{out}: first frame ")
     with pytest.raises(OSError, match="Connect"):
         await get(address[1], "/healthz")
