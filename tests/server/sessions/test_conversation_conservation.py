@@ -131,7 +131,7 @@ class Conservation(RuleBasedStateMachine):
         assert self.began is not None
         first, starved = self.began
         sound = -(-round(event.position_ms * 48) // PER_FRAME)
-        assert at - first - (self.starved - starved) == sound + WINDOWS.tail
+        assert at - first - (self.starved - starved) == sound + WINDOWS.closing_frames
         self.began = None
 
     def listen(self, burst: MediaChunk) -> None:
