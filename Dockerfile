@@ -4,7 +4,7 @@
 ARG PYTHON_VERSION=3.11
 ARG BASE=python:${PYTHON_VERSION}-slim-bookworm
 
-# The wheel: the four rooms that ship, with the page, the model, the avatars and the migrations.
+# The wheel: the four packages, with the page, the model, the avatars and the migrations.
 FROM ${BASE} AS wheel
 WORKDIR /source
 COPY constraints.txt ./
@@ -17,7 +17,7 @@ COPY server/ server/
 COPY clients/ clients/
 RUN /opt/build/bin/python -m hatchling build --target wheel --directory /wheel
 
-# What the wheel needs: a layer of its own, because it is large and changes seldom.
+# Dependencies of the wheel: a layer of its own, because it is large and changes seldom.
 FROM ${BASE} AS dependencies
 # cpu is a fifth of the size. The CUDA build is what the default package index serves; its wheels bring CUDA along,
 # so that the host needs the driver and NVIDIA's container toolkit only.
@@ -26,7 +26,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG EXTRAS="server hallo trace c2pa"
 WORKDIR /source
 COPY constraints.txt pyproject.toml docker/requirements.py ./
-# The default index never has the CPU build, unless pip was told of a copy of it: then there is no need to ask PyTorch's own.
+# The default index has the CPU build only where pip is configured with a copy of it; PyTorch's own index comes second.
 RUN python -m venv --without-pip /opt/lipstream \
  && python requirements.py torch "${TORCH}" > torch.txt \
  && install="python -m pip --python /opt/lipstream/bin/python install --no-cache-dir --constraint constraints.txt" \
@@ -34,7 +34,7 @@ RUN python -m venv --without-pip /opt/lipstream \
 RUN python requirements.py wheel ${EXTRAS} > wheel.txt \
  && python -m pip --python /opt/lipstream/bin/python install --no-cache-dir --constraint constraints.txt --requirement wheel.txt
 
-# pip's --root puts the wheel's files where they will be, and nothing else beside them.
+# pip's --root installs the wheel's files alone, at their final paths.
 FROM dependencies AS application
 COPY --from=wheel /wheel/ /wheel/
 RUN python -m pip --python /opt/lipstream/bin/python install --no-cache-dir --no-deps --root /application /wheel/*.whl
@@ -45,14 +45,14 @@ LABEL org.opencontainers.image.title="Lipstream" \
       org.opencontainers.image.description="Real-time talking heads over a WebSocket" \
       org.opencontainers.image.licenses="Apache-2.0" \
       lipstream.torch="${TORCH}"
-# What the base image has for installing packages is of no use any more.
+# The base image's own tools for installing packages are not needed.
 RUN rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/bin/pip* \
  && groupadd --gid 10001 lipstream \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin lipstream \
  && install -d -o 10001 -g 10001 -m 700 /data
 COPY --from=dependencies /opt/lipstream/ /opt/lipstream/
 COPY --from=application /application/ /
-# The root file system may be read-only: what is kept goes to /data, what is not to /tmp.
+# The root file system may be read-only: persistent data goes to /data, temporary files to /tmp.
 ENV PATH=/opt/lipstream/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,5 +1,5 @@
-# Everything starts here, with nothing but make and Python 3.11 or newer: the first target that needs it
-# makes .venv from constraints.txt, and makes it again when that file or pyproject.toml changes.
+# Needs make and Python 3.11 or newer. The first target that needs .venv makes it from constraints.txt, and makes it
+# again when that file or pyproject.toml changes.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,8 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# TORCH=cpu is a fifth of the size; TORCH=cuda is what the default index serves for Linux. The choice stays
-# with the environment: it need be named only once.
+# TORCH=cpu is a fifth of the size; TORCH=cuda is what the default index serves for Linux. The environment keeps the
+# choice: it need be named only once.
 TORCH ?= $(if $(wildcard $(VENV)/core-cuda),cuda,cpu)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' constraints.txt)
@@ -23,15 +23,15 @@ TOOLS := $(VENV)/tools-$(TORCH)
 
 .PHONY: help venv wheel demo serve test check format evaluate-model bench train image-check clean
 
-help: ## what can be made
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
-venv: $(CORE) ## only the environment, .venv  (with a GPU: make venv TORCH=cuda)
+venv: $(CORE) ## the environment, .venv  (with a GPU: make venv TORCH=cuda)
 
 wheel: $(CORE) ## a wheel in dist/: without an extra the client alone, with [server] what serves and renders
 	@$(BIN)/python -m hatchling build --target wheel --directory dist
 
-demo: $(CORE) ## a bundled face says a bundled recording through a server: demo.mp4, figures, and the page
+demo: $(CORE) ## a bundled avatar speaks a bundled recording through a server: demo.mp4, figures, and the page
 	@$(BIN)/lipstream demo --output demo.mp4
 
 serve: $(CORE) ## the streaming server on http://127.0.0.1:8000
@@ -40,33 +40,33 @@ serve: $(CORE) ## the streaming server on http://127.0.0.1:8000
 test: $(TOOLS) ## all tests, under 15 minutes on two cores
 	@$(BIN)/pytest
 
-check: $(TOOLS) ## what must hold before a change lands: lint, format, types, who imports whom
+check: $(TOOLS) ## checks of every change: lint, format, types, imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(TOOLS) ## let ruff mend what it can
+format: $(TOOLS) ## fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-evaluate-model: $(TOOLS) ## the bundled model on faces, voices and sentences that it never saw
+evaluate-model: $(TOOLS) ## evaluate the bundled model on unseen faces, voices and sentences
 	@$(BIN)/python -m lipstream_bench.evaluate_model
 
-bench: $(TOOLS) ## every preset: speed and fidelity, into runs/bench
+bench: $(TOOLS) ## measure speed and fidelity of every preset, into runs/bench
 	@$(BIN)/python -m lipstream_bench
 
-train: $(TOOLS) ## train the bundled model again; continues where it stopped (Debian packages: training/README.md)
+train: $(TOOLS) ## train the bundled model, from where it stopped (Debian packages: training/README.md)
 	@$(BIN)/python -m lipstream_training.train
 
 image-check: $(TOOLS) ## build the image with Docker or Podman, run it, check its files, confinement and a stream
 	@$(BIN)/python -m lipstream_bench.image
 
-clean: ## forget the environment and what the tools left
+clean: ## remove the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 
-# The +cpu build is never on the default index, so asking there first costs a second and cannot bring in
-# CUDA; it succeeds where pip was told of a local copy. Only then is PyTorch's own index asked.
+# The +cpu build is never on the default index, so trying there first costs a second and cannot install CUDA; it succeeds
+# where pip is configured with a local copy. PyTorch's own index comes second.
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Lipstream needs Python 3.11 or newer, and '$(PYTHON)' is not;" \
@@ -78,7 +78,7 @@ $(CORE): pyproject.toml constraints.txt
 	@test -e $@ || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) '$(TORCH_BUILD)' $(if $(filter cpu,$(TORCH)),2>/dev/null \
 	  || $(PIP) --extra-index-url $(TORCH_INDEX) '$(TORCH_BUILD)') || { \
-	  echo "$(TORCH_BUILD) could not be installed for $$($(PYTHON) --version) from the indexes that pip knows" \
+	  echo "$(TORCH_BUILD) could not be installed for $$($(PYTHON) --version) from pip's indexes" \
 	    "or from TORCH_INDEX=$(TORCH_INDEX)" >&2; exit 1; }
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation --editable '.[server]'

@@ -1,6 +1,6 @@
-"""For the Dockerfile: what the wheel of pyproject.toml needs, one requirement a line, without the wheel itself.
+"""Requirements for the Dockerfile: the dependencies of pyproject.toml, one a line, without the wheel itself.
 
-`python requirements.py torch cpu`: the build of PyTorch. `python requirements.py wheel hallo`: the rest, with extras.
+`python requirements.py torch cpu`: the build of PyTorch. `python requirements.py wheel server hallo`: the rest, with extras.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def torch(build: str) -> list[str]:
-    """build: cpu or cuda, in the version of constraints.txt."""
+    """Return the requirement of PyTorch in the version of constraints.txt. build: cpu or cuda."""
     (pin,) = [line for line in Path("constraints.txt").read_text().splitlines() if line.startswith("torch==")]
     suffixes = {"cpu": "+cpu", "cuda": ""}
     if build not in suffixes:
@@ -20,6 +20,7 @@ def torch(build: str) -> list[str]:
 
 
 def wheel(*extras: str) -> list[str]:
+    """Return the dependencies of the wheel and of these extras."""
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
     if unknown := [extra for extra in extras if extra not in optional]:

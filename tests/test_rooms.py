@@ -1,4 +1,4 @@
-"""The house keeps its shape: what ships, who loads what, and that the README tells of things that exist."""
+"""Structure of the repository: contents of the wheel, imports of the rooms, and names in README files."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ print(*(name for name in ("torch", "diffusers", "transformers", "ai_edge_litert"
 """
 
 
-def test_the_wheel_is_the_four_shipped_rooms_with_all_their_files(tmp_path: Path) -> None:
+def test_wheel_holds_all_files_of_the_four_shipped_rooms(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.iterdir()
@@ -45,7 +45,7 @@ def test_the_wheel_is_the_four_shipped_rooms_with_all_their_files(tmp_path: Path
 
 
 @pytest.mark.parametrize("room", ["lipstream_server", "lipstream_client"])
-def test_importing_a_room_that_serves_loads_no_network(room: str) -> None:
+def test_importing_server_or_client_loads_no_network_library(room: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, room], capture_output=True, text=True, check=True
     )
@@ -62,7 +62,7 @@ def test_accel_needs_torch_and_nothing_else() -> None:
             assert {name.partition(".")[0] for name in names} <= allowed, file
 
 
-def test_every_pinned_version_of_torch_is_one() -> None:
+def test_torch_is_pinned_once() -> None:
     assert re.findall(r"^torch==.*$", (ROOT / "constraints.txt").read_text(), re.M) == ["torch==2.13.0"]
 
 
@@ -71,7 +71,7 @@ def test_every_pinned_version_of_torch_is_one() -> None:
     [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_what_a_readme_names_is_there(readme: Path) -> None:
+def test_readme_names_existing_targets_commands_and_files(readme: Path) -> None:
     text = readme.read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)) <= set(targets)

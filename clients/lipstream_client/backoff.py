@@ -1,4 +1,8 @@
-"""When a connection is tried again."""
+"""Delays between attempts to connect.
+
+Written out instead of taken from stamina or tenacity: the delays are values that an asyncio loop and the server's own
+Retry-After combine, and a client needs no more than this.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Backoff:
-    """How often, and after how many seconds, a connection is tried again; each wait is up to twice the one before.
+    """Exponential backoff with jitter; a busy server's Retry-After counts where it is longer.
 
-    A server that is busy is asked again when it said, if that is later. attempts: in all, 1 for no second try.
+    Attributes:
+        attempts: number of attempts in all; 1 means no retry.
+        first: first delay in seconds.
+        maximum: longest delay in seconds.
     """
 
     attempts: int = 5
     first: float = 0.25
-    most: float = 8.0
+    maximum: float = 8.0
 
-    def waits(self) -> Iterator[float]:
-        """Seconds before each further attempt, shaken so that many clients do not come back as one."""
-        wait = self.first
+    def delays(self) -> Iterator[float]:
+        """Yield the delay in seconds before each further attempt, varied so that many clients do not return as one."""
+        delay = self.first
         for _ in range(self.attempts - 1):
-            yield wait * random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
-            wait = min(self.most, 2 * wait)
+            yield delay * random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
+            delay = min(self.maximum, 2 * delay)

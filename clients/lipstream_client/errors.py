@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a server."""
+"""Errors of the client, one family."""
 
 import json
 
@@ -6,17 +6,17 @@ from lipstream_server.protocol import Error
 
 
 class StreamError(RuntimeError):
-    """The stream cannot be had, or has ended before its time; see lipstream_client/cli.py for `exit_code`."""
+    """A stream cannot be started, or ended early; the command line ends with `exit_code`."""
 
     exit_code = 3
 
 
 class ConnectionLostError(StreamError):
-    """There was a connection, and it is no more."""
+    """The connection to the server was lost."""
 
 
 class RefusedError(StreamError):
-    """The server has said no; `error` is what it said."""
+    """The server refused the session; `error` is its message."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(f"{error.code}: {error.message}")
@@ -24,7 +24,7 @@ class RefusedError(StreamError):
 
 
 class ProblemError(StreamError):
-    """The server has refused a request. code: what it calls the reason, for programs."""
+    """The server refused a request. code: the reason, for programs."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -32,9 +32,9 @@ class ProblemError(StreamError):
 
 
 def problem(status: int, reason: str, body: bytes | bytearray) -> ProblemError:
-    """What an answer that is none says."""
+    """Return the error of a response whose status is none of success."""
     try:
-        said = json.loads(body)
-        return ProblemError(status, said["code"], said["detail"])
+        details = json.loads(body)
+        return ProblemError(status, details["code"], details["detail"])
     except (ValueError, KeyError, TypeError):
         return ProblemError(status, "unknown", f"the server answered {status} {reason}")

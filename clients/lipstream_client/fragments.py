@@ -1,7 +1,7 @@
-"""How long the pictures and the sound of a fragmented MP4 are, read from its boxes piece by piece as they come.
+"""Lengths of video and audio of a fragmented MP4, read from its boxes as they come.
 
 Only the times are read (ISO/IEC 14496-12): `mdhd` and `hdlr` of every track, `tfhd`, `tfdt` and `trun` of every fragment. So a
-stream of hours costs no memory, and its figures are known while it runs.
+stream of hours needs no memory, and its figures are known while it runs.
 """
 
 from __future__ import annotations
@@ -28,38 +28,39 @@ class _Track:
 
 
 @dataclass
-class Lengths:
-    """frames, and seconds of picture and of sound since the beginning."""
+class MediaLengths:
+    """Number of frames, and seconds of video and of audio since the beginning."""
 
     frames: int = 0
-    pictures: float = 0.0
-    sound: float = 0.0
+    video: float = 0.0
+    audio: float = 0.0
 
     @property
     def skew(self) -> float:
-        """Seconds by which the sound is longer than the pictures; -0.06 to 0.02 while a stream runs, as AAC has blocks."""
-        return self.sound - self.pictures
+        """Seconds by which the audio is longer than the video; -0.06 to 0.02 while a stream runs, as AAC has blocks."""
+        return self.audio - self.video
 
 
 @dataclass
 class FragmentReader:
-    """Fed with whole boxes, as every binary message of the container `fmp4` holds them."""
+    """Reader of whole boxes, as every binary message of the container `fmp4` holds them."""
 
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _current: _Track = field(default_factory=_Track)
 
     @property
-    def lengths(self) -> Lengths:
-        found = Lengths()
+    def lengths(self) -> MediaLengths:
+        """Lengths so far."""
+        found = MediaLengths()
         for track in self._tracks.values():
             if track.kind == b"vide":
-                found.frames, found.pictures = track.samples, track.end / track.scale
+                found.frames, found.video = track.samples, track.end / track.scale
             elif track.kind == b"soun":
-                found.sound = track.end / track.scale
+                found.audio = track.end / track.scale
         return found
 
     def feed(self, message: bytes) -> None:
-        """Raises ValueError for what is no box."""
+        """Read one message. Raises ValueError for anything but whole boxes."""
         try:
             for kind, body in _boxes(message):
                 self._read(kind, body)
@@ -83,22 +84,22 @@ class FragmentReader:
         elif kind == b"tfdt":
             (self._current.end,) = struct.unpack_from(">Q" if body[0] else ">I", body, 4)
         elif kind == b"trun":
-            self._run(body)
+            self._read_run(body)
 
-    def _run(self, body: bytes) -> None:
+    def _read_run(self, body: bytes) -> None:
         flags, count = _u32(body, 0), _u32(body, 4)
         at = 8 + sum(size for flag, size in _TRUN_BEFORE if flags & flag)
         width = 4 * sum(bool(flags & flag) for flag in _TRUN_SAMPLE)
         if flags & _TRUN_SAMPLE[0]:
-            lasted = sum(_u32(body, at + number * width) for number in range(count))
+            duration = sum(_u32(body, at + number * width) for number in range(count))
         else:
-            lasted = count * self._current.duration
+            duration = count * self._current.duration
         self._current.samples += count
-        self._current.end += lasted
+        self._current.end += duration
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Every box, those of the known containers opened."""
+    """Yield kind and body of every box; those of the known containers are opened."""
     at = 0
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at)

@@ -1,20 +1,19 @@
-"""The media of the containers `rgb` and `jpeg` as arrays with time stamps.
+"""Media of the containers `rgb` and `jpeg` as arrays with time stamps.
 
 async with StreamClient(url, SessionStart(container="rgb")) as client:
     async for message in media_frames(client):
-        if isinstance(message, Picture):
+        if isinstance(message, VideoFrame):
             show(message.pixels)
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from lipstream_server.protocol import (
     MediaTag,
@@ -28,10 +27,14 @@ from .stream_client import StreamClient
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """number: from 0 without a gap. time: seconds of media at which it is shown. utterance: whom it shows, 0 for nobody.
+class VideoFrame:
+    """A frame of the video.
 
-    pixels: (H, W, 3) uint8, red first.
+    Attributes:
+        number: from 0 without a gap.
+        time: seconds of media at which it is shown.
+        utterance: number of the utterance that it shows, 0 for none.
+        pixels: (H, W, 3) uint8, RGB.
     """
 
     number: int
@@ -41,10 +44,15 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Sound:
-    """first: number of the first sample, from 0 without a gap. time: of that sample, in seconds of media, which pictures share.
+class AudioChunk:
+    """Consecutive audio samples.
 
-    rate: samples a second. samples: (n,) int16, mono.
+    Attributes:
+        first: number of the first sample, from 0 without a gap.
+        time: time of the first sample in seconds of media, the clock of the frames.
+        utterance: number of the utterance that it belongs to, 0 for none.
+        rate: sample rate in Hz.
+        samples: (n,) int16, mono.
     """
 
     first: int
@@ -54,8 +62,11 @@ class Sound:
     samples: NDArray[np.int16]
 
 
-async def media_frames(client: StreamClient) -> AsyncIterator[Picture | Sound | ServerMessage]:
-    """All that a connected client receives, in order: media decoded, everything else as it is. Raises StreamError."""
+async def media_frames(client: StreamClient) -> AsyncIterator[VideoFrame | AudioChunk | ServerMessage]:
+    """Yield all that a connected client receives, in order: media decoded, other messages as they are.
+
+    Raises StreamError.
+    """
     ready = client.ready
     async for message in client:
         if isinstance(message, SessionReady):
@@ -66,8 +77,12 @@ async def media_frames(client: StreamClient) -> AsyncIterator[Picture | Sound | 
             yield decode_media(message, ready)
 
 
-def decode_media(message: bytes, ready: SessionReady) -> Picture | Sound:
-    """One binary message of a session. Raises StreamError for another container, or for what does not fit the session."""
+def decode_media(message: bytes, ready: SessionReady) -> VideoFrame | AudioChunk:
+    """Decode one binary message of a session.
+
+    Raises:
+        StreamError: the session has another container, or the message does not fit the session.
+    """
     if ready.container not in ("rgb", "jpeg"):
         raise StreamError(
             f"expected a session with the container 'rgb' or 'jpeg', got {ready.container!r}; "
@@ -78,14 +93,19 @@ def decode_media(message: bytes, ready: SessionReady) -> Picture | Sound:
         if unit.tag is MediaTag.PCM:
             samples = np.frombuffer(unit.payload, "<i2").astype(np.int16, copy=False)
             time = unit.position / ready.audio_rate
-            return Sound(unit.position, time, unit.utterance, ready.audio_rate, samples)
-        pixels = _jpeg(unit.payload) if unit.tag is MediaTag.JPEG else np.frombuffer(unit.payload, np.uint8)
+            return AudioChunk(unit.position, time, unit.utterance, ready.audio_rate, samples)
+        is_jpeg = unit.tag is MediaTag.JPEG
+        pixels = _decode_jpeg(unit.payload) if is_jpeg else np.frombuffer(unit.payload, np.uint8)
         pixels = pixels.reshape(ready.height, ready.width, 3)
-    except (ValueError, UnidentifiedImageError) as error:
+    except (ValueError, av.FFmpegError) as error:
         raise StreamError(f"the server sent media that does not fit its session: {error}") from error
-    return Picture(unit.position, unit.position / ready.fps, unit.utterance, pixels)
+    return VideoFrame(unit.position, unit.position / ready.fps, unit.utterance, pixels)
 
 
-def _jpeg(payload: bytes) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(payload), formats=["JPEG"]) as image:
-        return np.asarray(image.convert("RGB"))
+def _decode_jpeg(payload: bytes) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, 3) of a JPEG image. Raises ValueError, av.FFmpegError."""
+    codec = av.CodecContext.create("mjpeg", "r")
+    frames = codec.decode(av.Packet(payload))
+    if not frames:
+        raise ValueError(f"expected a JPEG image, got {len(payload)} bytes that are none")
+    return frames[0].to_ndarray(format="rgb24").astype(np.uint8, copy=False)

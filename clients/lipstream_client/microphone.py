@@ -1,4 +1,4 @@
-"""What a microphone hears, as it hears it: through sounddevice and PortAudio, which come with the extra `live`."""
+"""Audio of a microphone as it is recorded, through sounddevice and PortAudio (extra `live`)."""
 
 from __future__ import annotations
 
@@ -9,49 +9,50 @@ from types import ModuleType
 from typing import Any
 
 from .errors import StreamError
+from .extras import install_hint
 from .recording import RATE
 
-Hear = Callable[[Any, int, object, object], None]
+Callback = Callable[[Any, int, object, object], None]
 _PIECE_SECONDS = 0.04
-_MOST_PIECES = 250  # ten seconds that a connection may be stuck
+_MAX_QUEUED_PIECES = 250  # ten seconds that a connection may be stuck
 
 
 async def microphone(stop: asyncio.Event) -> AsyncGenerator[bytes]:
-    """s16le, 16 kHz mono, in pieces of 40 ms, until `stop` is set. Raises StreamError where nothing can be heard."""
+    """Yield s16le, 16 kHz mono, in pieces of 40 ms, until `stop` is set. Raises StreamError where there is no microphone."""
     device = load_device()
     loop = asyncio.get_running_loop()
-    heard: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_PIECES)
+    pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_MAX_QUEUED_PIECES)
 
-    def keep(piece: bytes) -> None:
+    def enqueue(piece: bytes) -> None:
         with suppress(asyncio.QueueFull):
-            heard.put_nowait(piece)
+            pieces.put_nowait(piece)
 
-    def hear(data: Any, frames: int, times: object, status: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            loop.call_soon_threadsafe(keep, bytes(data))
+    def on_audio(data: Any, frames: int, times: object, status: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for audio any more
+            loop.call_soon_threadsafe(enqueue, bytes(data))
 
     async def end() -> None:
         await stop.wait()
-        await heard.put(None)
+        await pieces.put(None)
 
-    with open_input(device, hear):
+    with open_input(device, on_audio):
         ending = asyncio.create_task(end())
         try:
-            while (piece := await heard.get()) is not None:
+            while (piece := await pieces.get()) is not None:
                 yield piece
         finally:
             ending.cancel()
 
 
 def load_device() -> ModuleType:
-    """The module `sounddevice`. Raises StreamError that says what to install."""
+    """Return the module `sounddevice`. Raises StreamError that says what to install."""
     try:
         import sounddevice
     except ImportError as error:
         raise StreamError(
-            "a microphone needs the extra 'live', which is not installed; install it: pip install 'lipstream[live]'"
+            f"a microphone needs the module sounddevice; install the extra 'live': {install_hint('live')}"
         ) from error
-    except OSError as error:  # its way to say that the shared library is not there
+    except OSError as error:  # raised by sounddevice where the shared library is missing
         raise StreamError(
             "a microphone needs the library PortAudio, which is not installed; on Debian and Ubuntu: "
             "sudo apt install libportaudio2"
@@ -61,11 +62,11 @@ def load_device() -> ModuleType:
 
 
 @contextmanager
-def open_input(device: ModuleType, hear: Hear) -> Iterator[None]:
-    """`hear` is called from a thread of PortAudio with every piece. Raises StreamError."""
+def open_input(device: ModuleType, callback: Callback) -> Iterator[None]:
+    """Record; a thread of PortAudio calls `callback` with every piece. Raises StreamError."""
     piece = round(_PIECE_SECONDS * RATE)
     try:
-        stream = device.RawInputStream(RATE, piece, channels=1, dtype="int16", callback=hear)
+        stream = device.RawInputStream(RATE, piece, channels=1, dtype="int16", callback=callback)
         stream.start()
     except (device.PortAudioError, ValueError) as error:
         raise StreamError(

@@ -1,4 +1,4 @@
-"""The client of the REST interface: faces that are kept, and clips that are made in the background.
+"""Client of the REST interface: avatars, clips rendered in the background, and session tokens.
 
 rest = RestClient("http://127.0.0.1:8000")
 clip = rest.create_clip(Path("speech.wav"), avatar="amara")
@@ -9,27 +9,29 @@ rest.download(clip.id, Path("talk.mp4"))
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
+
+import httpx2
 
 from .errors import ConnectionLostError, StreamError, problem
 
-_PIECE = 1 << 18
-_FINAL = frozenset({"succeeded", "failed", "cancelled"})
-A = TypeVar("A", "Avatar", "Clip")
+_FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
+_PAGE_SIZE = "200"
+Info = TypeVar("Info", "AvatarInfo", "ClipInfo")
 
 
 @dataclass(frozen=True)
-class Avatar:
-    """See `GET /v1/avatars`."""
+class AvatarInfo:
+    """An avatar as `GET /v1/avatars` describes it."""
 
     id: str
     name: str
@@ -39,8 +41,8 @@ class Avatar:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """See `GET /v1/clips/{id}`."""
+class ClipInfo:
+    """A clip as `GET /v1/clips/{id}` describes it."""
 
     id: str
     state: str
@@ -58,45 +60,54 @@ class Clip:
 
     @property
     def final(self) -> bool:
-        """Nothing more will come of it."""
-        return self.state in _FINAL
+        """Whether the state cannot change any more."""
+        return self.state in _FINAL_STATES
 
 
 class RestClient:
-    """url: of the server. seconds: that an answer may take to come, or to go on. key: of a server that asks for one.
+    """A client of one server.
 
     Every method raises ProblemError where the server refuses, and ConnectionLostError where it does not answer.
+
+    Args:
+        url: address of the server, http:// or https://.
+        seconds: timeout of connecting, and of each piece of a response.
+        key: API key of a server that requires one.
     """
 
     def __init__(self, url: str, seconds: float = 60.0, key: str | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise StreamError(f"expected the address of a server like http://127.0.0.1:8000, got {url!r}")
-        self._parts, self._seconds = parts, seconds
+        self._url, self._seconds = url.rstrip("/"), seconds
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
 
-    def avatars(self) -> list[Avatar]:
-        """The server's default first."""
-        return [_of(Avatar, each) for each in self._pages("/v1/avatars", "avatars", {})]
+    def avatars(self) -> list[AvatarInfo]:
+        """Return all avatars, the server's default first."""
+        return [_parse(AvatarInfo, each) for each in self._pages("/v1/avatars", "avatars", {})]
 
-    def add_avatar(self, image: Path, name: str | None = None, crop: str | None = None) -> Avatar:
-        """crop: `left,top,width,height`, shares of the picture's sides."""
+    def add_avatar(self, image: Path, name: str | None = None, crop: str | None = None) -> AvatarInfo:
+        """Upload a portrait. crop: `left,top,width,height` as shares of the image's sides."""
         form = {"name": name or image.stem[:80], "crop": crop}
-        return _of(Avatar, self._post("/v1/avatars", form, {"image": image}))
+        return _parse(AvatarInfo, self._post_form("/v1/avatars", form, {"image": image}))
 
     def remove_avatar(self, avatar: str) -> None:
+        """Remove an uploaded avatar by its id."""
         self._json("DELETE", f"/v1/avatars/{quote(avatar, safe='')}")
 
     def create_token(
         self, avatar: str | None = None, seconds: float = 600.0, connect_seconds: float = 60.0
     ) -> str:
-        """For a browser, which must not have the key: opens sessions of one avatar. seconds: of a session. connect_seconds: from
-        now, in which one may be begun.
+        """Return a session token for a browser, which must not have the API key.
+
+        Args:
+            avatar: the only avatar of its sessions; the server's default if None.
+            seconds: maximum duration of a session.
+            connect_seconds: time from now within which a session may be started.
         """
-        asked = {"seconds": seconds, "connect_seconds": connect_seconds}
-        body = json.dumps(asked if avatar is None else {"avatar": avatar, **asked}).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        return str(self._json("POST", "/v1/tokens", [body], headers)["token"])
+        asked: dict[str, Any] = {"seconds": seconds, "connect_seconds": connect_seconds}
+        body = asked if avatar is None else {"avatar": avatar, **asked}
+        return str(self._json("POST", "/v1/tokens", json=body)["token"])
 
     def create_clip(
         self,
@@ -109,9 +120,19 @@ class RestClient:
         key: str | None = None,
         container: str = "mp4",
         webhook_url: str | None = None,
-    ) -> Clip:
-        """container: mp4 or webm. webhook_url: whom the server tells when the clip has ended, see `verify_webhook`. key: the same
-        key makes one clip, however often this is called; one is made up without it.
+    ) -> ClipInfo:
+        """Upload a recording, of which the server renders a clip.
+
+        Args:
+            audio: recording, any file with an audio track.
+            avatar: id of an avatar; the server's default if None.
+            portrait: image of a face instead of an avatar.
+            preset: sampling preset; the server's default if None.
+            seed: of the noise.
+            size: longer side of the video in pixels.
+            key: idempotency key: the same key makes one clip, however often this is called; random if None.
+            container: mp4 or webm.
+            webhook_url: address that the server notifies when the clip has ended, see `verify_webhook`.
         """
         form = {
             "avatar": avatar,
@@ -123,144 +144,96 @@ class RestClient:
         }
         files = {"audio": audio} if portrait is None else {"audio": audio, "portrait": portrait}
         headers = {"Idempotency-Key": key or secrets.token_hex(16)}
-        return _of(Clip, self._post("/v1/clips", form, files, headers))
+        return _parse(ClipInfo, self._post_form("/v1/clips", form, files, headers))
 
-    def clip(self, clip: str) -> Clip:
-        return _of(Clip, self._json("GET", self._clip(clip)))
+    def clip(self, clip: str) -> ClipInfo:
+        """Return a clip by its id."""
+        return _parse(ClipInfo, self._json("GET", _clip_path(clip)))
 
-    def clips(self, state: str | None = None) -> list[Clip]:
-        """The newest first."""
+    def clips(self, state: str | None = None) -> list[ClipInfo]:
+        """Return all clips, or those in one state, the newest first."""
         query = {} if state is None else {"state": state}
-        return [_of(Clip, each) for each in self._pages("/v1/clips", "clips", query)]
+        return [_parse(ClipInfo, each) for each in self._pages("/v1/clips", "clips", query)]
 
-    def watch(self, clip: str) -> Iterator[Clip]:
-        """Now and whenever it changes, to its last state."""
-        with self._asked("GET", f"{self._clip(clip)}/events") as answer:
-            for line in answer:
-                if line.startswith(b"data: "):
-                    yield _of(Clip, json.loads(line[6:]))
+    def watch(self, clip: str) -> Iterator[ClipInfo]:
+        """Yield a clip now and at every change, until its state is final."""
+        with self._request("GET", f"{_clip_path(clip)}/events") as response:
+            for line in response.iter_lines():
+                if line.startswith("data: "):
+                    yield _parse(ClipInfo, json.loads(line[6:]))
 
     def download(self, clip: str, path: Path) -> int:
-        """The video, or what there is of it; it takes its name when it is whole. Returns its bytes."""
+        """Write a clip's video, as far as it is rendered, and return its size in bytes.
+
+        The file takes its name when it is complete.
+        """
         part = path.with_name(f"{path.name}.part")
         try:
-            with self._asked("GET", f"{self._clip(clip)}/video") as answer, part.open("wb") as file:
-                expected, size = answer.length or 0, 0
-                while piece := answer.read(_PIECE):
-                    size += file.write(piece)
-            if size < expected:
-                raise ConnectionLostError(f"the server sent {size} of {expected} bytes; try again")
+            with self._request("GET", f"{_clip_path(clip)}/video") as response, part.open("wb") as file:
+                size = sum(file.write(piece) for piece in response.iter_bytes())
             os.replace(part, path)
             return size
         finally:
             part.unlink(missing_ok=True)
 
-    def cancel_clip(self, clip: str) -> Clip:
-        return _of(Clip, self._json("POST", f"{self._clip(clip)}/cancel"))
+    def cancel_clip(self, clip: str) -> ClipInfo:
+        """Cancel a clip and return it."""
+        return _parse(ClipInfo, self._json("POST", f"{_clip_path(clip)}/cancel"))
 
     def remove_clip(self, clip: str) -> None:
-        self._json("DELETE", self._clip(clip))
-
-    @staticmethod
-    def _clip(clip: str) -> str:
-        return f"/v1/clips/{quote(clip, safe='')}"
+        """Remove a clip and its video; it is cancelled if it is not finished."""
+        self._json("DELETE", _clip_path(clip))
 
     def _pages(self, path: str, name: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        cursor: str | None = None
+        cursor: Mapping[str, str] = {}
         while True:
-            asked = {**query, "limit": "200"} | ({} if cursor is None else {"cursor": cursor})
-            page = self._json("GET", f"{path}?{urlencode(asked)}")
+            page = self._json("GET", path, params={**query, "limit": _PAGE_SIZE, **cursor})
             yield from page[name]
-            cursor = page["next"]
-            if cursor is None:
+            if page["next"] is None:
                 return
+            cursor = {"cursor": page["next"]}
 
-    def _post(
+    def _post_form(
         self,
         path: str,
         form: Mapping[str, str | None],
         files: Mapping[str, Path],
         headers: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        boundary = secrets.token_hex(16)
-        body = _Body(boundary, form, files)
-        sent = {
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-            "Content-Length": str(body.length),
-            **(headers or {}),
-        }
-        said: Mapping[str, Any] = self._json("POST", path, body, sent)
-        return said
+        """Post a form whose files are read while it is sent."""
+        data = {name: value for name, value in form.items() if value is not None}
+        with ExitStack() as opened:
+            parts = {name: (name, opened.enter_context(file.open("rb"))) for name, file in files.items()}
+            answer: Mapping[str, Any] = self._json("POST", path, data=data, files=parts, headers=headers)
+        return answer
 
-    def _json(
-        self,
-        method: str,
-        path: str,
-        body: Iterable[bytes] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        with self._asked(method, path, body, headers) as answer:
-            content = answer.read()
-        return json.loads(content) if content else None
+    def _json(self, method: str, path: str, **content: Any) -> Any:
+        with self._request(method, path, **content) as response:
+            body = response.read()
+        return json.loads(body) if body else None
 
     @contextmanager
-    def _asked(
-        self,
-        method: str,
-        path: str,
-        body: Iterable[bytes] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:
-        secure = self._parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._seconds)
+    def _request(self, method: str, path: str, **content: Any) -> Iterator[httpx2.Response]:
+        verify = ssl.create_default_context() if self._url.startswith("https:") else True
         try:
-            connection.request(
-                method,
-                self._parts.path.rstrip("/") + path,
-                iter(body or ()),
-                {**self._headers, **(headers or {})},
-            )
-            answer = connection.getresponse()
-            if answer.status >= 400:
-                raise problem(answer.status, answer.reason, answer.read())
-            yield answer
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            address = f"{self._parts.scheme}://{self._parts.netloc}"
-            raise ConnectionLostError(f"{address} does not answer: {error}") from error
-        finally:
-            connection.close()
+            with (
+                httpx2.Client(
+                    headers=self._headers, timeout=self._seconds, verify=verify, trust_env=False
+                ) as client,
+                client.stream(method, self._url + path, **content) as response,
+            ):
+                if response.is_error:
+                    raise problem(response.status_code, response.reason_phrase, response.read())
+                yield response
+        except httpx2.TransportError as error:
+            raise ConnectionLostError(f"{self._url} does not answer: {error}") from error
 
 
-class _Body:
-    """A form, read from its files while it is sent."""
-
-    def __init__(self, boundary: str, form: Mapping[str, str | None], files: Mapping[str, Path]) -> None:
-        self._parts: list[bytes | Path] = []
-        for name, value in form.items():
-            if value is not None:
-                self._parts += [_head(boundary, name, ""), value.encode(), b"\r\n"]
-        for name, path in files.items():
-            self._parts += [_head(boundary, name, f'; filename="{name}"'), path, b"\r\n"]
-        self._parts.append(f"--{boundary}--\r\n".encode())
-        sizes = (len(part) if isinstance(part, bytes) else part.stat().st_size for part in self._parts)
-        self.length = sum(sizes)
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            if isinstance(part, bytes):
-                yield part
-                continue
-            with part.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    yield piece
+def _clip_path(clip: str) -> str:
+    return f"/v1/clips/{quote(clip, safe='')}"
 
 
-def _head(boundary: str, name: str, more: str) -> bytes:
-    return f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode()
-
-
-def _of(kind: type[A], said: Mapping[str, Any]) -> A:
-    """What is not known here is left out: a newer server may say more, and an older one less of what has a default."""
+def _parse(kind: type[Info], values: Mapping[str, Any]) -> Info:
+    """Return the known values: a newer server may send more, and an older one less of what has a default."""
     known: Sequence[str] = [field.name for field in fields(kind)]
-    return kind(**{name: said[name] for name in known if name in said})
+    return kind(**{name: values[name] for name in known if name in values})

@@ -1,4 +1,4 @@
-"""Where a stream goes as it comes: into a file, into a player."""
+"""Destinations of a stream's media: a file, a player."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ PLAYERS = (
     ),
     ("mpv", "--really-quiet", "--profile=low-latency", "--title=Lipstream", "-"),
 )
-_MOST_WAITING = 64 << 20
-_LAST_SECONDS = 15.0
+_MAX_WAITING_BYTES = 64 << 20
+_CLOSE_SECONDS = 15.0
 
 
 class Sink(Protocol):
-    """Takes the messages of a stream in order."""
+    """Destination of a stream's binary messages, in order."""
 
     def write(self, data: bytes) -> bool:
-        """Take the next piece at once, without waiting; False when nothing more is wanted."""
+        """Write the next piece without waiting. Returns False when nothing more is wanted."""
 
     async def close(self, cut: bool) -> None:
-        """Nothing follows. cut: the stream was broken off, and what is left is not worth waiting for."""
+        """Finish. cut: the stream was broken off; do not wait for what is left to be played."""
 
 
 class FileSink:
-    """Every piece is in the file as soon as it has come, so that whatever happens what came can be played.
+    """A file that holds every piece as soon as it has come, so that it can be played whatever happens.
 
-    The file is made, or an older one overwritten, with the first piece: a server that refuses costs nobody a file.
+    The file is created, or an older one overwritten, with the first piece: a server that refuses costs nobody a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class FileSink:
 
 
 class PlayerSink:
-    """A player's stdin. A player that is closed, or stuck with 64 MiB unplayed, ends it."""
+    """A player's stdin; closed when the player is, or when 64 MiB wait to be played."""
 
     def __init__(self, process: Process) -> None:
         if process.stdin is None:
@@ -76,16 +76,16 @@ class PlayerSink:
     def write(self, data: bytes) -> bool:
         if self._process.returncode is not None or self._input.is_closing():
             return False
-        if self._input.transport.get_write_buffer_size() > _MOST_WAITING:
+        if self._input.transport.get_write_buffer_size() > _MAX_WAITING_BYTES:
             return False
         self._input.write(data)
         return True
 
     async def close(self, cut: bool) -> None:
-        """Waits until all has been played, unless the stream was cut."""
+        """Wait until all has been played, unless the stream was cut."""
         self._input.close()
         with suppress(TimeoutError):
-            async with asyncio.timeout(0 if cut else _LAST_SECONDS):
+            async with asyncio.timeout(0 if cut else _CLOSE_SECONDS):
                 await self._process.wait()
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
@@ -94,7 +94,7 @@ class PlayerSink:
 
 
 def find_player(find: Callable[[str], str | None] = shutil.which) -> Sequence[str]:
-    """The command of the first player that is installed. Raises StreamError."""
+    """Return the command line of the first player that is installed. Raises StreamError."""
     for name, *arguments in PLAYERS:
         if path := find(name):
             return [path, *arguments]
@@ -105,7 +105,7 @@ def find_player(find: Callable[[str], str | None] = shutil.which) -> Sequence[st
 
 
 async def open_player(command: Sequence[str]) -> PlayerSink:
-    """Start it apart from the terminal: Ctrl-C ends the stream, which then ends the player."""
+    """Start a player apart from the terminal: Ctrl-C ends the stream, which then ends the player."""
     errors = None if sys.stderr.isatty() else DEVNULL
     process = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=DEVNULL, stderr=errors, start_new_session=True

@@ -1,4 +1,4 @@
-"""A line on a terminal that tells how a stream goes."""
+"""A status line on a terminal while a stream runs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TextIO
 
 from .figures import Figures
 
-_SECONDS_BETWEEN = 0.25
-_TO_THE_END = "\x1b[K"
+_INTERVAL_SECONDS = 0.25
+_ERASE_TO_END = "\x1b[K"
 
 
 @contextmanager
-def status(
+def status_line(
     stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Figures], None]]:
-    """Yields what is to be called whenever the figures change; it writes four times a second at most, and to a terminal only.
+    """Yield a function to call with changed figures; it writes at most four times a second, and to a terminal only.
 
     stream: stderr by default, so that what a command prints can be piped.
     """
@@ -31,9 +31,9 @@ def status(
 
     def show(figures: Figures) -> None:
         nonlocal last, shown
-        if clock() - last >= _SECONDS_BETWEEN:
+        if clock() - last >= _INTERVAL_SECONDS:
             last, shown = clock(), True
-            print(f"\r{figures.line()}{_TO_THE_END}", end="", file=stream, flush=True)
+            print(f"\r{figures.line()}{_ERASE_TO_END}", end="", file=stream, flush=True)
 
     try:
         yield show

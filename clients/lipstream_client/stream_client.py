@@ -64,14 +64,21 @@ _FINAL = frozenset({401, 403, 421})
 
 @dataclass
 class StreamClient:
-    """An async context manager, entered when the session is ready, and an iterator over what the server sends.
+    """A session: an async context manager, entered when the session is ready, and an iterator over the server's messages.
 
-    url: of the server, ws:// or wss://. backoff: for connecting. reconnect: whether an iteration goes on with a new session,
-    after another `SessionReady`, when the connection is lost or the server is restarted; what was under way is lost with it, and
-    what is sent meanwhile waits for the new session, which takes an iteration that goes on.
-    text: audio goes as base64, where binary messages do not pass. key: of a server that asks for one; a session token does too.
-    Raises StreamError when no connection can be had, ConnectionLostError when it is lost, RefusedError when the server does not
-    want the session.
+    Raises StreamError when no connection can be made, ConnectionLostError when it is lost, and RefusedError when the server
+    refuses the session.
+
+    Attributes:
+        url: address of the server, ws:// or wss://.
+        start: the first message, with avatar, formats and preset.
+        backoff: of connecting.
+        reconnect: whether an iteration continues with a new session, after another `SessionReady`, when the connection is lost
+            or the server restarts. Media under way is lost; what is sent meanwhile waits for the new session, which needs an
+            iteration that goes on.
+        text: send audio as base64, where binary messages do not pass.
+        key: API key of a server that requires one, or a session token.
+        ready: the server's description of the session, once it is ready.
     """
 
     url: str
@@ -93,48 +100,50 @@ class StreamClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._finish()
+        await self._stop_reconnecting()
         if self._socket is not None:
             with suppress(ConnectionClosed, TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._socket.close()
 
     async def send_audio(self, audio: bytes) -> None:
-        """Bytes in the format of `start.audio`, of any size. Waits while the connection is full. Raises StreamError."""
+        """Send audio in the format of `start.audio`, of any size; waits while the connection is full. Raises StreamError."""
         for at in range(0, len(audio), _PIECE):
             piece = audio[at : at + _PIECE]
             await self._send(AudioAppend(audio=base64.b64encode(piece).decode()) if self.text else piece)
 
     async def end_utterance(self) -> None:
-        """Nothing more belongs to it; `UtteranceEnded` follows when the last of it has been sent."""
+        """End the utterance; `UtteranceEnded` follows when the last of its media has been sent."""
         await self._send(UtteranceEnd())
 
     async def say(self, audio: bytes) -> None:
-        """A whole utterance."""
+        """Send a whole utterance."""
         await self.send_audio(audio)
         await self.end_utterance()
 
     async def interrupt(self) -> None:
-        """Be silent; `UtteranceEnded` follows, and then nothing of it."""
+        """Interrupt the utterance; `UtteranceEnded` follows, and no more of its media."""
         await self._send(Interrupt())
 
     async def ask_stats(self) -> None:
-        """`Stats` follow."""
+        """Ask for statistics; `Stats` follow."""
         await self._send(StatsRequest())
 
     async def ping(self, id: str | None = None) -> None:
-        """A `Pong` with this id follows, after the answers to all that was sent before."""
+        """Ask for a `Pong` with this id; it follows the answers to all earlier messages."""
         await self._send(Ping(id=id))
 
     async def end(self) -> None:
-        """Ask for the end; what is left comes, then the iteration is over."""
-        await self._finish()
+        """Ask for the end of the session; the remaining media comes, then the iteration ends."""
+        await self._stop_reconnecting()
         await self._send(SessionEnd())
 
     async def __aiter__(self) -> AsyncIterator[ServerMessage | bytes]:
-        """Messages in order: media as bytes, everything else typed. Ends with the session, after `SessionClosing` says why; raises
-        ConnectionLostError without one, RefusedError after a fatal error of the server. A `SessionClosing` with `seconds_left`
-        comes in advance, and media goes on.
+        """Yield messages in order: media as bytes, all others typed.
+
+        The iteration ends with the session, after a `SessionClosing` with the reason. A `SessionClosing` with `seconds_left` is an
+        announcement, and media goes on. Raises ConnectionLostError where the connection ends without one, and RefusedError after
+        a fatal error of the server.
         """
         fatal: Error | None = None
         closing: SessionClosing | None = None
@@ -143,13 +152,13 @@ class StreamClient:
                 message = await self._receive()
             except ConnectionClosed as error:
                 if fatal is not None:
-                    await self._finish()
+                    await self._stop_reconnecting()
                     raise RefusedError(fatal) from error
                 if self._ended or (closing and not self.reconnect):
-                    await self._finish()
+                    await self._stop_reconnecting()
                     return
                 if not self.reconnect:
-                    await self._finish()
+                    await self._stop_reconnecting()
                     raise _lost(error) from error
                 await self._connect()
                 closing = None
@@ -165,38 +174,38 @@ class StreamClient:
 
     async def _connect(self) -> None:
         try:
-            self.ready, self._socket = await self._try()
+            self.ready, self._socket = await self._connect_with_retries()
         except StreamError:
-            await self._finish()
+            await self._stop_reconnecting()
             raise
         async with self._changed:
             self._changed.notify_all()
 
-    async def _try(self) -> tuple[SessionReady, ClientConnection]:
-        waits = self.backoff.waits()
+    async def _connect_with_retries(self) -> tuple[SessionReady, ClientConnection]:
+        delays = self.backoff.delays()
         while True:
             try:
-                return await self._open()
+                return await self._open_session()
             except RefusedError as error:
-                wait = next(waits, None)
+                wait = next(delays, None)
                 if error.error.code is not ErrorCode.BUSY or wait is None:
                     raise
                 wait = max(wait, error.error.retry_after or 0.0)
             except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as error:
-                wait = next(waits, None)
-                if (problem := _problem(error)) is not None:
+                wait = next(delays, None)
+                if (problem := _final_problem(error)) is not None:
                     raise problem from error
                 if wait is None:
-                    told = str(error) or f"no answer within {_READY_SECONDS:.0f} s"
-                    raise StreamError(f"{self.url}: no Lipstream server answers there: {told}") from error
+                    reason = str(error) or f"no answer within {_READY_SECONDS:.0f} s"
+                    raise StreamError(f"{self.url}: no Lipstream server answers there: {reason}") from error
             except InvalidURI as error:
                 raise StreamError(
                     f"expected an address such as ws://127.0.0.1:8000, got {self.url!r}"
                 ) from error
             await asyncio.sleep(wait)
 
-    async def _open(self) -> tuple[SessionReady, ClientConnection]:
-        """One session. The socket counts as connected only once the session is ready, so that nothing is sent before."""
+    async def _open_session(self) -> tuple[SessionReady, ClientConnection]:
+        """Open one session; its socket is used only once the session is ready, so that nothing is sent before."""
         url = self.url.rstrip("/")
         async with asyncio.timeout(_READY_SECONDS):
             socket = await connect(
@@ -235,13 +244,13 @@ class StreamClient:
                     raise _lost(error) from error
 
     async def _replaced(self, lost: ClientConnection) -> bool:
-        """Wait for the iteration to connect again; False when it has given up."""
+        """Wait for the iteration to connect again. Returns False when it has given up."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._ended or self._socket is not lost)
         return not self._ended
 
-    async def _finish(self) -> None:
-        """No further connection: whoever waits for one is told."""
+    async def _stop_reconnecting(self) -> None:
+        """Give up further connections, and wake whoever waits for one."""
         self._ended = True
         async with self._changed:
             self._changed.notify_all()
@@ -263,8 +272,8 @@ def _parse(message: str | bytes) -> ServerMessage | bytes:
         ) from error
 
 
-def _problem(error: Exception) -> ProblemError | None:
-    """What a server says that will say it again: that it is none, or wants nothing to do with this client."""
+def _final_problem(error: Exception) -> ProblemError | None:
+    """Return the error of a refusal that no retry can change."""
     if isinstance(error, InvalidStatus) and error.response.status_code in _FINAL:
         return problem(error.response.status_code, error.response.reason_phrase, error.response.body)
     return None

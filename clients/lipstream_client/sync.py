@@ -1,4 +1,4 @@
-"""The client for programs without asyncio.
+"""Client for programs without asyncio.
 
 video = talk("ws://127.0.0.1:8000", pcm)                # a whole utterance, s16le 16 kHz mono, to a whole MP4
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class BytesSink:
-    """Keeps all that comes."""
+    """A sink that collects everything in memory."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -40,7 +40,7 @@ class BytesSink:
         return True
 
     async def close(self, cut: bool) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
 
 def talk(
@@ -50,9 +50,9 @@ def talk(
     backoff: Backoff | None = None,
     key: str | None = None,
 ) -> bytes:
-    """An MP4 in which an avatar says this: s16le, 16 kHz mono. It takes as long as the audio lasts, and a little more.
+    """Return an MP4 in which an avatar speaks this audio, s16le 16 kHz mono; takes a little longer than the audio.
 
-    Raises StreamError when no connection can be had or it is lost, RefusedError when the server does not want it.
+    Raises StreamError when no connection can be made or it is lost, and RefusedError when the server refuses the session.
     """
     sink = BytesSink()
     asyncio.run(stream_audio(url, audio, [sink], avatar, 0.0, backoff, key=key))
@@ -68,19 +68,18 @@ def stream_to_file(
     backoff: Backoff | None = None,
     key: str | None = None,
 ) -> Figures:
-    """A recording, any file with sound, into an MP4 that grows as it comes, and the figures of it.
+    """Stream a recording, any file with an audio track, into an MP4 that grows as media comes, and return the figures.
 
-    pace: 1 as a microphone gives it, 0 as fast as the server takes it. Raises StreamError, and OSError for files.
+    pace: 1 as fast as a microphone, 0 as fast as the server takes it. Raises StreamError, and OSError for files.
     """
     speech, sinks = read_audio(audio), [FileSink(out)]
     return asyncio.run(stream_audio(url, speech, sinks, avatar, pace, backoff, key=key))
 
 
 class SyncStreamClient:
-    """`StreamClient`, each of whose methods waits until it is done; for one thread at a time, but one may send while another
-    iterates. An iteration waits for each next message.
+    """`StreamClient` with blocking methods, whose connection runs in a thread of its own.
 
-    Its connection lives in a thread of its own. Raises what `StreamClient` raises.
+    For one thread at a time, but one may send while another iterates. Raises what `StreamClient` raises.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class SyncStreamClient:
 
     @property
     def ready(self) -> SessionReady | None:
-        """What the server said when the session began."""
+        """The server's description of the session."""
         return self._client.ready
 
     def __enter__(self) -> Self:
@@ -118,35 +117,35 @@ class SyncStreamClient:
             self._stop()
 
     def send_audio(self, audio: bytes) -> None:
-        """Bytes in the format of `start.audio`, of any size."""
+        """Send audio in the format of `start.audio`, of any size."""
         self._wait(self._client.send_audio(audio))
 
     def end_utterance(self) -> None:
-        """Nothing more belongs to it; `UtteranceEnded` follows when the last of it has been sent."""
+        """End the utterance; `UtteranceEnded` follows when the last of its media has been sent."""
         self._wait(self._client.end_utterance())
 
     def say(self, audio: bytes) -> None:
-        """A whole utterance."""
+        """Send a whole utterance."""
         self._wait(self._client.say(audio))
 
     def interrupt(self) -> None:
-        """Be silent; `UtteranceEnded` follows, and then nothing of it."""
+        """Interrupt the utterance; `UtteranceEnded` follows, and no more of its media."""
         self._wait(self._client.interrupt())
 
     def ask_stats(self) -> None:
-        """`Stats` follow."""
+        """Ask for statistics; `Stats` follow."""
         self._wait(self._client.ask_stats())
 
     def ping(self, id: str | None = None) -> None:
-        """A `Pong` with this id follows."""
+        """Ask for a `Pong` with this id."""
         self._wait(self._client.ping(id))
 
     def end(self) -> None:
-        """Ask for the end; what is left comes, then the iteration is over."""
+        """Ask for the end of the session; the remaining media comes, then the iteration ends."""
         self._wait(self._client.end())
 
     def __iter__(self) -> Iterator[ServerMessage | bytes]:
-        """Messages in order: media as bytes, everything else typed."""
+        """Yield messages in order: media as bytes, all others typed."""
         messages = aiter(self._client)
         while (message := self._wait(_next(messages))) is not None:
             yield message

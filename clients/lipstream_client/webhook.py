@@ -1,4 +1,4 @@
-"""What a program that gets webhooks has to do before it believes them (Standard Webhooks 1.0.0)."""
+"""Verification of webhooks (Standard Webhooks 1.0.0), for programs that receive them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ from typing import Any
 from .errors import StreamError
 
 TOLERANCE_SECONDS = 300.0
-"""That clocks may differ and a message may be under way; later it cannot be played again."""
+"""Maximum age of a message, and difference of clocks; an older message may be a replay."""
 _PREFIX = "whsec_"
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 class WebhookError(StreamError):
-    """A message did not come from whom it should have; answer it with 401 and forget it."""
+    """A message that is not authentic; answer it with 401 and discard it."""
 
 
 def verify_webhook(
     secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None
 ) -> Mapping[str, Any]:
-    """The message, once it is certain that a server with this secret has sent it, and lately.
+    """Return a message after checking that a server with this secret sent it, and recently.
 
-    secret: `whsec_` and base64. headers: of the request, in upper or lower case. body: exactly as it came. now: seconds since
-    1970. The same message may come more than once: its header `webhook-id` tells. Raises WebhookError.
+    The same message may come more than once; its header `webhook-id` identifies it.
+
+    Args:
+        secret: `whsec_` and base64, as the server has it.
+        headers: of the request, in upper or lower case.
+        body: of the request, exactly as it came.
+        now: seconds since 1970; the current time if None.
+
+    Raises:
+        WebhookError: the message is not authentic, or too old.
     """
-    key = _key(secret)
+    key = _decode_secret(secret)
     found = {name.lower(): value for name, value in headers.items()}
     if missing := [name for name in _HEADERS if name not in found]:
         raise WebhookError(f"expected the headers of a webhook; {', '.join(missing)} missing")
@@ -40,14 +48,14 @@ def verify_webhook(
         raise WebhookError(f"expected seconds since 1970 in webhook-timestamp, got {timestamp[:40]!r}")
     off = int(timestamp) - (time.time() if now is None else now)
     if abs(off) > TOLERANCE_SECONDS:
-        raise WebhookError(f"expected a message of now, got one that is {off:+.0f} s off")
+        raise WebhookError(f"expected a recent message, got one that is {off:+.0f} s off")
     wanted = hmac.new(key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     if not any(hmac.compare_digest(wanted, each) for each in _signatures(signature)):
         raise WebhookError("the signature is not of this message, or was made with another secret")
-    return _parsed(body)
+    return _parse_message(body)
 
 
-def _parsed(body: bytes) -> Mapping[str, Any]:
+def _parse_message(body: bytes) -> Mapping[str, Any]:
     try:
         message = json.loads(body)
     except ValueError as error:
@@ -57,8 +65,8 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
     return message
 
 
-def _key(secret: str) -> bytes:
-    """Raises ValueError: it is the program that is wrong."""
+def _decode_secret(secret: str) -> bytes:
+    """Return the signing key. Raises ValueError, as the program is wrong and not the message."""
     try:
         return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -66,7 +74,7 @@ def _key(secret: str) -> bytes:
 
 
 def _signatures(header: str) -> Iterator[bytes]:
-    """There are several while a sender changes its secret."""
+    """Yield the signatures of a header; there are several while a sender changes its secret."""
     for each in header.split():
         version, _, text = each.partition(",")
         if version == "v1":

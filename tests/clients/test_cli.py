@@ -47,7 +47,7 @@ def test_help_is_instant_and_loads_nothing_heavy() -> None:
     assert all(f"{name} {entry.help}" in text for name, entry in COMMANDS.items())
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"lipstream {__version__}\n"
 

@@ -13,12 +13,12 @@ README = Path(__file__).parents[2] / "clients" / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 
 
-def test_the_examples_are_short() -> None:
+def test_readme_examples_are_short() -> None:
     assert [len([line for line in code.splitlines() if line]) <= 12 for code in EXAMPLES] == [True] * 5
 
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=("asyncio", "one call", "arrays", "a token", "a clip"))
-async def test_an_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_readme_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "speech.raw").write_bytes(tone(0.4))
     with wave.open("speech.wav", "wb") as file:

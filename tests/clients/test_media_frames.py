@@ -1,4 +1,4 @@
-"""Media of a session as arrays with time stamps, and the client without asyncio."""
+"""Media of a session as arrays with time stamps, and the synchronous client."""
 
 import asyncio
 from pathlib import Path
@@ -11,8 +11,8 @@ from live_server import running, tone
 from lipstream_client.backoff import Backoff
 from lipstream_client.errors import StreamError
 from lipstream_client.media_frames import (
-    Picture,
-    Sound,
+    AudioChunk,
+    VideoFrame,
     decode_media,
     media_frames,
 )
@@ -33,34 +33,34 @@ from lipstream_server.protocol import (
 
 
 @pytest.mark.parametrize("container", ["rgb", "jpeg"])
-async def test_pictures_and_sound_share_a_clock(container: Container) -> None:
-    pictures, sounds, events = [], [], []
+async def test_frames_and_audio_share_a_clock(container: Container) -> None:
+    frames, chunks, events = [], [], []
     start = SessionStart(avatar="blue", container=container)
     async with running() as address, StreamClient(f"ws://{address}", start) as client:
         await client.say(tone(0.4))
         async for message in media_frames(client):
-            if isinstance(message, Picture):
-                pictures.append(message)
-            elif isinstance(message, Sound):
-                sounds.append(message)
+            if isinstance(message, VideoFrame):
+                frames.append(message)
+            elif isinstance(message, AudioChunk):
+                chunks.append(message)
             else:
                 events.append(message)
                 if isinstance(message, UtteranceEnded):
                     await client.end()
-    assert [picture.number for picture in pictures] == list(range(len(pictures)))
-    assert [picture.time for picture in pictures] == pytest.approx([n / 25 for n in range(len(pictures))])
-    assert {picture.pixels.shape for picture in pictures} == {(64, 64, 3)}
-    assert np.abs(pictures[0].pixels[0, 0].astype(int) - COLOURS["blue"]).max() < 12
-    heard = np.concatenate([sound.samples for sound in sounds])
-    assert heard.dtype == np.int16
-    assert len(heard) == len(pictures) * 48_000 // 25
-    loud = np.flatnonzero(np.abs(heard) > 3000)
-    speaks = [picture.time for picture in pictures if picture.utterance == 1]
+    assert [frame.number for frame in frames] == list(range(len(frames)))
+    assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in range(len(frames))])
+    assert {frame.pixels.shape for frame in frames} == {(64, 64, 3)}
+    assert np.abs(frames[0].pixels[0, 0].astype(int) - COLOURS["blue"]).max() < 12
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    assert samples.dtype == np.int16
+    assert len(samples) == len(frames) * 48_000 // 25
+    loud = np.flatnonzero(np.abs(samples) > 3000)
+    speaks = [frame.time for frame in frames if frame.utterance == 1]
     assert speaks[0] - 0.04 <= loud[0] / 48_000 <= speaks[0] + 0.08
     assert isinstance(events[-1], SessionClosing)
 
 
-async def test_media_that_does_not_fit_is_told() -> None:
+async def test_media_that_does_not_fit_its_session_is_an_error() -> None:
     async with running() as address:
         async with StreamClient(f"ws://{address}") as client:
             assert client.ready is not None
@@ -76,7 +76,7 @@ async def test_media_that_does_not_fit_is_told() -> None:
                 decode_media(b"short", client.ready)
 
 
-async def test_a_client_without_asyncio() -> None:
+async def test_sync_client_streams_like_the_async_one() -> None:
     def converse(url: str) -> list[object]:
         seen: list[object] = []
         with SyncStreamClient(url, SessionStart(avatar="green")) as client:
@@ -100,7 +100,7 @@ async def test_a_client_without_asyncio() -> None:
     assert {bytes, Pong, Stats, UtteranceStarted, UtteranceEnded, SessionClosing} <= kinds
 
 
-async def test_a_client_without_asyncio_that_leaves_early_or_never_came() -> None:
+async def test_sync_client_may_leave_early_or_fail_to_connect() -> None:
     def leave(url: str) -> None:
         with pytest.raises(KeyError), SyncStreamClient(url) as client:
             for _ in client:
@@ -112,8 +112,8 @@ async def test_a_client_without_asyncio_that_leaves_early_or_never_came() -> Non
         await asyncio.to_thread(leave, f"ws://{address}")
 
 
-async def test_one_call_is_a_video(tmp_path: Path) -> None:
-    (tmp_path / "no.wav").write_text("no sound")
+async def test_one_call_returns_a_video(tmp_path: Path) -> None:
+    (tmp_path / "no.wav").write_text("no chunk")
     async with running() as address:
         video = await asyncio.to_thread(talk, f"ws://{address}", tone(0.4), "red")
         with pytest.raises(StreamError, match=r"no\.wav: expected a recording"):

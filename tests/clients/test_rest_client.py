@@ -39,7 +39,9 @@ def serving() -> Iterator[str]:
         thread.join()
 
 
-def test_a_face_and_a_voice_become_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_make_a_clip_of_an_uploaded_avatar(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (speech := tmp_path / "speech.wav").write_bytes(wav(0.6))
     (face := tmp_path / "aunt.png").write_bytes(encoded(Image.new("RGB", (8, 8), "teal"), "PNG"))
     out = tmp_path / "talk.mp4"

@@ -28,7 +28,7 @@ from lipstream_server.protocol import (
 ONCE = Backoff(attempts=1)
 
 
-async def test_events_are_typed_and_media_is_bytes() -> None:
+async def test_client_gets_typed_events_and_media_as_bytes() -> None:
     async with running() as address:
         async with StreamClient(f"ws://{address}", SessionStart(avatar="green"), text=True) as client:
             assert client.ready is not None
@@ -46,7 +46,7 @@ async def test_events_are_typed_and_media_is_bytes() -> None:
         assert type(seen[-1]) is SessionClosing
 
 
-async def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
+async def test_client_retries_a_busy_server_and_reports_a_refusal() -> None:
     settings = ServerSettings(max_sessions=1, retry_after_seconds=0.2)
     async with running(settings=settings) as address:
         async with StreamClient(f"ws://{address}"):
@@ -54,7 +54,7 @@ async def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
                 async with StreamClient(f"ws://{address}", backoff=ONCE):
                     pass
             assert refused.value.error.code is ErrorCode.BUSY
-            later = StreamClient(f"ws://{address}", backoff=Backoff(attempts=100, most=0.5))
+            later = StreamClient(f"ws://{address}", backoff=Backoff(attempts=100, maximum=0.5))
             waiting = asyncio.create_task(later.__aenter__())
             await asyncio.sleep(0.3)
             assert not waiting.done()
@@ -66,7 +66,7 @@ async def test_a_busy_server_is_asked_again_and_a_refusal_is_told() -> None:
                 pass
 
 
-async def test_where_nobody_listens() -> None:
+async def test_client_reports_an_address_without_a_server() -> None:
     with bind("127.0.0.1", 0) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(StreamError, match="no Lipstream server answers there"):
@@ -77,7 +77,7 @@ async def test_where_nobody_listens() -> None:
             pass
 
 
-async def test_a_lost_connection_is_an_error() -> None:
+async def test_lost_connection_is_an_error() -> None:
     async with running() as address, StreamClient(f"ws://{address}") as client:
         client._socket.transport.abort()  # type: ignore[union-attr]
         with pytest.raises(ConnectionLostError, match="the connection was lost"):
@@ -87,7 +87,7 @@ async def test_a_lost_connection_is_an_error() -> None:
             await client.say(tone(0.1))
 
 
-async def test_a_lost_connection_is_a_new_session_and_what_is_sent_meanwhile_waits_for_it() -> None:
+async def test_reconnecting_client_opens_a_new_session_for_what_is_sent_meanwhile() -> None:
     async with running() as address, StreamClient(f"ws://{address}", reconnect=True) as client:
         assert client.ready is not None
         first = client.ready.session
@@ -116,7 +116,7 @@ async def test_a_lost_connection_is_a_new_session_and_what_is_sent_meanwhile_wai
     assert seen[2].position_ms == 200
 
 
-async def test_who_waits_for_a_connection_is_told_when_none_can_be_had() -> None:
+async def test_sender_that_waits_for_a_connection_fails_when_there_is_none() -> None:
     async with running() as address:
         client = StreamClient(f"ws://{address}", backoff=Backoff(attempts=2, first=0.01), reconnect=True)
         await client.__aenter__()
@@ -129,7 +129,7 @@ async def test_who_waits_for_a_connection_is_told_when_none_can_be_had() -> None
     await client.__aexit__(None, None, None)
 
 
-async def test_a_server_of_another_kind_is_told() -> None:
+async def test_server_of_another_kind_is_an_error() -> None:
     async def answer(socket: ServerConnection) -> None:
         await socket.recv()
         await socket.send('{"type": "hello"}')
@@ -141,15 +141,15 @@ async def test_a_server_of_another_kind_is_told() -> None:
                 pass
 
 
-def test_waits_grow_to_a_bound() -> None:
-    waits = list(Backoff(attempts=8, first=1, most=4).waits())
+def test_backoff_delays_grow_to_a_maximum() -> None:
+    waits = list(Backoff(attempts=8, first=1, maximum=4).delays())
     assert len(waits) == 7
     assert all(low <= wait <= high for wait, low, high in zip(waits[:3], (0.5, 1, 2), (1, 2, 4), strict=True))
     assert max(waits) <= 4
-    assert list(ONCE.waits()) == []
+    assert list(ONCE.delays()) == []
 
 
-def test_recordings_are_read_and_what_is_none_is_named(tmp_path: Path) -> None:
+def test_recordings_are_read_and_other_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))

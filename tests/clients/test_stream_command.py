@@ -27,7 +27,7 @@ from lipstream_client.cli import run
 from lipstream_client.errors import StreamError
 from lipstream_client.figures import Figures
 from lipstream_client.microphone import load_device, microphone
-from lipstream_client.status import status
+from lipstream_client.status import status_line
 from lipstream_server.commands.demo import (
     DemoError,
     free_port,
@@ -65,13 +65,13 @@ async def typed(*arguments: str) -> AsyncIterator[Process]:
     [
         ([], "expected either a recording or --microphone"),
         (["{speech}", "--microphone"], "expected either a recording or --microphone"),
-        (["{speech}"], "expected -o FILE, --play or both"),
+        (["{speech}"], "-o FILE, --play or both"),
         (["{speech}", "-o", "/nowhere/talk.mp4"], "there is no folder /nowhere"),
         (["/nowhere.wav", "-o", "talk.mp4"], "No such file or directory: '/nowhere.wav'"),
         (["{speech}", "--play"], "neither ffplay nor mpv is on PATH"),
     ],
 )
-def test_what_does_not_go_together_is_one_line(
+def test_contradicting_arguments_are_one_line(
     arguments: list[str],
     said: str,
     speech: Path,
@@ -86,7 +86,7 @@ def test_what_does_not_go_together_is_one_line(
     assert captured.err.count("\n") == 1
 
 
-async def test_a_recording_into_a_file(speech: Path, tmp_path: Path) -> None:
+async def test_stream_command_writes_a_recording_to_a_file(speech: Path, tmp_path: Path) -> None:
     out = tmp_path / "talk.mp4"
     async with (
         running() as address,
@@ -94,13 +94,13 @@ async def test_a_recording_into_a_file(speech: Path, tmp_path: Path) -> None:
     ):
         said, errors = await done.communicate()
     assert (done.returncode, errors) == (0, b"")
-    pattern = rf"{out}: first frame \d+ ms, (\d+) frames, [\d.]+ a second, skew [+-]\d+ ms, \d+ late\n"
+    pattern = rf"{out}: first frame \d+ ms, (\d+) frames, [\d.]+ fps, skew [+-]\d+ ms, \d+ repeated\n"
     told = re.fullmatch(pattern, said.decode())
     assert told is not None, said
     assert len(decode(out.read_bytes())[0]) == int(told[1])
 
 
-async def test_ctrl_c_leaves_what_came(tmp_path: Path) -> None:
+async def test_stream_command_leaves_a_playable_file_on_ctrl_c(tmp_path: Path) -> None:
     path, out = tmp_path / "long.wav", tmp_path / "talk.mp4"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
@@ -119,7 +119,7 @@ async def test_ctrl_c_leaves_what_came(tmp_path: Path) -> None:
     assert len(decode(out.read_bytes())[0]) > 5
 
 
-async def test_figures_of_many_streams_are_one_line_of_json(speech: Path) -> None:
+async def test_bench_stream_prints_one_line_of_json(speech: Path) -> None:
     async with (
         running() as address,
         typed("bench-stream", str(speech), "-n", "2", "--json", "--url", f"ws://{address}") as done,
@@ -165,7 +165,7 @@ class Device(ModuleType):
         self.closed = True
 
 
-def test_a_microphone_is_heard_until_ctrl_c(
+def test_microphone_streams_until_ctrl_c(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command is in the main thread, where it handles the signal; so the server is in another."""
@@ -176,7 +176,7 @@ def test_a_microphone_is_heard_until_ctrl_c(
         code = run(["stream", "--microphone", "-o", str(out), "--url", f"ws://{address}"])
     captured = capsys.readouterr()
     assert code == 0, captured
-    assert "listening to the microphone" in captured.err
+    assert "recording from the microphone" in captured.err
     assert "first frame" in captured.out
     assert device.closed
     assert signal.getsignal(signal.SIGINT) is before
@@ -200,9 +200,9 @@ def server_in_a_thread() -> Iterator[str]:
         loop.close()
 
 
-async def test_without_a_microphone_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_microphone_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(StreamError, match=r"pip install 'lipstream\[live\]'"):
+    with pytest.raises(StreamError, match=r"pip install -e '\.\[live\]'"):
         load_device()
     monkeypatch.setitem(sys.modules, "sounddevice", Device(0))
     with pytest.raises(StreamError, match="no microphone can be opened: Error querying device -1"):
@@ -224,10 +224,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_line_that_is_written_over_and_a_log_gets_none() -> None:
+def test_status_line_is_overwritten_on_a_terminal_and_absent_in_a_log() -> None:
     now, screen, log = [0.0], Terminal(), io.StringIO()
     figures = Figures(sent=1.5, first_frame=0.4)
-    with status(screen, lambda: now[0]) as show, status(log) as silent:
+    with status_line(screen, lambda: now[0]) as show, status_line(log) as silent:
         for _ in range(10):
             now[0] += 0.1
             show(figures)
@@ -238,7 +238,7 @@ def test_a_terminal_gets_a_line_that_is_written_over_and_a_log_gets_none() -> No
     assert log.getvalue() == ""
 
 
-async def test_the_demo_with_bars_leaves_a_video_and_no_process(tmp_path: Path) -> None:
+async def test_demo_with_a_stub_leaves_a_video_and_no_process(tmp_path: Path) -> None:
     out = tmp_path / "demo.mp4"
     async with typed("demo", "--stub", "-o", str(out)) as done:
         said, errors = await done.communicate()
@@ -246,7 +246,7 @@ async def test_the_demo_with_bars_leaves_a_video_and_no_process(tmp_path: Path) 
     first, second, third = said.decode().splitlines()
     address = re.fullmatch(r"starting the server on http://(127\.0\.0\.1:\d+)/.*", first)
     assert address is not None
-    assert re.fullmatch(r"ready after \d+ s; a bar says reading.flac, live", second)
+    assert re.fullmatch(r"ready after \d+ s; a bar speaks reading.flac, live", second)
     assert third.startswith(f"{out}: first frame ")
     with pytest.raises(OSError, match="Connect"):
         await get(address[1], "/healthz")
@@ -254,17 +254,17 @@ async def test_the_demo_with_bars_leaves_a_video_and_no_process(tmp_path: Path) 
     assert len(frames) > 290
 
 
-def test_a_server_that_does_not_start_is_quoted(capfd: pytest.CaptureFixture[str]) -> None:
+def test_demo_quotes_a_server_that_does_not_start(capfd: pytest.CaptureFixture[str]) -> None:
     with (
         tempfile.TemporaryFile("a+") as log,
         started(["serve", "--stub", "--port", "99999"], log) as server,
         pytest.raises(DemoError, match="the server ended with code 2"),
     ):
         wait_until_ready(server, log, 99)
-    assert "a port is a number up to 65535, got 99999 (set by --port)" in capfd.readouterr().err
+    assert "--port: port: expected less than or equal to 65535" in capfd.readouterr().err
 
 
-def test_a_port_that_is_taken_is_not_used() -> None:
+def test_demo_avoids_a_port_that_is_taken() -> None:
     with bind("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]

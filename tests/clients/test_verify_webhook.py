@@ -19,22 +19,22 @@ SIGNED = {
 NOW = 1614265330.0
 
 
-def test_the_server_signs_as_others_do() -> None:
+def test_signature_matches_the_standard_example() -> None:
     headers = signed_headers(decode_webhook_secret(SECRET), SIGNED["Webhook-Id"], NOW + 0.9, BODY)
     assert headers == {name.lower(): value for name, value in SIGNED.items()}
 
 
 @pytest.mark.parametrize("off", [-300, 0, 300])
-def test_a_message_of_now_is_read(off: float) -> None:
+def test_recent_webhook_is_accepted(off: float) -> None:
     assert verify_webhook(SECRET, SIGNED, BODY, NOW + off) == {"test": 2432232314}
 
 
-def test_the_clock_is_asked_where_nothing_is_said() -> None:
+def test_webhook_age_is_measured_by_the_clock_by_default() -> None:
     with pytest.raises(WebhookError, match="off"):
         verify_webhook(SECRET, SIGNED, BODY)
 
 
-def test_one_right_signature_among_others_is_enough() -> None:
+def test_webhook_with_one_valid_signature_is_accepted() -> None:
     several = f"v1a,AAAA v1,!!! v1,AAAA {SIGNED['Webhook-Signature']}"
     assert verify_webhook(SECRET, {**SIGNED, "Webhook-Signature": several}, BODY, NOW)
 
@@ -56,7 +56,7 @@ def test_one_right_signature_among_others_is_enough() -> None:
         ({"Webhook-Signature": SIGNED["Webhook-Signature"][3:]}, BODY, NOW, "signature"),
     ],
 )
-def test_what_was_changed_or_comes_too_late_is_refused(
+def test_webhook_that_was_changed_or_is_old_is_refused(
     changed: dict[str, str], body: bytes, now: float, why: str
 ) -> None:
     with pytest.raises(WebhookError, match=why):
@@ -64,13 +64,13 @@ def test_what_was_changed_or_comes_too_late_is_refused(
 
 
 @pytest.mark.parametrize("name", SIGNED)
-def test_a_header_that_is_missing_is_named(name: str) -> None:
+def test_missing_webhook_header_is_named(name: str) -> None:
     headers = {each: value for each, value in SIGNED.items() if each != name}
     with pytest.raises(WebhookError, match=name.lower()):
         verify_webhook(SECRET, headers, BODY, NOW)
 
 
-def test_another_secret_is_no_use_and_a_wrong_one_is_a_fault_of_the_program() -> None:
+def test_webhook_secret_must_match_and_malformed_one_is_a_value_error() -> None:
     with pytest.raises(WebhookError, match="signature"):
         verify_webhook("whsec_" + "A" * 32, SIGNED, BODY, NOW)
     with pytest.raises(ValueError, match="whsec_") as refused:
@@ -79,7 +79,7 @@ def test_another_secret_is_no_use_and_a_wrong_one_is_a_fault_of_the_program() ->
 
 
 @pytest.mark.parametrize("body", [b"no json", json.dumps([1]).encode(), b"\xff"])
-def test_a_signed_body_that_is_no_message_is_refused(body: bytes) -> None:
+def test_signed_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     headers = signed_headers(decode_webhook_secret(SECRET), "msg_1", NOW, body)
     with pytest.raises(WebhookError, match="JSON"):
         verify_webhook(SECRET, headers, body, NOW)

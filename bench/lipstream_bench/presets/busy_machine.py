@@ -29,7 +29,7 @@ def measure_render_fps(seconds: float) -> float:
         words = ["render", avatar_path("mila"), audio, "-o", video]
         command = [sys.executable, "-m", "lipstream_client", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    (figure,) = re.findall(r"([\d.]+) frames a second", done.stdout + done.stderr)
+    (figure,) = re.findall(r"([\d.]+) frames per second", done.stdout + done.stderr)
     return float(figure)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import typer
 
 from lipstream_client.errors import StreamError
-from lipstream_client.rest import Clip, RestClient
+from lipstream_client.rest import ClipInfo, RestClient
 from lipstream_models.audio.samples import SAMPLE_RATE
 from lipstream_server.commands.demo import free_port
 from lipstream_server.storage.database import is_intact, open_database
@@ -160,7 +160,7 @@ def _post_clips(rest: RestClient, audio: Path, ledger: Ledger, stop: threading.E
             ledger.record_failure(key)
 
 
-def _wait_for_clips(rest: RestClient) -> list[Clip]:
+def _wait_for_clips(rest: RestClient) -> list[ClipInfo]:
     end = time.monotonic() + _FINISH_SECONDS
     while True:
         clips = rest.clips()
@@ -169,7 +169,7 @@ def _wait_for_clips(rest: RestClient) -> list[Clip]:
         time.sleep(0.2)
 
 
-def _is_complete(rest: RestClient, clip: Clip, path: Path) -> bool:
+def _is_complete(rest: RestClient, clip: ClipInfo, path: Path) -> bool:
     if clip.state != "succeeded":
         return False
     size = rest.download(clip.id, path)
@@ -179,7 +179,7 @@ def _is_complete(rest: RestClient, clip: Clip, path: Path) -> bool:
 
 
 def _compare(
-    rounds: int, ledger: Ledger, clips: list[Clip], broken: int, database_intact: bool
+    rounds: int, ledger: Ledger, clips: list[ClipInfo], broken: int, database_intact: bool
 ) -> CrashReport:
     accepted = {clip for clips_of_key in ledger.accepted.values() for clip in clips_of_key}
     listed = Counter(clip.id for clip in clips)

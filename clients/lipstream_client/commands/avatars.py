@@ -1,4 +1,4 @@
-"""`lipstream avatars`: the faces of a server."""
+"""`lipstream avatars`: the avatars of a server."""
 
 from __future__ import annotations
 
@@ -8,43 +8,45 @@ from typing import Annotated
 import typer
 
 from ..rest import RestClient
-from .key_option import Key
+from .server_options import REST_URL, Key, Url
 
-URL = "http://127.0.0.1:8000"
-Url = Annotated[str, typer.Option(help="of the server")]
 avatars = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, help="The faces of a server.", no_args_is_help=True
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Add, list and remove the avatars of a server.",
+    no_args_is_help=True,
 )
 
 
 @avatars.command()
 def add(
-    picture: Annotated[Path, typer.Argument(help="a picture with one face")],
-    name: Annotated[str | None, typer.Option(help="what people call it; the file's name without it")] = None,
+    image: Annotated[Path, typer.Argument(help="Image with one face.")],
+    name: Annotated[str | None, typer.Option(help="Display name; the file's name if not set.")] = None,
     crop: Annotated[
-        str | None, typer.Option(help="left,top,width,height: the part to use, shares of the picture's sides")
+        str | None,
+        typer.Option(help="Part of the image to use: left,top,width,height as shares of the image's sides."),
     ] = None,
-    url: Url = URL,
+    url: Url = REST_URL,
     key: Key = None,
 ) -> None:
-    """A picture becomes an avatar, whose id is printed."""
-    added = RestClient(url, key=key).add_avatar(picture, name, crop)
+    """Make an avatar of an image and print its id."""
+    added = RestClient(url, key=key).add_avatar(image, name, crop)
     for note in added.notes:
         typer.echo(note, err=True)
     typer.echo(added.id)
 
 
 @avatars.command("list")
-def list_avatars(url: Url = URL, key: Key = None) -> None:
-    """Id and name of every avatar, the default first."""
+def list_avatars(url: Url = REST_URL, key: Key = None) -> None:
+    """List id and name of every avatar, the default first."""
     for avatar in RestClient(url, key=key).avatars():
         typer.echo(f"{avatar.id}\t{avatar.name}{'' if avatar.bundled else chr(9) + 'uploaded'}")
 
 
 @avatars.command()
 def rm(
-    ids: Annotated[list[str], typer.Argument(help="of avatars that were added")],
-    url: Url = URL,
+    ids: Annotated[list[str], typer.Argument(help="Ids of uploaded avatars.")],
+    url: Url = REST_URL,
     key: Key = None,
 ) -> None:
     """Remove avatars."""

@@ -22,57 +22,63 @@ from ..sinks import (
     find_player,
     open_player,
 )
-from ..status import status
+from ..status import status_line
 from ..stream_client import StreamClient
 from ..streaming import (
     Show,
-    ahead,
     connection,
+    max_lead_seconds,
     paced,
 )
 from ..streaming import stream as run
-from .key_option import Key
+from .server_options import STREAM_URL, Key, Url
 
-URL = "ws://127.0.0.1:8000"
-_NOTICED = 0.02
+_NOTICEABLE_SHARE = 0.02
 _TOO_SLOW = (
-    "{late} pictures were not made in time and the ones before them were held: the server's machine is too slow for this model, "
-    "or busy. What helps: a GPU (lipstream serve --device cuda), fewer streams at once, the preset realtime; "
-    "lipstream render makes every picture, however long it takes"
+    "{repeated} frames were not ready in time, so that the frame before was shown again: the server's machine is too slow for "
+    "this model, or busy. A GPU helps (lipstream serve --device cuda), or fewer streams at once, or the preset realtime; "
+    "lipstream render makes every frame, however long it takes"
 )
 
 
 class UsageError(StreamError):
-    """Arguments that do not go together."""
+    """Arguments that contradict each other."""
 
     exit_code = 2
 
 
 def stream(
-    audio: Annotated[Path | None, typer.Argument(help="a recording; any file with a sound track")] = None,
+    audio: Annotated[Path | None, typer.Argument(help="Recording: any file with an audio track.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="the MP4 file to write, as it comes")
+        Path | None, typer.Option("--output", "-o", help="MP4 file to write as media comes.")
     ] = None,
-    play: Annotated[bool, typer.Option("--play", help="show it as it comes, in ffplay or mpv")] = False,
-    from_microphone: Annotated[
-        bool, typer.Option("--microphone", help="instead of a recording; Ctrl-C ends it")
+    play: Annotated[
+        bool, typer.Option("--play", help="Play the video as it comes, in ffplay or mpv.")
     ] = False,
-    url: Annotated[str, typer.Option(help="of the server")] = URL,
-    avatar: Annotated[str | None, typer.Option(help="the server's own without it")] = None,
+    from_microphone: Annotated[
+        bool, typer.Option("--microphone", help="Record from the microphone instead; Ctrl-C ends it.")
+    ] = False,
+    url: Url = STREAM_URL,
+    avatar: Annotated[
+        str | None, typer.Option(help="Id of an avatar; the server's default if not set.")
+    ] = None,
     key: Key = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="send all at once, not at the pace of a microphone")
+        bool,
+        typer.Option(
+            "--fast", help="Send the recording as fast as the server takes it, not as fast as a microphone."
+        ),
     ] = False,
 ) -> None:
-    """A recording, at the pace of a microphone, or a microphone is spoken by a server's avatar."""
+    """Let an avatar of a server speak a recording, or what a microphone records."""
     if (audio is None) != from_microphone:
         raise UsageError("expected either a recording or --microphone")
     if output is None and not play:
-        raise UsageError("expected -o FILE, --play or both: where the video goes")
+        raise UsageError("expected a destination of the video: -o FILE, --play or both")
     if output is not None and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}")
     if from_microphone:
-        load_device()  # what is missing is told before a server is asked for anything
+        load_device()  # fails before a session is opened
     speech = read_audio(audio) if audio is not None else None
     player = find_player() if play else None
     figures = Figures()
@@ -86,25 +92,25 @@ def stream(
             await run(client, _source(client, speech, fast), sinks, figures, show)
 
     try:
-        with status() as show:
+        with status_line() as show:
             asyncio.run(talk(show))
     except KeyboardInterrupt:
         typer.echo(f"{where}: interrupted, {figures.report()}")
         raise
     typer.echo(f"{where}: {figures.report()}")
-    if figures.repeated_frames > _NOTICED * figures.lengths.frames:
-        typer.echo(_TOO_SLOW.format(late=figures.repeated_frames), err=True)
+    if figures.repeated_frames > _NOTICEABLE_SHARE * figures.lengths.frames:
+        typer.echo(_TOO_SLOW.format(repeated=figures.repeated_frames), err=True)
 
 
 async def _source(client: StreamClient, speech: bytes | None, fast: bool) -> AsyncGenerator[bytes]:
-    """The recording, or the microphone until Ctrl-C; a second Ctrl-C ends everything."""
+    """Yield the recording, or the microphone until Ctrl-C; a second Ctrl-C ends everything."""
     if speech is not None:
-        async for piece in paced(speech, 0.0 if fast else 1.0, ahead(client)):
+        async for piece in paced(speech, 0.0 if fast else 1.0, max_lead_seconds(client)):
             yield piece
         return
     stop = asyncio.Event()
     with _interrupt_sets(stop):
-        print("listening to the microphone; Ctrl-C ends", file=sys.stderr)
+        print("recording from the microphone; Ctrl-C ends", file=sys.stderr)
         async for piece in microphone(stop):
             yield piece
 

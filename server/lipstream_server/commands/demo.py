@@ -1,7 +1,7 @@
 """`lipstream demo`: a server is started, a bundled recording is streamed through it, and the server stays for the browser.
 
 A composition root: the models room is asked for the recording, inside a function. Server and client are the two commands
-`lipstream serve` and `lipstream stream`, each in a process of its own, exactly as anybody would start them.
+`lipstream serve` and `lipstream stream`, each in a process of its own, exactly as a user would start them.
 """
 
 from __future__ import annotations
@@ -19,43 +19,42 @@ from typing import IO, Annotated
 
 import typer
 
+from ..config.sources import FIELDS
 from ..engines.model import DEFAULT_AVATAR
 from ..http.uvicorn_server import bind
 
 _HOST = "127.0.0.1"
 _PORT = 8000
-_READY_SECONDS = 600.0
-_TOLD_SECONDS = 15.0
-_ASK_SECONDS = 0.5
+_READY_TIMEOUT_SECONDS = 600.0
+_REPORT_SECONDS = 15.0
+_POLL_SECONDS = 0.5
 _STOP_SECONDS = 10.0
 _LAST_LINES = 15
 
 
 class DemoError(RuntimeError):
-    """The demo cannot go on; see lipstream_client/cli.py for `exit_code`."""
+    """The demo cannot continue; the command line ends with `exit_code`."""
 
     exit_code = 3
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="the MP4 file to write")] = Path("demo.mp4"),
-    avatar: Annotated[str, typer.Option(help="one of the bundled avatars")] = DEFAULT_AVATAR,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ...")] = "cpu",
-    steps: Annotated[int | None, typer.Option(help="DDIM steps; the model's own number without it")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="MP4 file to write.")] = Path("demo.mp4"),
+    avatar: Annotated[str, typer.Option(help="One of the bundled avatars.")] = DEFAULT_AVATAR,
+    device: Annotated[str, typer.Option(help=FIELDS["device"].description)] = "auto",
+    steps: Annotated[int | None, typer.Option(help=FIELDS["steps"].description)] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="stop the server when the video is there, on a terminal too")
+        bool, typer.Option("--once", help="Stop the server when the video is written, on a terminal too.")
     ] = False,
-    stub: Annotated[
-        bool, typer.Option("--stub", help="no model, only coloured bars: whether all else works")
-    ] = False,
+    stub: Annotated[bool, typer.Option("--stub", help=FIELDS["stub"].description)] = False,
 ) -> None:
-    """A bundled face says a bundled recording, live: through a server, at the pace of a microphone."""
+    """Start a server and let a bundled avatar speak a bundled recording, live, as fast as a microphone."""
     from lipstream_models.bundled import recording_path
 
     port = free_port(_PORT)
-    taken = "" if port == _PORT else f"; port {_PORT} is taken"
+    note = "" if port == _PORT else f"; port {_PORT} is taken"
     address = f"http://{_HOST}:{port}/"
-    _say(f"starting the server on {address}{taken}")
+    _print(f"starting the server on {address}{note}")
     options = ["--host", _HOST, "--port", str(port), "--device", device, *(["--stub"] if stub else [])]
     options += ["--drain-seconds", "0", "--log-format", "text"]
     options += [] if steps is None else ["--steps", str(steps)]
@@ -65,20 +64,22 @@ def demo(
         started(["serve", "--data", data, *options], log) as server,
     ):
         seconds = wait_until_ready(server, log, port)
-        _say(f"ready after {seconds:.0f} s; {'a bar' if stub else avatar} says {recording_path().name}, live")
+        _print(
+            f"ready after {seconds:.0f} s; {'a bar' if stub else avatar} speaks {recording_path().name}, live"
+        )
         chosen = [] if stub else ["--avatar", avatar]
         with started(
             ["stream", str(recording_path()), "-o", str(output), "--url", f"ws://{_HOST}:{port}", *chosen]
         ) as client:
             if code := client.wait():
-                raise failed(f"the client ended with code {code}", log)
+                raise failure(f"the client ended with code {code}", log)
         if not once and sys.stdin.isatty() and sys.stdout.isatty():
-            _say(f"{address} — Ctrl-C stops it")
-            _stay(server, log)
+            _print(f"{address} — Ctrl-C stops it")
+            _wait_for_interrupt(server, log)
 
 
 def free_port(preferred: int) -> int:
-    """The preferred port, or any other that is free."""
+    """Return the preferred port, or any other that is free."""
     try:
         with bind(_HOST, preferred):
             return preferred
@@ -90,7 +91,7 @@ def free_port(preferred: int) -> int:
 
 @contextmanager
 def started(arguments: Sequence[str], log: IO[str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A `lipstream` command in a process of its own, which does not outlive the block. log: takes what it prints."""
+    """Run a `lipstream` command in a process of its own until the block ends. log: file for its output."""
     command = [sys.executable, "-m", "lipstream_client", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
     try:
@@ -105,49 +106,49 @@ def started(arguments: Sequence[str], log: IO[str] | None = None) -> Iterator[su
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], log: IO[str], port: int) -> float:
-    """Seconds until the server takes sessions; tells now and then that it does not yet. Raises DemoError."""
-    began = told = time.monotonic()
+    """Wait until the server accepts sessions, printing from time to time; return the seconds. Raises DemoError."""
+    start = reported = time.monotonic()
     while not ready(port):
         now = time.monotonic()
         if server.poll() is not None:
-            raise failed(f"the server ended with code {server.returncode}", log)
-        if now - began > _READY_SECONDS:
-            raise failed(f"the server is not ready after {_READY_SECONDS:.0f} s", log)
-        if now - told > _TOLD_SECONDS:
-            told = now
-            _say(f"the model is being loaded and measured, {now - began:.0f} s up to now")
-        time.sleep(_ASK_SECONDS)
-    return time.monotonic() - began
+            raise failure(f"the server ended with code {server.returncode}", log)
+        if now - start > _READY_TIMEOUT_SECONDS:
+            raise failure(f"the server is not ready after {_READY_TIMEOUT_SECONDS:.0f} s", log)
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            _print(f"the model is being loaded and measured, {now - start:.0f} s so far")
+        time.sleep(_POLL_SECONDS)
+    return time.monotonic() - start
 
 
 def ready(port: int) -> bool:
-    """Whether the server on this machine would take a session."""
+    """Return whether the server on this machine would accept a session."""
     connection = http.client.HTTPConnection(_HOST, port, timeout=5)
     try:
         connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        return answer.status == 200 and json.loads(answer.read())["status"] == "ready"
+        response = connection.getresponse()
+        return response.status == 200 and json.loads(response.read())["status"] == "ready"
     except (OSError, http.client.HTTPException, ValueError, KeyError):
         return False
     finally:
         connection.close()
 
 
-def failed(what: str, log: IO[str]) -> DemoError:
-    """The error to raise, after showing what the server said last."""
+def failure(reason: str, log: IO[str]) -> DemoError:
+    """Print the last lines of the server's output and return the error to raise."""
     log.seek(0)
     print(*list(log)[-_LAST_LINES:], sep="", end="", file=sys.stderr)
-    return DemoError(f"{what}; what the server said last is above")
+    return DemoError(f"{reason}; the last lines of its output are above")
 
 
-def _stay(server: subprocess.Popen[bytes], log: IO[str]) -> None:
+def _wait_for_interrupt(server: subprocess.Popen[bytes], log: IO[str]) -> None:
     try:
         server.wait()
     except KeyboardInterrupt:
-        _say("stopped")
+        _print("stopped")
         return
-    raise failed(f"the server ended with code {server.returncode}", log)
+    raise failure(f"the server ended with code {server.returncode}", log)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)

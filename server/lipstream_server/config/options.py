@@ -53,7 +53,7 @@ def setting_option(key: str) -> Any:
     """Return the annotation of a command's parameter for a setting: text, which the settings validate, or a flag."""
     field = FIELDS[key]
     group = key.rpartition(".")[0]
-    shown = env_value(field.default) if field.default not in (None, False, ()) else False
+    default = "" if field.default in (None, False, ()) else f" Default: {env_value(field.default)}."
     is_flag = bool in _types(field)
     name = option(key)
     return Annotated[
@@ -61,8 +61,8 @@ def setting_option(key: str) -> Any:
         typer.Option(
             f"{name}/--no-{name[2:]}" if is_flag else name,
             metavar=_metavar(key, field),
-            help=field.description,
-            show_default=shown,
+            help=f"{field.description}{default}",
+            show_default=False,
             rich_help_panel=f"Settings: {group}" if group else "Settings",
         ),
     ]

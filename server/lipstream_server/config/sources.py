@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from .group import SettingsGroup
 from .serve_settings import ServeSettings
+from .settings import ServerSettings
 
 PREFIX = "LIPSTREAM_"
 FILE_VARIABLE = "LIPSTREAM_CONFIG"
@@ -97,7 +98,13 @@ def setting_fields(model: type[SettingsGroup], prefix: str = "") -> Iterator[tup
         yield from setting_fields(group, f"{prefix}{name}.")
 
 
-FIELDS: Mapping[str, FieldInfo] = dict(setting_fields(ServeSettings))
+FIELDS: Mapping[str, FieldInfo] = dict(
+    sorted(
+        setting_fields(ServeSettings),
+        key=lambda item: ("." in item[0], item[0] in ServerSettings.model_fields),
+    )
+)
+"""Every setting by key: where to listen and which model first, then those of the application, then the groups."""
 
 
 def value_at(settings: SettingsGroup, key: str) -> Any:

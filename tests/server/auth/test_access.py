@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from keyed_server import AVATARS, PICTURE, bearer, keyed, keys
+from keyed_server import AVATARS, PICTURE, bearer, keyed, keys, refused_connection
 from live_server import (
     CALM,
     ask,
@@ -17,7 +17,6 @@ from rest_client import CLIPS, form, wav
 from websockets.exceptions import InvalidStatus
 
 from lipstream_client.cli import run
-from lipstream_server.api.stream_route import close_with_reason
 from lipstream_server.api.token_routes import TOKENS
 from lipstream_server.config.settings import AccessSettings
 from lipstream_server.protocol import (
@@ -82,7 +81,7 @@ async def test_websocket_without_a_key_is_refused_by_status_or_by_message(data: 
             [SUBPROTOCOL, TOKEN_SUBPROTOCOL + "eyJ0.eyJ1.x"],
             [SUBPROTOCOL, TOKEN_SUBPROTOCOL + server.key],
         ):
-            error, closing, code = await close_with_reason(server.address, subprotocols=offered)
+            error, closing, code = await refused_connection(server.address, subprotocols=offered)
             assert (error.code, error.fatal, closing.reason, code) == (
                 "unauthorized",
                 True,
@@ -152,7 +151,7 @@ async def test_request_rate_limit_of_a_key_is_enforced(data: Path) -> None:
         assert (status, said["code"]) == (429, "too_many_requests")
         assert 1 <= int(headers["retry-after"]) <= 20
         more = bearer(server.key) | {"subprotocols": [SUBPROTOCOL]}
-        error, _, code = await close_with_reason(server.address, **more)
+        error, _, code = await refused_connection(server.address, **more)
         assert (error.code, code) == ("busy", CloseCode.BUSY)
         with pytest.raises(InvalidStatus, match="429"):
             async with connected(server.address, **bearer(server.key)):

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from keyed_server import AVATARS, QUICK, bearer, browser, farewell, keyed, keys
+from keyed_server import AVATARS, QUICK, bearer, browser, keyed, keys, refused_connection
 from live_server import ask, connected, running
 
 from lipstream_server.api.token_routes import TOKENS

@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_pace_is_frames_a_second_and_the_time_left() -> None:
+def test_pace_reports_throughput_and_time_left() -> None:
     clock = Clock()
     pace = Pace(1000, clock)
     assert str(pace) == "0.0 frames/s, --:-- left"
@@ -27,7 +27,7 @@ def test_pace_is_frames_a_second_and_the_time_left() -> None:
     assert str(pace) == "25.0 frames/s, 0:30 left"
 
 
-def test_a_log_gets_a_line_now_and_then_and_one_at_the_end() -> None:
+def test_progress_in_a_log_is_a_line_now_and_then_and_one_at_the_end() -> None:
     clock, log = Clock(), io.StringIO()
     with progress("render", 100, log, clock) as advance:
         for _ in range(10):
@@ -40,7 +40,7 @@ def test_a_log_gets_a_line_now_and_then_and_one_at_the_end() -> None:
     ]
 
 
-def test_a_terminal_gets_a_bar() -> None:
+def test_progress_on_a_terminal_is_a_bar() -> None:
     clock, screen = Clock(), Terminal()
     with progress("render", 100, screen, clock) as advance:
         clock.now = 4

@@ -49,7 +49,9 @@ def decoded(path: Path) -> tuple[np.ndarray, float, float]:
         return frames, len(frames) / 25, samples / container.streams.audio[0].rate
 
 
-def test_the_video_is_as_long_as_the_recording_and_says_what_it_is(speech: Path, tmp_path: Path) -> None:
+def test_rendered_video_is_as_long_as_the_recording_and_says_that_it_is_generated(
+    speech: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "talk.mp4"
     assert render(speech, out) == 0
     frames, seconds, sound = decoded(out)
@@ -62,7 +64,7 @@ def test_the_video_is_as_long_as_the_recording_and_says_what_it_is(speech: Path,
         assert container.streams.audio[0].codec_context.name == "aac"
 
 
-def test_the_same_seed_gives_the_same_frames(speech: Path, tmp_path: Path) -> None:
+def test_render_gives_the_same_frames_for_the_same_seed(speech: Path, tmp_path: Path) -> None:
     """Two steps: at the first one the bundled model does not look at the noise (`DenoiserLayers.set_input_gain`)."""
     files = [tmp_path / f"{name}.mp4" for name in "abc"]
     for file, seed in zip(files, ("3", "3", "4"), strict=True):
@@ -80,7 +82,7 @@ def test_the_same_seed_gives_the_same_frames(speech: Path, tmp_path: Path) -> No
         (["--model", "nowhere"], "nowhere cannot be used as a model directory"),
     ],
 )
-def test_bad_settings_are_one_line_and_leave_nothing(
+def test_render_with_bad_options_is_one_line_and_leaves_no_file(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
     out = tmp_path / "talk.mp4"
@@ -89,7 +91,7 @@ def test_bad_settings_are_one_line_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_input_never_loses_good_work(
+def test_render_with_bad_input_keeps_an_earlier_video(
     speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "talk.mp4"
@@ -102,7 +104,7 @@ def test_bad_input_never_loses_good_work(
     assert len(capsys.readouterr().err.strip().splitlines()) >= 2
 
 
-def test_interrupting_leaves_a_playable_file(tmp_path: Path) -> None:
+def test_interrupted_render_leaves_a_playable_file(tmp_path: Path) -> None:
     out = tmp_path / "talk.mp4"
     program = (
         "import os, signal, sys\n"
@@ -124,7 +126,7 @@ def test_interrupting_leaves_a_playable_file(tmp_path: Path) -> None:
     assert sound == pytest.approx(seconds, abs=0.03)
 
 
-def test_what_ships_is_whole() -> None:
+def test_bundled_files_are_complete() -> None:
     assert bundled_model_path().stat().st_size <= 40e6
     assert len(avatar_names()) >= 6
     model, landmarker = load_bundled(), FaceLandmarker()

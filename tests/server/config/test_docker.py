@@ -1,4 +1,4 @@
-"""The image, the compose files and what they refer to: one tells of nothing that another does not have."""
+"""Image, compose files, proxy, Prometheus and Grafana refer to each other consistently."""
 
 import json
 import os
@@ -98,8 +98,8 @@ def test_env_example_explains_every_setting() -> None:
     used = re.findall(
         r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text() + (DOCKER / "compose.gpu.yaml").read_text()
     )
-    told = re.findall(r"^#?([A-Z_]+)=", head, re.M)
-    assert sorted(told) == sorted({*used, "COMPOSE_FILE"})
+    named = re.findall(r"^#?([A-Z_]+)=", head, re.M)
+    assert sorted(named) == sorted({*used, "COMPOSE_FILE"})
 
 
 def test_env_example_shows_the_defaults() -> None:

@@ -8,15 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from live_server import (
-    Client,
-    SessionEnd,
-    UtteranceEnd,
-    connected,
-    get,
-    tone,
-    until_ready,
-)
+from live_server import Client, connected, get, tone, until_ready
 from rest_client import (
     CLIPS,
     finished,
