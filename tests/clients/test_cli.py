@@ -16,7 +16,12 @@ import pytest
 from typer.core import TyperCommand, TyperGroup
 
 from lipstream_client import __version__
-from lipstream_client.cli import CommandEntry, find_commands, load_command, run
+from lipstream_client.cli import (
+    CommandEntry,
+    find_commands,
+    load_command,
+    run,
+)
 from lipstream_client.extras import MODULES, extra_of, install_hint
 from lipstream_server.media.file.formats import VideoError
 

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from lipstream_training.speech.phones import SAMPLE_RATE, SILENCE, Phone, Speech
+from lipstream_training.speech.phones import (
+    SAMPLE_RATE,
+    SILENCE,
+    Phone,
+    Speech,
+)
 
 
 def spoken(*phones: tuple[str, float], before: float = 0.4, after: float = 0.4) -> Speech:

@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from .mel import HALF_WINDOW, HOP, LogMel
-from .samples import FPS, SAMPLES_PER_FRAME, FeatureRows, Samples
+from .samples import (
+    FPS,
+    SAMPLES_PER_FRAME,
+    FeatureRows,
+    Samples,
+)
 from .sliding import SlidingEncoder, SlidingStream, WindowGrid
 from .whisper import WhisperEncoder, load_whisper
 

@@ -17,7 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import LipstreamError
-from .samples import FPS, SAMPLES_PER_FRAME, FeatureRows, Samples
+from .samples import (
+    FPS,
+    SAMPLES_PER_FRAME,
+    FeatureRows,
+    Samples,
+)
 from .sliding import SlidingEncoder, SlidingStream, WindowGrid
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..autoencoders.sd_vae import StableAutoencoder
 from ..config import ConfigError, NetworkConfig, SchedulerConfig
-from ..errors import LipstreamError, WeightsError
+from ..device.selection import DeviceError
+from ..errors import WeightsError
 from ..networks import Network
 from .hallo_directory import (
     VAE_WEIGHTS,
@@ -21,11 +22,7 @@ from .hallo_directory import (
     read_json,
     read_network_config,
 )
-from .weights_file import (
-    WeightsFile,
-    find_mismatches,
-    open_weights,
-)
+from .weights_file import WeightsFile, find_mismatches, open_weights
 
 # Attention names of diffusers before 0.15, as in the file of sd-vae-ft-mse.
 OLD_VAE_NAMES = {".query.": ".to_q.", ".key.": ".to_k.", ".value.": ".to_v.", ".proj_attn.": ".to_out.0."}
@@ -92,10 +89,6 @@ def load_model(
         StableAutoencoder(vae, float(vae.config.scaling_factor)),
         SchedulerConfig(),
     )
-
-
-class DeviceError(LipstreamError):
-    """The weights do not fit on the device, or the device does not exist."""
 
 
 def _open(path: Path, problems: list[str]) -> WeightsFile | None:

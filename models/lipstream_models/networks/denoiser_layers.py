@@ -8,7 +8,12 @@ from torch.nn import functional as F
 
 from ..config import NetworkConfig, SchedulerConfig
 from ..errors import LipstreamError
-from .block_shapes import attention_layer_names, down_shapes, mid_shape, up_shapes
+from .block_shapes import (
+    attention_layer_names,
+    down_shapes,
+    mid_shape,
+    up_shapes,
+)
 from .blocks import AttentionOutputs, DenoisingBlock
 from .conditions import Conditions
 from .layers import GroupNorm

@@ -9,7 +9,12 @@ from importlib.resources import files
 import numpy as np
 
 from ..errors import LipstreamError
-from .landmark_ids import LANDMARKS, LEFT_EYE_CORNERS, LIP_PAIRS, RIGHT_EYE_CORNERS
+from .landmark_ids import (
+    LANDMARKS,
+    LEFT_EYE_CORNERS,
+    LIP_PAIRS,
+    RIGHT_EYE_CORNERS,
+)
 from .region import Floats
 from .similarity_transform import align_points
 

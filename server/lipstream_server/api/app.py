@@ -15,7 +15,13 @@ from ..http.problem_details import register_exception_handlers
 from ..observability.drain import Drain
 from ..observability.metrics import Metrics
 from ..observability.telemetry import Telemetry
-from . import avatar_routes, clip_routes, probe_routes, stream_route, token_routes
+from . import (
+    avatar_routes,
+    clip_routes,
+    probe_routes,
+    stream_route,
+    token_routes,
+)
 from .auth_middleware import AuthMiddleware, allow_origins
 from .openapi import API_KEY, customize_openapi, document_webhooks
 from .runtime import Runtime

@@ -22,7 +22,12 @@ from ..auth.session_tokens import TOKEN_PREFIX
 from ..errors import RequestRefusedError, StatusError
 from ..http.problem_details import problem_response
 from ..observability.logs import log_event
-from ..protocol import SUBPROTOCOL, TOKEN_SUBPROTOCOL, CloseCode, ErrorCode
+from ..protocol import (
+    SUBPROTOCOL,
+    TOKEN_SUBPROTOCOL,
+    CloseCode,
+    ErrorCode,
+)
 from ..sessions.channel import Channel
 from ..sessions.session_errors import SessionClosed
 from .runtime import Runtime

@@ -11,9 +11,19 @@ from pydantic import ValidationError
 from ..errors import RequestRefusedError
 from ..http.multipart import FormPart
 from ..http.problem_details import bad_request, format_validation_errors
-from .avatar_schemas import AVATARS, AvatarAnswer, AvatarForm, AvatarList
+from .avatar_schemas import (
+    AVATARS,
+    AvatarAnswer,
+    AvatarForm,
+    AvatarList,
+)
 from .dependencies import CurrentOwner, CurrentService, CurrentUploads
-from .openapi import Responses, form_body, problems, without_content
+from .openapi import (
+    Responses,
+    form_body,
+    problems,
+    without_content,
+)
 
 router = APIRouter(tags=["avatars"])
 

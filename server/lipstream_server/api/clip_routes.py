@@ -13,8 +13,18 @@ from ..clips.errors import UnknownClipError
 from ..clips.service import ClipReport
 from ..clips.state import State
 from ..media.file.formats import FORMATS
-from .avatar_routes import IMAGE_PROBLEMS, UPLOAD_PROBLEMS, Cursor, Limit
-from .clip_schemas import CLIPS, ClipAnswer, ClipForm, ClipList
+from .avatar_routes import (
+    IMAGE_PROBLEMS,
+    UPLOAD_PROBLEMS,
+    Cursor,
+    Limit,
+)
+from .clip_schemas import (
+    CLIPS,
+    ClipAnswer,
+    ClipForm,
+    ClipList,
+)
 from .clip_submission import ClipSubmission
 from .clip_video import video_response
 from .dependencies import (
@@ -25,7 +35,12 @@ from .dependencies import (
     CurrentService,
     CurrentUploads,
 )
-from .openapi import Responses, form_body, problems, without_content
+from .openapi import (
+    Responses,
+    form_body,
+    problems,
+    without_content,
+)
 
 router = APIRouter(tags=["clips"])
 

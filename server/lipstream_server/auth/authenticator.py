@@ -16,7 +16,13 @@ from .api_keys import ApiKey
 from .caller import Caller, SessionGrant
 from .key_cache import KeyCache
 from .rate_limit import RateLimiter
-from .session_tokens import TOKEN_PREFIX, SessionToken, TokenError, decode_token, encode_token
+from .session_tokens import (
+    TOKEN_PREFIX,
+    SessionToken,
+    TokenError,
+    decode_token,
+    encode_token,
+)
 
 _KEY_MISSING = (
     "this server asks for a key, and none came: send `Authorization: Bearer KEY`; its operator makes keys with "

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.settings import AvatarSettings
-from ..engines.base import AvatarInUseError, BundledAvatarError, OpenedStream, Stream, UnknownAvatarError
+from ..engines.base import (
+    AvatarInUseError,
+    BundledAvatarError,
+    OpenedStream,
+    Stream,
+    UnknownAvatarError,
+)
 from ..engines.interface import SupervisedEngine
 from ..scheduling.scheduler import Scheduler
 from ..storage.data_directory import move, remove, write_atomically

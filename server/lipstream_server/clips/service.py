@@ -18,7 +18,12 @@ from .idempotency import IdempotencyKey, find_accepted_clip
 from .outbox import Outbox
 from .recovery import remove_unneeded_files
 from .retention import remove_expired_clips
-from .state import Clip, Failure, State, Video
+from .state import (
+    Clip,
+    Failure,
+    State,
+    Video,
+)
 from .table import find_clip, page_of_clips
 
 

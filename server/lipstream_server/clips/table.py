@@ -9,7 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from ..storage.tables import clips, webhook_deliveries
-from .state import FINAL_STATES, Clip, ClipSpec, Delivery, DeliveryState, Failure, State, Video
+from .state import (
+    FINAL_STATES,
+    Clip,
+    ClipSpec,
+    Delivery,
+    DeliveryState,
+    Failure,
+    State,
+    Video,
+)
 
 # Every clip, with the delivery of its webhook.
 _CLIPS = select(

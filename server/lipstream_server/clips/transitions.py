@@ -19,8 +19,18 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from .outbox import Outbox
-from .state import Clip, Failure, State, Video
-from .table import find_clip, next_queued_clip, remove_clip, save_clip
+from .state import (
+    Clip,
+    Failure,
+    State,
+    Video,
+)
+from .table import (
+    find_clip,
+    next_queued_clip,
+    remove_clip,
+    save_clip,
+)
 
 ALLOWED: Mapping[State, frozenset[State]] = MappingProxyType(
     {

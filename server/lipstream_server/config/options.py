@@ -12,7 +12,12 @@ import typer
 from pydantic.fields import FieldInfo
 
 from .display import env_value
-from .sources import FIELDS, is_secret, load_settings, option
+from .sources import (
+    FIELDS,
+    is_secret,
+    load_settings,
+    option,
+)
 
 ConfigFile = Annotated[
     Path | None,

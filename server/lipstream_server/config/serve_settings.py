@@ -8,7 +8,12 @@ from pathlib import Path
 from pydantic import Field
 
 from .settings import ServerSettings
-from .values import Count, Device, LogFormat, Number
+from .values import (
+    Count,
+    Device,
+    LogFormat,
+    Number,
+)
 
 
 class ServeSettings(ServerSettings):

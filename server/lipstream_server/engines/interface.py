@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..media.arrays import RgbImage
-from .base import DeviceState, EngineHealth, OpenedStream, Stream, WindowRequest, WindowResult
+from .base import (
+    DeviceState,
+    EngineHealth,
+    OpenedStream,
+    Stream,
+    WindowRequest,
+    WindowResult,
+)
 
 
 class EngineInfo(Protocol):

@@ -25,7 +25,12 @@ from .base import (
     WindowResult,
 )
 from .interface import InProcessEngine
-from .model_audio import CONTEXT_FRAMES, drop_used, encode_request, window_features
+from .model_audio import (
+    CONTEXT_FRAMES,
+    drop_used,
+    encode_request,
+    window_features,
+)
 from .model_images import decode_image, portrait_error
 from .model_settings import ModelSettings
 from .model_stream import ModelStream, new_stream, own_stream

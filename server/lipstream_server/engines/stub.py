@@ -14,7 +14,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..media.arrays import ENGINE_SAMPLE_RATE, Frames, RgbImage, Samples
+from ..media.arrays import (
+    ENGINE_SAMPLE_RATE,
+    Frames,
+    RgbImage,
+    Samples,
+)
 from .base import (
     DeviceState,
     OpenedStream,

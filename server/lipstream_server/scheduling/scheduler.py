@@ -11,11 +11,21 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ..engines.base import EngineGoneError, EngineLostError, OutOfMemoryError, WindowResult
+from ..engines.base import (
+    EngineGoneError,
+    EngineLostError,
+    OutOfMemoryError,
+    WindowResult,
+)
 from ..engines.interface import SupervisedEngine
 from ..observability.metrics import BatchMeasurement, Metrics
 from .background_admission import BackgroundAdmission
-from .batches import BatchSizeLimit, QueuedWindow, WindowJob, select_batch
+from .batches import (
+    BatchSizeLimit,
+    QueuedWindow,
+    WindowJob,
+    select_batch,
+)
 from .window_costs import WindowCosts
 
 T = TypeVar("T")

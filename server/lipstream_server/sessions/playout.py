@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..media.arrays import OUTPUT_SAMPLE_RATE, Frame, Frames, Samples
+from ..media.arrays import (
+    OUTPUT_SAMPLE_RATE,
+    Frame,
+    Frames,
+    Samples,
+)
 from ..protocol import UtteranceEnded, UtteranceStarted
 from .crossfade import Crossfade
 from .idle_loop import IdleLoop

@@ -12,16 +12,21 @@ from typing import Literal, Self
 
 from ..avatars.registry import AvatarRegistry
 from ..config.settings import ServerSettings
-from ..engines.base import DeviceState, EngineHealth, OpenedStream, UnknownPresetError
+from ..engines.base import (
+    DeviceState,
+    EngineHealth,
+    OpenedStream,
+    UnknownPresetError,
+)
 from ..engines.interface import SupervisedEngine
 from ..errors import BusyError
 from ..media.live.codecs import h264_encoder
 from ..observability.telemetry import Telemetry
 from ..scheduling.capacity import CapacityModel
+from ..scheduling.engine_monitor import monitor_engine
 from ..scheduling.scheduler import Scheduler
 from ..storage.storage import Storage
 from .conversation import Conversation
-from .engine_monitor import monitor_engine
 from .limiter import SessionLimiter
 from .warmup import measure_capacity, measure_window_costs, silent_window
 from .window_planner import WindowPlanner

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ..protocol import CloseCode, Error, ErrorCode, Reason
+from ..protocol import (
+    CloseCode,
+    Error,
+    ErrorCode,
+    Reason,
+)
 
 
 class ProtocolError(Exception):

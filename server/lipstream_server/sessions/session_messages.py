@@ -10,7 +10,13 @@ from ..engines.interface import SupervisedEngine
 from ..media.arrays import OUTPUT_SAMPLE_RATE
 from ..media.live.audio_input import PcmDecoder
 from ..media.provenance import DIGITAL_SOURCE_TYPE
-from ..protocol import MAX_MESSAGE_BYTES, Limits, SessionReady, SessionStart, Stats
+from ..protocol import (
+    MAX_MESSAGE_BYTES,
+    Limits,
+    SessionReady,
+    SessionStart,
+    Stats,
+)
 from .conversation import Conversation
 from .pacer import Pacer
 

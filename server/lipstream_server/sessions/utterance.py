@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engines.base import Stream
-from ..media.arrays import ENGINE_SAMPLE_RATE, OUTPUT_SAMPLE_RATE, Frame, Frames, Samples
+from ..media.arrays import (
+    ENGINE_SAMPLE_RATE,
+    OUTPUT_SAMPLE_RATE,
+    Frame,
+    Frames,
+    Samples,
+)
 from ..media.live.audio_input import Resampler
 from ..media.sample_queue import SampleQueue
 from .latency import FirstFrameLatency

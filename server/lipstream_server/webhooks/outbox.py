@@ -10,7 +10,12 @@ from sqlalchemy import Connection
 from ..clips.outbox import Outbox
 from ..clips.state import Clip, Delivery, DeliveryState
 from .message import webhook_body
-from .table import OutgoingWebhook, add_webhook, purge_webhooks, remove_webhook
+from .table import (
+    OutgoingWebhook,
+    add_webhook,
+    purge_webhooks,
+    remove_webhook,
+)
 
 _ID_BYTES = 12
 

@@ -9,7 +9,13 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_models.audio.decode import AudioError, AudioFile, AudioLimits, iter_audio, read_audio
+from lipstream_models.audio.decode import (
+    AudioError,
+    AudioFile,
+    AudioLimits,
+    iter_audio,
+    read_audio,
+)
 
 SECONDS = 1.5
 

@@ -24,11 +24,7 @@ from lipstream_models.portrait.landmark_ids import (
     FOREHEAD_TOP,
 )
 from lipstream_models.portrait.landmarks import FaceLandmarker
-from lipstream_models.portrait.measures import (
-    geometry_embedding,
-    inter_ocular_distance,
-    lip_opening,
-)
+from lipstream_models.portrait.measures import geometry_embedding, inter_ocular_distance, lip_opening
 from lipstream_models.portrait.similarity_transform import align_points
 
 

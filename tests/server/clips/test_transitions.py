@@ -8,7 +8,13 @@ import pytest
 from sqlalchemy import Connection
 
 from lipstream_server.clips import transitions
-from lipstream_server.clips.state import Clip, ClipSpec, Failure, State, Video
+from lipstream_server.clips.state import (
+    Clip,
+    ClipSpec,
+    Failure,
+    State,
+    Video,
+)
 from lipstream_server.clips.table import add_clip, find_clip, save_clip
 from lipstream_server.storage.database import open_database
 from lipstream_server.webhooks.outbox import WebhookOutbox

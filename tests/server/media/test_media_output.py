@@ -7,9 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from lipstream_server.media.arrays import (
-    OUTPUT_SAMPLE_RATE,
-)
+from lipstream_server.media.arrays import OUTPUT_SAMPLE_RATE
 from lipstream_server.media.live.media_output import open_media_output
 from lipstream_server.protocol import Container, MediaTag, TaggedMedia
 

@@ -15,7 +15,12 @@ from lipstream_server.engines.base import (
     WindowResult,
 )
 from lipstream_server.engines.stub import StubEngine
-from lipstream_server.scheduling.batches import BACKGROUND, QueuedWindow, WindowJob, select_batch
+from lipstream_server.scheduling.batches import (
+    BACKGROUND,
+    QueuedWindow,
+    WindowJob,
+    select_batch,
+)
 from lipstream_server.scheduling.scheduler import Scheduler
 
 

@@ -18,9 +18,7 @@ from lipstream_server.avatars.table import (
     page_of_avatars,
     remove_unused_avatars,
 )
-from lipstream_server.clips.state import (
-    ClipSpec,
-)
+from lipstream_server.clips.state import ClipSpec
 from lipstream_server.clips.table import find_clip
 from lipstream_server.storage import database
 from lipstream_server.storage.data_directory import DataDirectoryError

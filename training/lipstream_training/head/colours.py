@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from .palette import HAIRS, IRISES, SKINS, Colour
+from .palette import (
+    HAIRS,
+    IRISES,
+    SKINS,
+    Colour,
+)
 
 
 def blend(first: Colour, second: Colour, share: float) -> Colour:

@@ -5,7 +5,14 @@ from functools import cache
 
 import numpy as np
 
-from .colours import blend, iris_colour, natural_lips, random_hair_colour, skin_colour, vary
+from .colours import (
+    blend,
+    iris_colour,
+    natural_lips,
+    random_hair_colour,
+    skin_colour,
+    vary,
+)
 from .head_mesh import HeadMesh
 from .palette import (
     CLOTHES,

@@ -12,7 +12,13 @@ from lipstream_models.errors import LipstreamError
 from ..head.anatomy import LINING_THRESHOLD, Anatomy
 from ..head.hair_geometry import HairGeometry
 from ..head.head_mesh import GROUPS, MASKS
-from .layers import HAIR_LAYOUT, PORTRAIT_LAYOUT, SKIN_LAYOUT, AttributeLayout, Layer
+from .layers import (
+    HAIR_LAYOUT,
+    PORTRAIT_LAYOUT,
+    SKIN_LAYOUT,
+    AttributeLayout,
+    Layer,
+)
 from .programs import PARTS, Programs
 from .render_targets import FLOW_SIZE, SHADOW_SIZE, RenderTargets
 from .surfaces import FLESH, OUTSIDE, TEETH

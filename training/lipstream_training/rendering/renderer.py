@@ -14,7 +14,12 @@ from .canvas import Canvas, RenderError
 from .figure import build_figure, shadow_matrix
 from .outlines import points_along, upper_envelope
 from .render_targets import FLOW_SIZE
-from .rendered_frame import Pose, RenderedFrame, add_gaze, bounding_box
+from .rendered_frame import (
+    Pose,
+    RenderedFrame,
+    add_gaze,
+    bounding_box,
+)
 from .surfaces import OUTSIDE
 
 Floats = NDArray[np.float32]

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 
-class Caller(Protocol):
+class RemoteCaller(Protocol):
     """Something that can run a method somewhere else."""
 
     def call(self, method: str, *arguments: object) -> Any:
         """Run the method of this name and return its result."""
 
 
-T = TypeVar("T", bound=type[Caller])
+T = TypeVar("T", bound=type[RemoteCaller])
 
 
 def forward_abstract_methods(cls: T) -> T:
@@ -26,7 +26,7 @@ def forward_abstract_methods(cls: T) -> T:
 
 
 def _forwarder(name: str) -> Callable[..., Any]:
-    def forward(self: Caller, *arguments: object) -> Any:
+    def forward(self: RemoteCaller, *arguments: object) -> Any:
         return self.call(name, *arguments)
 
     forward.__name__ = name

@@ -12,7 +12,7 @@ from ..interface import RestorableEngine
 from .lifeline import end_with_server
 from .messages import Call, EngineFacts, Fault
 from .streams import StreamTable
-from .transport import EngineEnd, Message
+from .transport import EngineEnd, Packet
 
 SERVER_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that are meant for the server and that an engine ignores."""
@@ -27,7 +27,7 @@ class RpcServer:
         self._pipe, self._engine = pipe, engine
         self._streams = StreamTable(engine, generation)
 
-    def answer(self, received: bytes) -> Message:
+    def answer(self, received: bytes) -> Packet:
         """Run the method of a pickled `Call` and pack its result, or what it raised."""
         try:
             call: Call = self._pipe.unpack(received, self._streams.resolve)

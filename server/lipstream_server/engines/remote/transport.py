@@ -24,7 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .pickling import References, Resolve, dump, load
+from .pickling import (
+    References,
+    Resolve,
+    dump,
+    load,
+)
 from .shared_memory import SlotAllocator, open_shared_file
 
 MEMORY_BYTES = 512 * 2**20
@@ -45,7 +50,7 @@ class Slot(NamedTuple):
     size: int
 
 
-class Message(NamedTuple):
+class Packet(NamedTuple):
     """A packed value: the slots that hold its arrays, and the rest of it, pickled; empty where the first slot holds that too."""
 
     slots: Sequence[Slot]
@@ -64,7 +69,7 @@ class ServerEnd:
     def send(self, value: object, deadline: float, references: References | None = None) -> None:
         """Send a value. Raises OSError where the other end is closed, TimeoutError."""
         released = [self._released.popleft() for _ in range(len(self._released))]
-        _send(self._line, Message(released, dump(value, references)), deadline)
+        _send(self._line, Packet(released, dump(value, references)), deadline)
 
     def receive(self, deadline: float, resolve: Resolve | None = None) -> Any:
         """Return the next value; its arrays of MIN_SLOT_BYTES and more are read-only.
@@ -108,7 +113,7 @@ class EngineEnd:
         """Number of slots that the server holds."""
         return len(self._slots)
 
-    def pack(self, value: object, references: References | None = None) -> Message:
+    def pack(self, value: object, references: References | None = None) -> Packet:
         """Copy the large arrays of a value into slots and pickle the rest."""
         slots: list[Slot] = []
 
@@ -125,14 +130,14 @@ class EngineEnd:
                 self._slots.release(each.offset)
             raise
         if (slot := self._copy(head)) is not None:
-            return Message([slot, *slots], b"")
-        return Message(slots, head)
+            return Packet([slot, *slots], b"")
+        return Packet(slots, head)
 
     def send(self, value: object) -> None:
         """Send a value. Raises OSError where the other end is closed."""
         self.send_message(self.pack(value))
 
-    def send_message(self, message: Message) -> None:
+    def send_message(self, message: Packet) -> None:
         """Send a packed value. Raises OSError where the other end is closed."""
         _send(self._line, message)
 
@@ -182,7 +187,7 @@ def _rebuild(line: socket.socket, file: Any, size: int) -> EngineEnd:
     return EngineEnd(line, file.detach(), size)
 
 
-def _send(line: socket.socket, message: Message, deadline: float | None = None) -> None:
+def _send(line: socket.socket, message: Packet, deadline: float | None = None) -> None:
     slots, head = message
     parts = [_HEADER.pack(len(head), len(slots)), *(_SLOT.pack(*slot) for slot in slots), head]
     rest = memoryview(b"".join(parts))
@@ -194,7 +199,7 @@ def _send(line: socket.socket, message: Message, deadline: float | None = None) 
             continue  # timed out; _set_timeout raises
 
 
-def _receive(line: socket.socket, deadline: float | None = None) -> Message:
+def _receive(line: socket.socket, deadline: float | None = None) -> Packet:
     data = bytearray()
     _read(line, data, _HEADER.size, deadline)
     size, count = _HEADER.unpack_from(data)
@@ -204,7 +209,7 @@ def _receive(line: socket.socket, deadline: float | None = None) -> Message:
         raise OSError(f"expected a message of {expected}, got one of {begin + size}")
     _read(line, data, begin + size, deadline)
     slots = [Slot(*slot) for slot in _SLOT.iter_unpack(data[_HEADER.size : begin])]
-    return Message(slots, bytes(data[begin:]))
+    return Packet(slots, bytes(data[begin:]))
 
 
 def _read(line: socket.socket, data: bytearray, size: int, deadline: float | None) -> None:

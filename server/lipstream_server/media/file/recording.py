@@ -9,7 +9,12 @@ from typing import Literal, Self
 
 import av
 
-from lipstream_models.audio.decode import AudioError, AudioFile, AudioLimits, AudioTooLongError
+from lipstream_models.audio.decode import (
+    AudioError,
+    AudioFile,
+    AudioLimits,
+    AudioTooLongError,
+)
 
 from ...errors import MediaError
 from ..arrays import ENGINE_SAMPLE_RATE, Samples

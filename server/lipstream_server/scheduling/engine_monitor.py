@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from ..engines.base import EngineLostError
-from ..scheduling.scheduler import Scheduler
+from .scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 
