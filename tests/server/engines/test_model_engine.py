@@ -44,7 +44,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> ModelEngine:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     defaults = SamplingDefaults(steps=2, guidance=2.0, window=4)
-    save_bundled(path, Network(NETWORK), Autoencoder(AUTOENCODER), defaults, spread=1.5)
+    save_bundled(path, Network(NETWORK), Autoencoder(AUTOENCODER), defaults, residual_scale=1.5)
     return ModelEngine(load_bundled(dtype=torch.float32, path=path), ModelSettings(idle_windows=1))
 
 
