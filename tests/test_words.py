@@ -6,9 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-LATER = pytest.mark.skip(reason="for the time being: packages are being renamed")
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(path for path in ROOT.glob("*/lipstream_*") if path.parent.name not in ("training", "bench"))
 
@@ -67,7 +64,6 @@ def test_names_are_split_into_parts() -> None:
     assert split_name("first_picture_ms") == ["first", "picture", "ms"]
 
 
-@LATER
 def test_public_names_use_the_words_of_the_glossary() -> None:
     violations = [
         f"{where}: {name}: '{part}' is not used here; say {INSTEAD[part]}"
@@ -79,7 +75,6 @@ def test_public_names_use_the_words_of_the_glossary() -> None:
     assert not violations, "\n" + "\n".join(violations)
 
 
-@LATER
 def test_class_names_are_defined_once() -> None:
     places = defaultdict(list)
     for file in sorted(path for package in ROOT.glob("*/lipstream_*") for path in package.rglob("*.py")):
