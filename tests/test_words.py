@@ -38,7 +38,7 @@ INSTEAD = {
 }
 """A part of a name that is not used, and what says the same."""
 
-ALLOWED: frozenset[str] = frozenset()
+ALLOWED = frozenset({"startup_delay"})  # a part of the first frame's latency that is a delay by choice
 """Full names that contain such a part for a reason, which a comment beside them gives."""
 
 

@@ -247,9 +247,7 @@ class LinearFeature(ToyUNet):
 
 
 def test_latents_are_estimated_from_the_threshold(schedule: DDIMSchedule) -> None:
-    """Inputs of the head in a parallel batch: the true latents, repeated before the threshold; from the threshold
-    on, latents rolled forward with the key step's noise.
-    """
+    """Before the threshold the head gets the true latents, repeated; from it on, latents rolled forward."""
     z = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(2))
     recorder = RecordingUNet()
     sample(recorder, Plan.from_keys("p", 12, (0, 3), estimate_from=7), schedule, z, torch.ones(1, 1), 1.0)

@@ -103,8 +103,10 @@ def test_click_changes_only_the_rows_around_it(features: WhisperFeatures) -> Non
 def test_windowed_features_correlate_with_whispers_on_the_whole_recording(
     features: WhisperFeatures, reading: Samples
 ) -> None:
-    """Windows of 0.56 s cost accuracy: the correlation over time with Whisper's features of the whole recording
-    is 0.73 for layer 2 and 0.56 for layer 4, median over channels.
+    """Windows of 0.56 s cost accuracy.
+
+    The correlation over time with Whisper's features of the whole recording is 0.73 for layer 2 and 0.56 for layer 4,
+    median over channels.
     """
     windowed = features.offline(reading)
     steps = 2 * len(windowed)
