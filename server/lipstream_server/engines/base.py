@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Literal
 
+from ..errors import StatusError
 from ..media.arrays import Frames, Samples
 
 
@@ -13,20 +15,28 @@ class EngineError(ValueError):
     """The engine refuses a request; the message may be shown to a client."""
 
 
-class UnknownAvatarError(EngineError):
+class UnknownAvatarError(EngineError, StatusError):
     """No avatar of that name is registered."""
 
+    status, code = HTTPStatus.NOT_FOUND, "unknown_avatar"
 
-class BundledAvatarError(EngineError):
+
+class BundledAvatarError(EngineError, StatusError):
     """A bundled avatar cannot be removed."""
 
+    status, code = HTTPStatus.FORBIDDEN, "avatar_bundled"
 
-class AvatarInUseError(EngineError):
+
+class AvatarInUseError(EngineError, StatusError):
     """An avatar cannot be removed while it is in use."""
 
+    status, code = HTTPStatus.CONFLICT, "avatar_in_use"
 
-class UnknownPresetError(EngineError):
+
+class UnknownPresetError(EngineError, StatusError):
     """The engine has no preset of that name."""
+
+    status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_preset"
 
 
 class OutOfMemoryError(RuntimeError):
@@ -53,7 +63,13 @@ PortraitCode = Literal[
 ]
 
 
-class PortraitError(EngineError):
+_PORTRAIT_STATUS = {
+    "not_an_image": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "image_too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
+
+
+class PortraitError(EngineError, StatusError):
     """An image cannot become an avatar.
 
     Attributes:
@@ -62,7 +78,8 @@ class PortraitError(EngineError):
 
     def __init__(self, code: PortraitCode, text: str) -> None:
         super().__init__(text)
-        self.code = code
+        self.code: PortraitCode = code
+        self.status = _PORTRAIT_STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     def __reduce__(self) -> tuple[type[PortraitError], tuple[PortraitCode, str]]:
         return PortraitError, (self.code, str(self))  # by default an exception is pickled without its code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -16,7 +17,7 @@ from lipstream_models.audio.decode import (
     AudioTooLongError,
 )
 
-from ...errors import MediaError
+from ...errors import MediaError, StatusError
 from ..arrays import ENGINE_SAMPLE_RATE, Samples
 from ..sample_queue import SampleQueue
 from .riff import declared_seconds
@@ -36,12 +37,19 @@ _MIN_SHARE = 0.9
 """Of the declared length: encoders round it, a file that is cut off lacks more."""
 
 
-class RecordingError(MediaError):
+_STATUS = {
+    "not_a_recording": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "recording_too_long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+}
+
+
+class RecordingError(MediaError, StatusError):
     """A recording is refused; `code` names the rule for programs, the message is for people."""
 
     def __init__(self, code: RecordingCode, text: str) -> None:
         super().__init__(text)
         self.code = code
+        self.status = _STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 @dataclass(frozen=True)
