@@ -46,7 +46,7 @@ def test_walking_visits_the_latents_that_sampling_visits() -> None:
     assert [step.time for step in steps] == list(SCHEDULE.timesteps)
     with torch.no_grad():
         last = steps[-1]
-        predicted = last.kept.prediction.chunk(2)
+        predicted = last.key_step.prediction.chunk(2)
         guided = predicted[0] + 2.0 * (predicted[1] - predicted[0])
         end = SCHEDULE.step(STEPS - 1, last.latents, guided)
     whole = sample(network.denoising_unet, preset("exact", STEPS), SCHEDULE, noise, conditions, 2.0)
