@@ -184,9 +184,9 @@ class CountingEngine(StubEngine):
         self.registered.append(avatar)
         return super().register(avatar, picture)
 
-    def forget(self, avatar: str) -> None:
+    def unregister(self, avatar: str) -> None:
         self.registered.remove(avatar)
-        super().forget(avatar)
+        super().unregister(avatar)
 
 
 async def test_engine_evicts_unused_avatars_and_the_disk_keeps_all(tmp_path: Path) -> None:

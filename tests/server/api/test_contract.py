@@ -10,7 +10,7 @@ import pytest
 from live_server import running
 from rest_client import ask_json
 
-from lipstream_client.cli import run
+from lipstream_bench.reliability.contract import run_schemathesis
 
 
 @pytest.mark.slow
@@ -18,7 +18,7 @@ async def test_server_has_no_contract_violation(tmp_path: Path) -> None:
     options = ["--max-examples", "2", "--seed", "1", "--phases", "examples,fuzzing", "--max-time", "15"]
     async with running() as address:
         done: subprocess.CompletedProcess[bytes] = await asyncio.to_thread(
-            run, f"http://{address}/openapi.json", tmp_path, options
+            run_schemathesis, f"http://{address}/openapi.json", tmp_path, options
         )
     assert done.returncode == 0
 
