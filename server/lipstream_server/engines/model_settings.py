@@ -12,7 +12,7 @@ class ModelSettings:
 
     Attributes:
         model: Directory of Hallo weights; None for the bundled model.
-        device: `cpu`, `cuda`, `cuda:1` ...
+        device: `auto` (CUDA, then CPU), `cpu`, `cuda` or `cuda:N`.
         plan: JSON file of a plan, which becomes the default preset.
         steps: Sampling steps; None for the model's own number.
         guidance: Guidance scale; None for the model's own.
@@ -21,7 +21,7 @@ class ModelSettings:
     """
 
     model: Path | None = None
-    device: str = "cpu"
+    device: str = "auto"
     plan: Path | None = None
     steps: int | None = None
     guidance: float | None = None

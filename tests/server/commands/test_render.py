@@ -108,14 +108,14 @@ def test_interrupted_render_leaves_a_playable_file(tmp_path: Path) -> None:
     out = tmp_path / "talk.mp4"
     program = (
         "import os, signal, sys\n"
-        "from lipstream_models.engine import Engine\n"
+        "from lipstream_models.pipeline import TalkingHeadPipeline\n"
         "from lipstream_client.cli import run\n"
-        "plain, count = Engine.generate, [0]\n"
+        "plain, count = TalkingHeadPipeline.generate_windows, [0]\n"
         "def generate(self, requests):\n"
         "    count[0] += 1\n"
         "    if count[0] == 3: os.kill(os.getpid(), signal.SIGINT)\n"
         "    return plain(self, requests)\n"
-        "Engine.generate = generate\n"
+        "TalkingHeadPipeline.generate_windows = generate\n"
         f"sys.exit(run(['render', {AVATAR!r}, {str(recording_path())!r}, '-o', {str(out)!r},"
         " '--steps', '1', '--guidance', '1']))\n"
     )

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from virtual_conversation import CHUNK_FRAMES, SAMPLES_PER_FRAME, VirtualConversation
+from virtual_conversation import CHUNK_FRAMES, RATE, SAMPLES_PER_FRAME, VirtualConversation
 
-from lipstream_client.recording import RATE
 from lipstream_server.config.live_settings import ConversationSettings, WindowSettings
 from lipstream_server.sessions.conversation import BufferFullError
 from lipstream_server.sessions.playout import MediaChunk

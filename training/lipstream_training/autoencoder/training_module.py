@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from lipstream_models.autoencoders.patch_autoencoder import Autoencoder
 from lipstream_models.device.precision import autocast
+from lipstream_models.quality.image_quality import psnr_of_error
 
 from .batch import FrameBatch
 
@@ -59,4 +58,4 @@ def masked_psnr(output: Tensor, target: Tensor, mask: Tensor | None = None) -> f
     """Return the PSNR in decibels of images (N, 3, H, W) in [-1, 1], inside a mask (N, 1, H, W) if there is one."""
     error = (output.clamp(-1, 1) - target).square()
     mean = error.mean() if mask is None else (error * mask).sum() / (mask.sum() * error.shape[1])
-    return 10 * math.log10(4 / max(mean.item(), 1e-12))
+    return psnr_of_error(mean.item(), 2)
