@@ -16,6 +16,7 @@ MODULES: Mapping[str, frozenset[str]] = {
             "fastapi",
             "h11",
             "httptools",
+            "jwt",
             "prometheus_client",
             "pydantic_settings",
             "python_multipart",

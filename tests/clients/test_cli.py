@@ -147,7 +147,7 @@ def test_shell_completion_knows_commands_of_all_rooms(words: str, expected: str)
 
 def test_every_dependency_of_an_extra_has_a_hint() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
-    modules_of = {"pillow": "PIL", "scikit-image": "skimage", "c2pa-python": "c2pa"}
+    modules_of = {"pillow": "PIL", "pyjwt": "jwt", "scikit-image": "skimage", "c2pa-python": "c2pa"}
     for extra in MODULES:
         for requirement in extras[extra]:
             name = re.split(r"[>=;\[]", requirement)[0]

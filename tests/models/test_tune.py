@@ -40,9 +40,9 @@ def test_a_plan_is_found_written_and_can_be_sampled_by(command: Typer, tmp_path:
     assert Sampling.for_model(load_bundled(), str(out)).plan() == plan
 
 
-def test_a_budget_that_leaves_nothing_out_is_said(command: Typer, tmp_path: Path) -> None:
+def test_budget_that_allows_no_cheaper_plan_is_refused(command: Typer, tmp_path: Path) -> None:
     out = tmp_path / "plan.json"
     result = CliRunner().invoke(command, [*SMALL, "--budget", "99", "--out", str(out)])
     assert isinstance(result.exception, LipstreamError)
-    assert "a lower --budget" in str(result.exception)
+    assert "lower --budget" in str(result.exception)
     assert not out.exists()

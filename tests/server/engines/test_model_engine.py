@@ -175,7 +175,7 @@ def test_loading_error_names_the_directory(tmp_path: Path) -> None:
 def test_registering_a_portrait_returns_notes_for_its_owner(engine: ModelEngine) -> None:
     image = engine.decode_image(encoded(astronaut().rotate(90), "JPEG"))
     notes = engine.register("someone", image)
-    assert any("turned upright" in note for note in notes)
+    assert any("rotated upright" in note for note in notes)
     assert engine.preview("someone").shape == (*engine.size, 3)
     assert "someone" not in engine.avatars  # those are the bundled ones
     opened = engine.open("someone", "base")
