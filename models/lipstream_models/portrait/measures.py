@@ -75,7 +75,7 @@ def geometry_embedding(landmarks: Floats) -> Floats:
     head changes little, fitted on points which expression hardly moves. The embedding is x and y of 256
     points minus the mean face, over their standard deviation in a population of heads, limited to -4..4. The
     constants were measured on 130 synthetic heads in 12 views each
-    (`lipstream_training.head.geometry_basis`).
+    (`lipstream_training.rendering.geometry_basis`).
 
     Args:
         landmarks: (478, 3) with depth.

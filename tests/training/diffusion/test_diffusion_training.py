@@ -40,4 +40,4 @@ def test_training_continues_from_the_shipped_weights(tmp_path: Path) -> None:
     assert trainer.step == 0
     assert torch.equal(weights(trainer.module), weights(shipped.network))
     assert torch.equal(weights(trainer.averaged), weights(shipped.network))
-    assert trainer.residual_scale == shipped.spread
+    assert trainer.residual_scale == shipped.residual_scale
