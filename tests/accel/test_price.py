@@ -113,7 +113,7 @@ def test_plan_command_prints_plan_and_price(capsys: pytest.CaptureFixture[str]) 
     [
         (["warp"], "unknown preset 'warp': expected one of base, exact"),
         (["exact", "--steps", "0"], "at least 1 step, got 0"),
-        (["exact", "--face", "0", "--model", "bundled"], "face's share must be above 0"),
+        (["exact", "--face", "0", "--model", "bundled"], "share of the face above 0 and at most 1, got 0.0"),
         (["none.json"], "No such file"),
     ],
 )
