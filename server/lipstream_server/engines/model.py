@@ -134,8 +134,13 @@ class ModelEngine(InProcessEngine):
     def prefetch_motion_features(self, streams: Sequence[Stream]) -> None:
         """Compute the motion features of the next windows of these streams."""
         for stream in streams:
-            state = own_stream(stream).state
+            self._with_motion_features(own_stream(stream).state)
+
+    def _with_motion_features(self, state: PipelineState) -> PipelineState:
+        """Return the state with its motion features, which are computed once: streams begin at a shared state."""
+        if state not in self._prefetched:
             self._prefetched[state] = self._pipeline.prefetch_motion_features(state)
+        return self._prefetched[state]
 
     def device_state(self) -> DeviceState:
         """Return the torch device and its memory."""
@@ -187,7 +192,7 @@ class ModelEngine(InProcessEngine):
             window_features(encoded, request) for encoded, request in zip(audio, requests, strict=True)
         ]
         watch.mark("audio_encoding")
-        states = [self._prefetched.get(stream.state, stream.state) for stream in streams]
+        states = [self._with_motion_features(stream.state) for stream in streams]
         results = self._pipeline.generate_windows(list(zip(states, windows, strict=True)), watch)
         took = watch.seconds()
         timings = StageTimings(
